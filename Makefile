@@ -1,0 +1,93 @@
+# Everything a newcomer needs does its own set-up: Python with venv, a C compiler and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+PREFIX ?= /opt/inferwatch
+DESTDIR ?=
+LISTEN ?= :9745
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check format lint types contracts docs bench lock \
+        golden test-server test-gpu test-engine test-systemd coverage install uninstall clean need-cc need-server
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml requirements/dev.lock
+	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 or later: install python3, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python 3.11 or later, found $$($(PYTHON) --version); say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "needs Python's venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+need-cc:
+	@command -v cc >/dev/null || { echo "needs a C compiler for the test driver library: on Debian and Ubuntu, apt install gcc libc6-dev" >&2; exit 1; }
+
+need-server:
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null || { echo "needs prometheus and promtool on the PATH: on Debian and Ubuntu, apt install prometheus" >&2; exit 1; }
+
+demo: $(STAMP) ## the whole agent on a recording of a serving host, at http://localhost:9745
+	$(BIN)/inferwatch demo --listen $(LISTEN)
+
+run: $(STAMP) ## the agent on this host, at http://localhost:9745
+	$(BIN)/inferwatch run
+
+test: $(STAMP) need-cc ## every test that needs no GPU, engine, server or systemd
+	$(BIN)/python -m pytest -q -m "not gpu and not engine and not server and not systemd"
+
+test-server: $(STAMP) need-cc need-server ## tests against a real Prometheus
+	$(BIN)/python -m pytest -q -m server
+
+test-gpu: $(STAMP) ## tests on a real NVIDIA GPU
+	$(BIN)/python -m pytest -q -m gpu -s
+
+test-engine: $(STAMP) ## tests against a real vLLM, if one is installed
+	$(BIN)/python -m pytest -q -m engine
+
+test-systemd: $(STAMP) ## tests in a booted container; needs root, debootstrap and systemd-nspawn
+	$(BIN)/python -m pytest -q -m systemd
+
+coverage: $(STAMP) need-cc ## make test with a coverage report
+	$(BIN)/python -m pytest -q -m "not gpu and not engine and not server and not systemd" --cov --cov-report=term-missing:skip-covered
+
+format: $(STAMP) ## write the code in the one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports --no-cache
+
+check: lint types contracts test test-server ## what CI runs: format, lint, types, contracts, tests
+
+golden: $(STAMP) ## write the golden pages of the tests anew; look at the difference
+	INFERWATCH_GOLDEN=1 $(BIN)/python -m pytest -q tests/e2e/test_replay.py
+
+docs: $(STAMP) ## the pages made from the code
+	$(BIN)/inferwatch metrics > docs/metrics.md
+
+bench: $(STAMP) need-cc need-server ## costs beside real peers, also as build/bench.json
+	$(BIN)/python -m benchmarks
+
+lock: $(STAMP) ## resolve the development dependencies anew; needs uv
+	uv pip compile --quiet --group dev pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/dev.lock
+
+install: ## install as a service of this host, as root; see docs/install.md
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(PYTHON)" sh systemd/install.sh
+
+uninstall: ## remove the service; PURGE=1 removes configuration and history too
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PURGE="$(PURGE)" sh systemd/uninstall.sh
+
+clean: ## remove what was built
+	rm -rf build dist $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

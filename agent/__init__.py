@@ -1,0 +1,1 @@
+"""The inferwatch daemon: what it knows, when it asks, and what it concludes."""

@@ -1,0 +1,187 @@
+"""The settings: what a user may write, its type, its bounds and its default.
+
+These classes are the whole schema: the reader, `config.example.yaml`'s test and the messages
+all follow from them. Each key is optional. A key is named after the module that it steers.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from agent.config.secret import Secret
+from agent.config.values import (
+    AbsolutePath,
+    Duration,
+    Listen,
+    ListenAddress,
+    Name,
+    Size,
+    Text,
+    Url,
+)
+
+Interval = Annotated[float, Duration(0.1, 3600.0)]
+Timeout = Annotated[float, Duration(0.05, 600.0)]
+Folder = Annotated[Path, AbsolutePath()]
+File = Annotated[Path, AbsolutePath()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """How often everything is looked at, and over what time peaks are kept."""
+
+    interval: Annotated[float, Duration(0.1, 60.0)] = 1.0
+    peak_window: Annotated[float, Duration(1.0, 3600.0)] = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What every source has. `stale_after`: age at which its last values leave the page."""
+
+    enabled: bool = True
+    interval: Interval = 1.0
+    timeout: Timeout = 1.0
+    stale_after: Interval = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host(Source):
+    """CPU, memory, disks, network, pressure and clock of the host. `folders`: disks to watch."""
+
+    folders: tuple[Folder, ...] = (Path("/"), Path("/var/lib/inferwatch"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nvml(Source):
+    """The GPUs. `process_interval`: how often the driver is asked for its list of processes."""
+
+    timeout: Timeout = 5.0
+    process_interval: Interval = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dcgm(Source):
+    """A dcgm-exporter; without `url` it is looked for on its usual port of this host."""
+
+    interval: Interval = 5.0
+    timeout: Timeout = 2.0
+    stale_after: Interval = 60.0
+    url: Annotated[str, Url()] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery(Source):
+    """Engines found among the processes of this host."""
+
+    interval: Interval = 5.0
+    stale_after: Interval = 60.0
+    forget_after: Annotated[float, Duration(10.0)] = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasicAuth:
+    """User and password for an engine behind a proxy."""
+
+    username: Annotated[str, Text()]
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How an `https` address is verified, and a certificate to show it where it asks for one."""
+
+    ca_file: File | None = None
+    cert_file: File | None = None
+    key_file: File | None = None
+    server_name: Annotated[str, Text()] | None = None
+    insecure_skip_verify: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInstance:
+    """One server of one engine, by its address.
+
+    `engine` is the name of a file in `collectors/engines`; whoever reads settings says which
+    there are.
+    """
+
+    name: Annotated[str, Name()]
+    engine: Annotated[str, Name()]
+    url: Annotated[str, Url()]
+    unix_socket: File | None = None
+    bearer_token: Secret | None = None
+    basic_auth: BasicAuth | None = None
+    tls: Tls = field(default_factory=Tls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engines(Source):
+    """The engines: what holds for each of them, and those that discovery cannot find."""
+
+    timeout: Timeout = 2.0
+    max_page_size: Annotated[int, Size(1024)] = 16 * 2**20
+    instances: tuple[EngineInstance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collectors:
+    """The sources."""
+
+    host: Host = field(default_factory=Host)
+    processes: Source = field(default_factory=Source)
+    kernel_log: Source = field(default_factory=Source)
+    nvml: Nvml = field(default_factory=Nvml)
+    dcgm: Dcgm = field(default_factory=Dcgm)
+    discovery: Discovery = field(default_factory=Discovery)
+    engines: Engines = field(default_factory=Engines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """The agent's own HTTP endpoint."""
+
+    listen: tuple[Annotated[Listen, ListenAddress()], ...] = (Listen("", 9745),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exporters:
+    """The destinations."""
+
+    http_api: Http = field(default_factory=Http)
+
+
+class LogLevel(StrEnum):
+    """The least severe line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a line is written; auto: for people on a terminal, else journald or JSON."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JOURNALD = "journald"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logging:
+    """The log, on standard error."""
+
+    level: LogLevel = LogLevel.INFO
+    format: LogFormat = LogFormat.AUTO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole file."""
+
+    tick: Tick = field(default_factory=Tick)
+    collectors: Collectors = field(default_factory=Collectors)
+    exporters: Exporters = field(default_factory=Exporters)
+    logging: Logging = field(default_factory=Logging)

@@ -1,0 +1,202 @@
+"""What a single value of the configuration may be, and how it is said when it is not.
+
+Each class here converts what YAML gave (a scalar) into what the code uses, or raises
+`ValueError` with the words that follow "expected …" in the message to the user.
+"""
+
+import re
+from dataclasses import dataclass
+from math import inf, isfinite
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import SplitResult, urlsplit
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# More digits than any size has: a number may not be larger than a float can hold.
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?(B|KB|MB|GB|KiB|MiB|GiB)?")
+_BYTES = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+}
+MAX_PORT = 65535
+
+
+class Value(Protocol):
+    """Converts one scalar."""
+
+    def convert(self, raw: object) -> object:
+        """Return the value for the code; raises ValueError with what was expected."""
+        ...
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A time in seconds, or a number with a unit: 250ms, 1s, 5m, 1h30m, 7d."""
+
+    minimum: float = 0.0
+    maximum: float = float("inf")
+
+    def convert(self, raw: object) -> float:
+        """Return seconds."""
+        expected = f"a duration between {_seconds(self.minimum)} and {_seconds(self.maximum)}"
+        if self.maximum == float("inf"):
+            expected = f"a duration of at least {_seconds(self.minimum)}"
+        seconds = _parse_duration(raw)
+        if seconds is None:
+            raise ValueError(f"{expected}, such as 500ms, 10s or 1h30m")
+        if not self.minimum <= seconds <= self.maximum or not isfinite(seconds):
+            raise ValueError(expected)
+        return seconds
+
+
+def _parse_duration(raw: object) -> float | None:
+    """Return seconds, or None when this is no duration."""
+    if isinstance(raw, bool):
+        return None
+    if isinstance(raw, int | float):
+        return _as_float(raw)
+    if not isinstance(raw, str) or not raw:
+        return None
+    parts = list(_DURATION.finditer(raw))
+    if "".join(part.group() for part in parts) != raw:
+        return None
+    return sum(float(part[1]) * _SECONDS[part[2]] for part in parts)
+
+
+def _as_float(number: float) -> float:
+    """Return a number as a float; one that is too large for that is infinite."""
+    try:
+        return float(number)
+    except OverflowError:
+        return inf
+
+
+def _seconds(value: float) -> str:
+    """Return seconds as they would be written in the file."""
+    return f"{value * 1000:g}ms" if 0 < value < 1 else f"{value:g}s"
+
+
+@dataclass(frozen=True)
+class Size:
+    """A number of bytes, or a number with a unit: 512KiB, 16MiB, 2GB."""
+
+    minimum: int = 1
+
+    def convert(self, raw: object) -> int:
+        """Return bytes."""
+        expected = f"a size of at least {self.minimum} bytes, such as 512KiB, 16MiB or 2GB"
+        text = raw if isinstance(raw, str) else ""
+        if isinstance(raw, int | float) and not isinstance(raw, bool):
+            # Not str(): a number may have more digits than Python is willing to write.
+            text = f"{_as_float(raw):.3f}"
+        match = _SIZE.fullmatch(text)
+        if match is None:
+            raise ValueError(expected)
+        size = int(float(match[1]) * _BYTES[match[2] or "B"])
+        if size < self.minimum:
+            raise ValueError(expected)
+        return size
+
+
+@dataclass(frozen=True)
+class Name:
+    """A short name that can be a label value, a part of a URL and a file name."""
+
+    def convert(self, raw: object) -> str:
+        """Return the name."""
+        if not isinstance(raw, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", raw):
+            raise ValueError(
+                "a name of letters, digits, '.', '_' and '-', at most 63 long, "
+                "that begins with a letter or digit"
+            )
+        return raw
+
+
+@dataclass(frozen=True)
+class Text:
+    """Any text that is not empty."""
+
+    def convert(self, raw: object) -> str:
+        """Return the text."""
+        if not isinstance(raw, str) or not raw:
+            raise ValueError("a text that is not empty")
+        return raw
+
+
+@dataclass(frozen=True)
+class Url:
+    """An address of a server over HTTP, without user, query or fragment."""
+
+    def convert(self, raw: object) -> str:
+        """Return the address without a slash at its end."""
+        expected = "an address such as http://127.0.0.1:8000 or https://[::1]:8443/base"
+        if not isinstance(raw, str):
+            raise ValueError(expected)  # noqa: TRY004 - every refusal is a ValueError
+        try:
+            parts = urlsplit(raw)
+            port = parts.port
+        except ValueError:
+            raise ValueError(expected) from None
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+            raise ValueError(expected)
+        if "@" in parts.netloc:
+            raise ValueError("an address without user and password: use basic_auth or bearer_token")
+        if any(character.isspace() or not character.isprintable() for character in raw):
+            raise ValueError(f"{expected}, without spaces")
+        if parts.query or parts.fragment:
+            raise ValueError(expected + ", without '?' and '#'")
+        return _without_slash(parts)
+
+
+def _without_slash(parts: SplitResult) -> str:
+    """Return the address without a slash at its end."""
+    return parts._replace(path=parts.path.rstrip("/")).geturl()
+
+
+@dataclass(frozen=True)
+class AbsolutePath:
+    """A path that begins with a slash, so that it does not depend on who starts the agent."""
+
+    def convert(self, raw: object) -> Path:
+        """Return the path; it need not exist."""
+        if not isinstance(raw, str) or not raw.startswith("/") or "\0" in raw:
+            raise ValueError("an absolute path")
+        return Path(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """An address to listen on.
+
+    Attributes:
+        host: an IP address or host name; empty for every address of the host, IPv4 and IPv6.
+        port: TCP port.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return it as it is written in the file."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class ListenAddress:
+    """`HOST:PORT`, `[IPV6]:PORT` or `:PORT` for every address of the host."""
+
+    def convert(self, raw: object) -> Listen:
+        """Return host and port."""
+        expected = f"an address such as :9745, 127.0.0.1:9745 or [::1]:9745, port 1 to {MAX_PORT}"
+        text = raw if isinstance(raw, str) else ""
+        match = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w]+)\]|([^\[\]:\s]*)):([0-9]{1,5})", text)
+        if match is None or not 0 < int(match[3]) <= MAX_PORT:
+            raise ValueError(expected)
+        return Listen(match[1] or match[2] or "", int(match[3]))
