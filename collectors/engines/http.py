@@ -1,0 +1,218 @@
+"""One engine over HTTP: TCP or a Unix socket, with or without TLS and credentials.
+
+There are no time limits here: whoever asks may give up at any moment, and the connection is
+closed with the request.
+"""
+
+import base64
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+
+from agent.config import EngineInstance
+from agent.model import ConfigError, SourceError
+
+# With an OpenMetrics header prometheus_client 0.26 renames vLLM's samples; compressing a page
+# costs the engine more than sending it.
+_HEADERS: Final = {
+    "Accept": "text/plain;version=0.0.4",
+    "Accept-Encoding": "identity",
+    "User-Agent": "inferwatch",
+}
+_READ_BUFFER: Final = 1 << 18
+
+
+class GoneError(SourceError):
+    """The engine has no such document, and will not have it until it is started otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole body and its headers."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class EngineClient:
+    """Asks one engine. Connections are kept and opened again as needed.
+
+    Args:
+        instance: address, credentials and TLS settings.
+        max_size: bytes that an answer may have, after decompression.
+    """
+
+    def __init__(self, instance: EngineInstance, *, max_size: int) -> None:
+        self._instance = instance
+        self._max_size = max_size
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the engine is, for people."""
+        if self._instance.unix_socket is not None:
+            return f"unix:{self._instance.unix_socket}"
+        return self._instance.url
+
+    async def get(self, path: str) -> Answer:
+        """Return the document at a path below the engine's base address.
+
+        Raises:
+            GoneError: it answered 404, 405 or 501.
+            SourceError: no whole document came, for any other reason; the message says which.
+        """
+        try:
+            try:
+                return await self._ask(path)
+            except aiohttp.ClientConnectorError:
+                raise
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                # The server closed a kept connection just as it was used: llama.cpp does so
+                # after streams. One that closes a fresh one as well is broken.
+                return await self._ask(path)
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise SourceError(
+                f"the certificate of {self.address} is not trusted: "
+                f"{error.certificate_error}; set tls.ca_file"
+            ) from error
+        except aiohttp.ClientConnectorError as error:
+            raise SourceError(
+                f"cannot connect to {self.address}: {_reason(error.os_error)}"
+            ) from error
+        except aiohttp.ClientPayloadError as error:
+            raise SourceError(f"the answer to {path} was cut off") from error
+        except (aiohttp.ClientError, OSError, ConfigError) as error:
+            reason = str(error) or type(error).__name__
+            raise SourceError(f"asking {self.address} for {path} failed: {reason}") from error
+
+    async def get_json(self, path: str) -> Any:
+        """Return a JSON document; errors as for `get`."""
+        answer = await self.get(path)
+        try:
+            return json.loads(answer.body)
+        except ValueError as error:
+            raise GoneError(f"the answer to {path} is not JSON") from error
+
+    async def aclose(self) -> None:
+        """Close all connections; safe to call twice."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _ask(self, path: str) -> Answer:
+        """Ask once."""
+        if self._session is None:
+            self._session = self._open()
+        session = self._session
+        async with session.get(
+            self._instance.url + path,
+            headers=self._credentials(),
+            allow_redirects=False,
+            server_hostname=self._instance.tls.server_name,
+        ) as response:
+            if response.status != HTTPStatus.OK:
+                raise _refusal(response, path)
+            return Answer(await self._body(response, path), response.headers)
+
+    async def _body(self, response: aiohttp.ClientResponse, path: str) -> bytes:
+        """Return the whole body, or raise as soon as it is known to be too long."""
+        size = response.content_length or 0
+        parts: list[bytes] = []
+        if size <= self._max_size:
+            size = 0
+            async for part in response.content.iter_any():
+                size += len(part)
+                if size > self._max_size:
+                    break
+                parts.append(part)
+        if size > self._max_size:
+            response.close()
+            raise SourceError(
+                f"the answer to {path} is longer than {self._max_size} bytes; "
+                "raise collectors.engines.max_page_size if that is right"
+            )
+        return b"".join(parts)
+
+    def _open(self) -> aiohttp.ClientSession:
+        """Return a session as the instance wants it."""
+        connector: aiohttp.BaseConnector
+        if self._instance.unix_socket is not None:
+            connector = aiohttp.UnixConnector(path=str(self._instance.unix_socket))
+        elif self._instance.url.startswith("https:"):
+            connector = aiohttp.TCPConnector(ssl=self._tls())
+        else:
+            connector = aiohttp.TCPConnector()
+        return aiohttp.ClientSession(
+            connector=connector,
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            read_bufsize=_READ_BUFFER,
+        )
+
+    def _tls(self) -> ssl.SSLContext:
+        """Return the TLS settings.
+
+        Raises:
+            OSError: a file is missing or does not hold what it should.
+        """
+        tls = self._instance.tls
+        context = ssl.create_default_context(cafile=tls.ca_file)
+        if tls.cert_file is not None:
+            context.load_cert_chain(tls.cert_file, tls.key_file)
+        if tls.insecure_skip_verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def _credentials(self) -> dict[str, str] | None:
+        """Return the Authorization header; secrets are read anew, so they can be renewed.
+
+        Raises:
+            ConfigError: a secret is not where it should be.
+        """
+        if self._instance.bearer_token is not None:
+            return {"Authorization": f"Bearer {self._instance.bearer_token.reveal()}"}
+        basic = self._instance.basic_auth
+        if basic is not None:
+            pair = f"{basic.username}:{basic.password.reveal()}".encode()
+            return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        return None
+
+
+def _refusal(response: aiohttp.ClientResponse, path: str) -> SourceError:
+    """Return what an answer other than 200 means."""
+    status = response.status
+    answered = f"{path} was answered with {status} {response.reason or ''}".rstrip()
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
+        return GoneError(answered)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return SourceError(f"{answered}: it wants credentials; set bearer_token or basic_auth")
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return SourceError(f"{answered}{_elsewhere(response, path)}")
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return SourceError(f"{answered}: it is still loading, or overloaded")
+    return SourceError(answered)
+
+
+def _elsewhere(response: aiohttp.ClientResponse, path: str) -> str:
+    """Say which address to configure instead of one that redirects; redirects are not followed."""
+    target = response.headers.get("Location", "")
+    parts = urlsplit(urljoin(str(response.url), target)) if target else None
+    if parts is None or parts.hostname is None:
+        return ": set url to the address that it redirects to"
+    port = "" if parts.port is None else f":{parts.port}"
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    base = parts.path.rstrip("/").removesuffix(path).rstrip("/")
+    return f": it redirects; set url to {parts.scheme}://{host}{port}{base}"
+
+
+def _reason(error: OSError) -> str:
+    """Return why the system refused, without the address that aiohttp adds."""
+    return error.strerror or str(error)

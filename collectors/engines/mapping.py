@@ -1,0 +1,236 @@
+"""From an engine's page to series of the catalogue, by a plan that holds while the series do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.model import Metric, MetricType, SeriesTable, SourceError
+from collectors.engines.profile import Engine, Fact, Family
+from collectors.openmetrics import PageScanner
+
+MAX_SERIES = 100_000
+"""Series of one engine, over its whole life, after which its page is refused."""
+
+_HISTOGRAM_PARTS = ("_bucket", "_sum", "_count")
+_UNKNOWN = ("", "None")
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A wanted sample of the page: what the scanner's numbers stand for."""
+
+    name: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """One place of a sample in the profile: family, which of its names, part of a histogram."""
+
+    family: int
+    variant: int
+    suffix: str
+
+
+@dataclass(slots=True)
+class Plan:
+    """How the values of one layout of the page become series.
+
+    Attributes:
+        ids: series of the catalogue.
+        picks: for each of them, the index of its value among those that the scanner returns.
+        mixed: (index in `ids`, indexes of values, whether to take the largest) where several
+            samples make one series.
+        doubtful: (series, index of its value) where 0 means unknown.
+        counters: indexes in `ids` of what never falls while the engine runs.
+        facts: facts on the page, for each rank.
+        start_time: index of the value that is the server's start, or -1.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    picks: list[int] = field(default_factory=list)
+    mixed: list[tuple[int, list[int], bool]] = field(default_factory=list)
+    doubtful: list[tuple[int, int]] = field(default_factory=list)
+    counters: list[int] = field(default_factory=list)
+    facts: dict[str, dict[Fact, str]] = field(default_factory=dict)
+    start_time: int = -1
+
+    def values(self, raw: Sequence[float]) -> list[float]:
+        """Return the values of `ids`."""
+        values = list(map(raw.__getitem__, self.picks))
+        for index, parts, largest in self.mixed:
+            together = [raw[part] for part in parts]
+            values[index] = max(together) if largest else sum(together)
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that was read. The plan is the same object while the page's series are the same."""
+
+    plan: Plan
+    values: list[float]
+    doubtful: list[tuple[int, float]]
+    start_time: float | None
+
+
+class PageMap:
+    """Reads the pages of one engine instance.
+
+    Args:
+        engine: what its samples mean.
+        instance_name: value of that label.
+        table: interns the series.
+    """
+
+    def __init__(self, engine: Engine, instance_name: str, table: SeriesTable) -> None:
+        self._engine = engine
+        self._prefix = (engine.name, instance_name)
+        self._table = table
+        self._uses = _uses(engine)
+        self._wanted = {*self._uses, *(facts.name for facts in engine.page_facts)}
+        if engine.start_time:
+            self._wanted.add(engine.start_time)
+        self._made: set[int] = set()
+        self._model = ""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start with an empty memory."""
+        self._slots: list[_Slot] = []
+        self._numbers: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+        self._scanner = PageScanner(self._resolve)
+        self._seen: list[int] | None = None
+        self._plan = Plan()
+
+    def name_model(self, model: str) -> None:
+        """Set the model name for samples that do not carry one."""
+        if model != self._model:
+            self._model = model
+            self._seen = None
+
+    def read(self, page: bytes) -> Page:
+        """Return the series of a page.
+
+        Raises:
+            PageError: it is not a whole page in the text format.
+            SourceError: it has nothing that the engine's pages have, or too many series.
+        """
+        slots, raw = self._scanner.scan(page)
+        if slots is not self._seen:
+            if len(self._slots) > 2 * len(slots) + 1000:
+                self._forget()
+                slots, raw = self._scanner.scan(page)
+            self._plan = self._plan_for(slots)
+            self._seen = slots
+        plan = self._plan
+        return Page(
+            plan,
+            plan.values(raw),
+            [(series, raw[index]) for series, index in plan.doubtful if raw[index]],
+            raw[plan.start_time] if plan.start_time >= 0 else None,
+        )
+
+    def _resolve(self, name: str, labels: Mapping[str, str]) -> int | None:
+        """Return the number of a wanted sample."""
+        if name not in self._wanted:
+            return None
+        key = (name, tuple(sorted(labels.items())))
+        number = self._numbers.setdefault(key, len(self._slots))
+        if number == len(self._slots):
+            self._slots.append(_Slot(name, dict(labels)))
+        return number
+
+    def _plan_for(self, slots: Sequence[int]) -> Plan:
+        """Return how a page with these samples is read."""
+        found = [self._slots[number] for number in slots]
+        names = {slot.name for slot in found}
+        if not names & self._uses.keys():
+            raise SourceError(
+                f"the page has nothing of {self._engine.title}: is this the right engine?"
+            )
+        variants = [_variant(family, names) for family in self._engine.families]
+        models = {slot.labels["model_name"] for slot in found if slot.labels.get("model_name")}
+        model = models.pop() if len(models) == 1 else self._model
+        # Later samples of the same slot replace earlier ones, as Prometheus takes the last.
+        parts: dict[int, dict[int, int]] = {}
+        families: dict[int, Family] = {}
+        for index, (number, slot) in enumerate(zip(slots, found, strict=True)):
+            for use in self._uses.get(slot.name, ()):
+                if variants[use.family] == use.variant:
+                    family = self._engine.families[use.family]
+                    series = self._series(family, slot, use.suffix, model)
+                    parts.setdefault(series, {})[number] = index
+                    families[series] = family
+        plan = Plan()
+        for series, samples in parts.items():
+            _add(plan, series, families[series], list(samples.values()))
+        self._add_facts(plan, found)
+        self._made.update(plan.ids)
+        if len(self._made) > MAX_SERIES:
+            raise SourceError(f"the engine gave more than {MAX_SERIES} series since the start")
+        return plan
+
+    def _series(self, family: Family, slot: _Slot, suffix: str, model: str) -> int:
+        """Return the series of the catalogue that a sample belongs to."""
+        engine = self._engine
+        values = [*self._prefix, slot.labels.get("model_name") or model]
+        values.append(slot.labels.get(engine.rank, "") if engine.rank else "")
+        values += [
+            slot.labels.get(family.labels.get(label, label), "")
+            for label in family.metric.labels[len(values) :]
+        ]
+        le = slot.labels.get("le", "") if suffix == "_bucket" else ""
+        return self._table.intern(family.metric, values, suffix=suffix, le=le)
+
+    def _add_facts(self, plan: Plan, found: Sequence[_Slot]) -> None:
+        """Note the facts that stand in labels, and where the start time is."""
+        for index, slot in enumerate(found):
+            if slot.name == self._engine.start_time:
+                plan.start_time = index
+            for source in self._engine.page_facts:
+                if slot.name == source.name:
+                    plan.facts[slot.labels.get(source.rank, "")] = {
+                        fact: value
+                        for fact, label in source.labels.items()
+                        if (value := slot.labels.get(label, "")) not in _UNKNOWN
+                    }
+
+
+def _add(plan: Plan, series: int, family: Family, samples: list[int]) -> None:
+    """Put one series into a plan."""
+    if family.zero_is_unknown and len(samples) == 1:
+        plan.doubtful.append((series, samples[0]))
+        return
+    index = len(plan.ids)
+    plan.ids.append(series)
+    plan.picks.append(samples[0])
+    if len(samples) > 1:
+        plan.mixed.append((index, samples, family.metric.unit == "ratio"))
+    if family.metric.type in (MetricType.COUNTER, MetricType.HISTOGRAM):
+        plan.counters.append(index)
+
+
+def _uses(engine: Engine) -> dict[str, list[_Use]]:
+    """Return what each sample name of the engine's page is for."""
+    uses: dict[str, list[_Use]] = {}
+    for number, family in enumerate(engine.families):
+        for variant, names in enumerate(family.names):
+            for name in names.split("+"):
+                for suffix in _suffixes(family.metric):
+                    uses.setdefault(name + suffix, []).append(_Use(number, variant, suffix))
+    return uses
+
+
+def _suffixes(metric: Metric) -> tuple[str, ...]:
+    """Return the endings of the metric's sample names."""
+    return _HISTOGRAM_PARTS if metric.type is MetricType.HISTOGRAM else ("",)
+
+
+def _variant(family: Family, names: set[str]) -> int:
+    """Return which of the family's names is on the page: the newest; -1 if none is."""
+    # `_count` stands for a histogram: one cannot be read without it.
+    ending = "_count" if family.metric.type is MetricType.HISTOGRAM else ""
+    for variant, together in enumerate(family.names):
+        if all(name + ending in names for name in together.split("+")):
+            return variant
+    return -1

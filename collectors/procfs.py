@@ -1,0 +1,139 @@
+"""Small readers of /proc that several sources share; the root is always an argument."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+# The kernel builds these files when they are read, so one read call gives a whole file or, for
+# the long ones, as much as fits.
+_CHUNK: Final = 1 << 16
+_ABSENT: Final = frozenset(
+    {
+        errno.ENOENT,
+        errno.ESRCH,  # the process ended between open and read
+        errno.EACCES,
+        errno.EPERM,
+        errno.EOPNOTSUPP,  # pressure files of a kernel started with psi=0
+        errno.ENOTDIR,
+    }
+)
+
+TICKS: Final = float(os.sysconf("SC_CLK_TCK"))
+PAGE_SIZE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPaths:
+    """Where the host's kernel shows itself: another place when the agent runs in a container.
+
+    Attributes:
+        proc: mount point of the host's procfs.
+        sys: mount point of the host's sysfs.
+    """
+
+    proc: Path = Path("/proc")
+    sys: Path = Path("/sys")
+
+
+def read_file(path: str | Path) -> bytes | None:
+    """Return what the file holds, or None where the host has no such file or does not show it.
+
+    Raises:
+        OSError: reading failed for a reason that is no property of the host.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+    try:
+        parts = [os.read(fd, _CHUNK)]
+        while parts[-1] and len(parts[-1]) == _CHUNK:
+            parts.append(os.read(fd, _CHUNK))
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+    finally:
+        os.close(fd)
+    return b"".join(parts)
+
+
+@contextlib.contextmanager
+def psutil_reads(proc: Path) -> Iterator[None]:
+    """Let psutil read another procfs; only around calls that do not wait."""
+    before = psutil.PROCFS_PATH
+    psutil.PROCFS_PATH = str(proc)
+    try:
+        yield
+    finally:
+        psutil.PROCFS_PATH = before
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    """What `/proc/PID/stat` says of a process (proc_pid_stat(5)).
+
+    Attributes:
+        pid: process id.
+        comm: the name of its main thread, at most 15 bytes.
+        ppid: process id of its parent.
+        cpu_seconds: user and system time since it started.
+        threads: number of its threads.
+        start_ticks: clock ticks from boot to its start; with the pid it is its identity.
+        resident_bytes: resident memory. The kernel adds it up lazily, so it may be off by some
+            pages for each CPU.
+    """
+
+    pid: int
+    comm: str
+    ppid: int
+    cpu_seconds: float
+    threads: int
+    start_ticks: int
+    resident_bytes: int
+
+
+def process_stat(proc: str, pid: int) -> ProcessStat | None:
+    """Return the state of a process, or None when there is no such process."""
+    text = read_file(f"{proc}/{pid}/stat")
+    if not text:
+        return None
+    # The name may hold spaces and parentheses; the last closing one ends it.
+    opening, closing = text.index(b"("), text.rindex(b")")
+    fields = text[closing + 2 :].split(None, 22)
+    return ProcessStat(
+        pid,
+        text[opening + 1 : closing].decode("utf-8", "replace"),
+        int(fields[1]),
+        (int(fields[11]) + int(fields[12])) / TICKS,
+        int(fields[17]),
+        int(fields[19]),
+        int(fields[21]) * PAGE_SIZE,
+    )
+
+
+def count_fds(proc: str, pid: int) -> int | None:
+    """Return how many file descriptors a process holds, or None where that may not be known.
+
+    Linux 6.2 and later give the number as the size of the folder, without any right and without
+    listing it. Before, the folder has to be listed, which other users may not.
+    """
+    path = Path(proc, str(pid), "fd")
+    try:
+        size = path.stat().st_size
+        # A folder of another filesystem has a size too, of another meaning; procfs has no blocks.
+        if size > 0 and os.statvfs(path).f_blocks == 0:
+            return size
+        return sum(1 for _ in path.iterdir())
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise

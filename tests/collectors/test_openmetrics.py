@@ -1,0 +1,372 @@
+"""The page scanner reads what the official parser reads, whatever came before."""
+
+import gzip
+import json
+import math
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from collectors.openmetrics import PageError, PageScanner
+
+HERE = Path(__file__).parents[1] / "captures"
+SHARED = Path(__file__).parents[2].parent / "shared" / "captures"
+
+Found = list[tuple[str, tuple[tuple[str, str], ...], str]]
+
+
+def written(value: float) -> str:
+    """Return a value as text: NaN equals NaN, and the two zeros are one number."""
+    return repr(float(value) + 0.0)
+
+
+class Everything:
+    """A resolver that wants all series and can say what a number stands for."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+
+    def __call__(self, name: str, labels: Mapping[str, str]) -> int:
+        """Number a series on first sight."""
+        return self.numbers.setdefault((name, tuple(labels.items())), len(self.numbers))
+
+    def explain(self, ids: list[int], values: list[float]) -> Found:
+        """Return names, labels and values."""
+        back = list(self.numbers)
+        return [(*back[number], written(value)) for number, value in zip(ids, values, strict=True)]
+
+
+def oracle(page: bytes) -> Found:
+    """Return what the official parser finds on a page.
+
+    It is given no comments: for a counter declared without `_total`, as llama.cpp has one, it
+    would make up a sample name that is not on the page.
+    """
+    text = "".join(
+        f"{line}\n" for line in page.decode().split("\n") if not line.strip().startswith("#")
+    )
+    return [
+        (sample.name, tuple(sample.labels.items()), written(sample.value))
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    ]
+
+
+def scanned(*pages: bytes) -> Found:
+    """Return what one scanner finds on the last of several pages."""
+    wanted = Everything()
+    scanner = PageScanner(wanted)
+    for page in pages[:-1]:
+        scanner.scan(page)
+    return wanted.explain(*scanner.scan(pages[-1]))
+
+
+# --- generated pages -------------------------------------------------------------------------
+
+names = st.sampled_from(["a", "a:b", "vllm:x_total", "_y", "x_bucket", "le", "HELP"])
+label_names = st.sampled_from(["le", "model_name", "a", "engine", "_b"])
+label_values = st.text(
+    st.one_of(st.sampled_from('ab ,={}"\\#\té0_:'), st.characters(codec="utf-8")), max_size=8
+)
+numbers = st.one_of(
+    st.floats().map(repr),
+    st.integers(-(2**53), 2**53).map(str),
+    st.sampled_from(["NaN", "+Inf", "-Inf", "inf", "1e3", "1E+22", "-0", ".5", "5.", "0x1", "1_0"]),
+)
+
+
+def escaped(value: str) -> str:
+    """Write a label value as the text format wants it."""
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+@st.composite
+def series_texts(draw: st.DrawFn) -> str:
+    """Draw the part of a line before the value, mostly plain, sometimes odd but legal."""
+    name = draw(names)
+    labels = draw(st.dictionaries(label_names, label_values, max_size=3))
+    if not labels:
+        return name + draw(st.sampled_from(["", "", "", "{}", " {}"]))
+    inside = ",".join(f'{key}="{escaped(value)}"' for key, value in labels.items())
+    comma = draw(st.sampled_from(["", "", "", ",", " "]))
+    return name + draw(st.sampled_from(["", "", "", " "])) + "{" + inside + comma + "}"
+
+
+pools = st.lists(series_texts(), min_size=1, max_size=8)
+spaces = st.sampled_from([" ", " ", " ", " ", " ", "  ", "\t", " \t"])
+tails = st.sampled_from(["", "", "", "", "", " 1700000000000", " ", "\r", ' # {t="x"} 1'])
+heads = st.sampled_from(["", "", "", "", "", "", " "])
+silent = st.sampled_from(
+    ["", "  ", "# EOF", "# HELP a some {text} here 1", "# TYPE a gauge", "# a 1", "#", " # b"]
+)
+
+
+@st.composite
+def page_sequences(draw: st.DrawFn) -> list[bytes]:
+    """Draw pages as one source would give them: new numbers, and now and then other lines."""
+    pool = draw(pools)
+    kept = draw(st.lists(st.one_of(st.sampled_from(pool), st.none()), max_size=8))
+    pages = []
+    for _ in range(draw(st.integers(1, 5))):
+        change = draw(st.sampled_from(["none", "none", "shuffle", "drop", "add", "swap"]))
+        if change == "shuffle":
+            kept = draw(st.permutations(kept))
+        elif change == "drop":
+            kept = kept[1:]
+        elif change == "add":
+            kept = [*kept, draw(st.sampled_from(pool))]
+        elif change == "swap" and kept:
+            where = draw(st.integers(0, len(kept) - 1))
+            kept = [*kept[:where], draw(st.sampled_from(pool)), *kept[where + 1 :]]
+        odd = draw(st.booleans())
+        lines = [
+            draw(silent)
+            if series is None
+            else (draw(heads) + series + draw(spaces) + draw(numbers) + draw(tails))
+            if odd
+            else f"{series} {draw(numbers)}"
+            for series in kept
+        ]
+        pages.append("".join(f"{line}\n" for line in lines).encode())
+    return pages
+
+
+@settings(max_examples=400, deadline=None)
+@given(page_sequences())
+def test_every_page_of_a_sequence_reads_as_the_official_parser_reads_it(pages: list[bytes]):
+    """Names, labels and values are the official parser's, and a page it refuses is refused."""
+    wanted = Everything()
+    scanner = PageScanner(wanted)
+    for page in pages:
+        try:
+            expected = oracle(page)
+        except (ValueError, IndexError):
+            with pytest.raises(PageError):
+                scanner.scan(page)
+            continue
+        assert wanted.explain(*scanner.scan(page)) == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(page_sequences(), st.integers(0, 7))
+def test_what_is_not_wanted_changes_nothing_for_the_rest(pages: list[bytes], salt: int):
+    """With some series unwanted, the wanted ones read as they do when all are wanted."""
+    everything = Everything()
+
+    def some(name: str, labels: Mapping[str, str]) -> int | None:
+        number = everything(name, labels)
+        return number if (number + salt) % 2 else None
+
+    picky = PageScanner(some)
+    for page in pages:
+        try:
+            expected = [item for item in oracle(page) if some(item[0], dict(item[1])) is not None]
+        except (ValueError, IndexError):
+            picky = PageScanner(some)
+            continue
+        assert everything.explain(*picky.scan(page)) == expected
+
+
+# --- captured pages --------------------------------------------------------------------------
+
+
+def captured() -> Iterator[tuple[str, bytes]]:
+    """Yield the pages that lie beside the tests."""
+    for path in sorted(HERE.glob("*.prom*")):
+        body = path.read_bytes()
+        yield path.name, gzip.decompress(body) if path.suffix == ".gz" else body
+
+
+@pytest.mark.parametrize(("name", "page"), list(captured()), ids=[n for n, _ in captured()])
+def test_captured_pages_read_as_the_official_parser_reads_them(name: str, page: bytes):
+    """A real page gives the official values when first seen and when its layout is known."""
+    expected = oracle(page)
+    assert expected, name
+    assert scanned(page) == expected
+    assert scanned(page, page) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["vllm-ramp", "vllm-capacity", "vllm-aborts", "vllm-enginecrash", "vllm-warm", "llama-ramp"],
+)
+def test_a_series_of_real_scrapes_reads_as_the_official_parser_reads_it(name: str):
+    """One scanner over a real engine's pages, second by second, never differs."""
+    path = SHARED / f"{name}.metrics.jsonl.gz"
+    if not path.exists():
+        pytest.skip("the full captures are not here")
+    with gzip.open(path, "rt") as lines:
+        bodies = [json.loads(line) for line in lines]
+    pages = [
+        item["body"].encode()
+        for item in bodies
+        if item.get("code") == 200 and item["path"] == "/metrics"
+    ]
+    wanted = Everything()
+    scanner = PageScanner(wanted)
+    checked = set(random.Random(1).sample(range(len(pages)), min(6, len(pages))))
+    for number, page in enumerate(pages):
+        found = scanner.scan(page)
+        if number in checked:
+            assert wanted.explain(*found) == oracle(page)
+
+
+# --- what is defined -------------------------------------------------------------------------
+
+
+def test_the_list_of_series_is_the_same_object_while_it_stands():
+    """Whoever prepares something for the ids can recognise them by identity."""
+    scanner = PageScanner(Everything())
+    first, _ = scanner.scan(b"a 1\nb 2\n")
+    same, values = scanner.scan(b"a 3\nb 4\n")
+    assert same is first
+    assert values == [3.0, 4.0]
+    commented, _ = scanner.scan(b"# hello\na 3\nb 4\n")
+    assert commented is first
+    swapped, _ = scanner.scan(b"b 2\na 1\n")
+    assert swapped is not first
+    assert first == [0, 1]
+
+
+def test_a_known_series_is_not_asked_about_again():
+    """After one page, pages with the same series never reach the resolver, whatever their order."""
+    asked: list[str] = []
+
+    def resolve(name: str, labels: Mapping[str, str]) -> int | None:
+        asked.append(name + str(dict(labels)))
+        return len(asked)
+
+    scanner = PageScanner(resolve)
+    scanner.scan(b'a{x="1"} 1\nb 2\n')
+    scanner.scan(b'b 2\na{x="1"} 1\n')
+    scanner.scan(b'b 2\n\na{x="1"} 1\n')
+    assert asked == ["a{'x': '1'}", "b{}"]
+
+
+def test_what_left_the_page_is_forgotten():
+    """A source that invents series at every scrape cannot grow the scanner."""
+    scanner = PageScanner(Everything())
+    for number in range(50):
+        scanner.scan(f'a{{x="{number}"}} 1\n'.encode())
+    assert len(scanner._keys) == 1
+
+
+def test_an_empty_page_has_no_samples():
+    """Nothing on the page is nothing found, not an error; a blank line is no more."""
+    assert scanned(b"") == []
+    assert scanned(b"\n") == []
+    assert scanned(b"# EOF\n") == []
+
+
+def test_a_series_given_twice_is_returned_twice():
+    """The scanner does not judge duplicates: both come, in page order."""
+    page = b'a{x="1"} 1\na{x="1"} 2\n'
+    found = [("a", (("x", "1"),), "1.0"), ("a", (("x", "1"),), "2.0")]
+    assert scanned(page) == found
+    assert scanned(page, page) == found
+
+
+def test_a_counter_without_total_keeps_its_name():
+    """The scanner gives the name on the page, where the official parser would append `_total`."""
+    page = b"# TYPE llamacpp:n_tokens_max counter\nllamacpp:n_tokens_max 617\n"
+    assert scanned(page) == [("llamacpp:n_tokens_max", (), "617.0")]
+
+
+def test_nan_and_infinities_are_read():
+    """NaN and the infinities are values like any other here."""
+    _, values = PageScanner(Everything()).scan(b"a NaN\nb +Inf\nc -Inf\n")
+    assert math.isnan(values[0])
+    assert values[1:] == [math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("cut", [b"a 1\nb 2", b"a 1\nb", b"a 1\nb{x="])
+def test_a_page_cut_off_is_refused_whether_or_not_its_layout_is_known(cut: bytes):
+    """A number cut in the middle is still a number, so a page must end with a newline."""
+    scanner = PageScanner(Everything())
+    with pytest.raises(PageError, match="cut off"):
+        scanner.scan(cut)
+    scanner.scan(b"a 1\nb 2\n")
+    with pytest.raises(PageError, match="cut off"):
+        scanner.scan(cut)
+    assert scanner.scan(b"a 5\nb 6\n")[1] == [5.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a",
+        b"a b",
+        b"a 1_0",
+        b'a{x="1} 1',
+        b'a{x="1",x="2"} 1',
+        b'a{__x="1"} 1',
+        b"a{x=1} 1",
+        b"a 1 2 x",
+        b'a{x="\xff"} 1',
+        b"1a 1",
+        b"{ 1",
+        b'a{x="1"} ',
+    ],
+)
+def test_a_line_that_is_not_a_sample_is_named(line: bytes):
+    """The error gives the number of the line, its text and what was expected."""
+    with pytest.raises(PageError, match=r"line 2: .*expected `name\{labels\} value") as caught:
+        scanned(b"ok 1\n" + line + b"\n")
+    assert caught.value.line == 2
+    assert caught.value.excerpt == line.decode("utf-8", "replace")
+
+
+def test_a_number_that_turns_into_nonsense_is_refused():
+    """A known layout does not lower the guard for what stands where a number should."""
+    scanner = PageScanner(Everything())
+    scanner.scan(b"a 1\n")
+    for nonsense in (b"a 1_0\n", b"a x\n", b"a \n"):
+        with pytest.raises(PageError, match="line 1"):
+            scanner.scan(nonsense)
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        (b"<!doctype html>\n<html><body>hello</body></html>\n", "HTML"),
+        (b"  <html>\n</html>", "HTML"),
+        (b'{"object": "list"}', "JSON"),
+        (b'[{"id": 0}]\n', "JSON"),
+    ],
+)
+def test_another_format_is_called_by_its_name(page: bytes, kind: str):
+    """A web page or JSON in place of metrics is said to be that, in one sentence."""
+    with pytest.raises(PageError, match=f"this is {kind}.*not the Prometheus text format"):
+        scanned(page)
+
+
+def test_an_unwanted_series_does_not_hide_one_with_odd_spacing():
+    """`a 1` and `a {x="1"} 1` begin alike and are two series."""
+
+    def resolve(_name: str, labels: Mapping[str, str]) -> int | None:
+        return 7 if labels else None
+
+    scanner = PageScanner(resolve)
+    assert scanner.scan(b"a 1\n") == ([], [])
+    assert scanner.scan(b'a {x="1"} 2\n') == ([7], [2.0])
+    assert scanner.scan(b'a 1\na {x="1"}\t2\n') == ([7], [2.0])
+    assert scanner.scan(b"a 1\n") == ([], [])
+
+
+def test_a_blank_line_does_not_hide_what_comes_to_stand_there():
+    """An empty line begins every line, so it is compared whole."""
+    assert [name for name, *_ in scanned(b"a 1\n\nb 2\n", b"a 1\nc 3\nb 2\n")] == ["a", "c", "b"]
+    with pytest.raises(PageError, match="cut off"):
+        scanned(b"a 1\n\n", b"a 1\n\nb")
+
+
+@pytest.mark.parametrize("value", ["7", "0", "1"])
+def test_a_timestamp_is_not_taken_for_the_value(value: str):
+    """The value is the first of two numbers, on the first page and on later ones."""
+    page = f"a {value} 1700000000000\n".encode()
+    assert scanned(page) == scanned(page, page) == [("a", (), f"{value}.0")]

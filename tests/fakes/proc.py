@@ -1,0 +1,43 @@
+"""A procfs of processes, written into a folder."""
+
+import shutil
+from pathlib import Path
+
+from collectors.procfs import PAGE_SIZE, TICKS
+
+
+class FakeProc:
+    """Writes `/proc/PID/stat` and `/proc/PID/fd` in the kernel's format."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def process(
+        self,
+        pid: int,
+        comm: str,
+        *,
+        ppid: int = 1,
+        cpu_seconds: float = 0.0,
+        resident_bytes: int = 0,
+        threads: int = 1,
+        start: int = 100,
+        fds: int | None = None,
+    ) -> None:
+        """Write a process, or write it anew with other numbers."""
+        folder = self.root / str(pid)
+        folder.mkdir(exist_ok=True)
+        ticks = round(cpu_seconds * TICKS)
+        user, system = ticks - ticks // 4, ticks // 4
+        before = f"S {ppid} {pid} {pid} 0 -1 4194304 900 0 3 0 {user} {system} 0 0 20 0"
+        after = f"{threads} 0 {start} 9000000 {resident_bytes // PAGE_SIZE} 18446744073709551615"
+        (folder / "stat").write_text(f"{pid} ({comm}) {before} {after} 1 1 0 0 0 0 0\n")
+        if fds is not None:
+            shutil.rmtree(folder / "fd", ignore_errors=True)
+            (folder / "fd").mkdir()
+            for fd in range(fds):
+                (folder / "fd" / str(fd)).touch()
+
+    def end(self, pid: int) -> None:
+        """Remove a process."""
+        shutil.rmtree(self.root / str(pid))
