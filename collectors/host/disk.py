@@ -1,0 +1,104 @@
+"""Space on the filesystems of the configured folders, from which a hung mount cannot hurt.
+
+`statvfs` on a network filesystem whose server is gone does not return, and cannot be cancelled.
+Each folder is therefore asked in a thread of its own, and not again before that thread ended.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import psutil
+
+from agent.catalog import host as catalog
+from agent.model import SeriesTable
+from collectors.readings import ReadingBuilder
+
+INTERVAL: Final = 10.0
+"""Seconds between two questions to a filesystem, and after which an unanswered one is hung."""
+
+STALE_AFTER: Final = 30.0
+"""Seconds after which the last answer is no longer published."""
+
+
+class Usage(Protocol):
+    """What `psutil.disk_usage` gives, in bytes."""
+
+    @property
+    def total(self) -> int:
+        """Size of the filesystem."""
+        ...
+
+    @property
+    def free(self) -> int:
+        """What programs without privileges can still take."""
+        ...
+
+
+class _Folder:
+    """One folder: its last answer, and the question that is under way."""
+
+    def __init__(self, table: SeriesTable, path: str) -> None:
+        self.path = path
+        self.size = table.intern(catalog.FILESYSTEM_SIZE, (path,))
+        self.available = table.intern(catalog.FILESYSTEM_AVAILABLE, (path,))
+        self.hung = table.intern(catalog.FILESYSTEM_HUNG, (path,))
+        self.asked: float | None = None
+        # Written by the thread in one assignment, which other threads see whole.
+        self.answer: tuple[float, Usage | None] | None = None
+        self.thread: threading.Thread | None = None
+
+    def ask(self, usage: Callable[[str], Usage], now: float) -> None:
+        """Start a question; the thread is a daemon, so that it never keeps the agent alive."""
+        self.asked = now
+
+        def work() -> None:
+            try:
+                self.answer = (now, usage(self.path))
+            except OSError:
+                self.answer = (now, None)
+
+        self.thread = threading.Thread(target=work, name=f"statvfs {self.path}", daemon=True)
+        self.thread.start()
+
+
+class Disks:
+    """Asks each filesystem every 10 s and publishes the newest answers.
+
+    Args:
+        table: where series are interned.
+        folders: the folders, as they appear in the label `path`.
+        monotonic: a clock that never goes back, in seconds.
+        usage: asks one filesystem; may never return.
+    """
+
+    def __init__(
+        self,
+        table: SeriesTable,
+        folders: Sequence[Path],
+        *,
+        monotonic: Callable[[], float],
+        usage: Callable[[str], Usage] = psutil.disk_usage,
+    ) -> None:
+        self._folders = [_Folder(table, str(path)) for path in dict.fromkeys(folders)]
+        self._monotonic = monotonic
+        self._usage = usage
+
+    def read(self, into: ReadingBuilder) -> None:
+        """Add size, free space and whether the filesystem hangs; never waits."""
+        now = self._monotonic()
+        for folder in self._folders:
+            pending = folder.thread is not None and folder.thread.is_alive()
+            if not pending and (folder.asked is None or now - folder.asked >= INTERVAL):
+                folder.ask(self._usage, now)
+            if folder.asked is not None and pending and now - folder.asked >= INTERVAL:
+                into.add(folder.hung, 1.0)
+            elif folder.answer is not None and folder.answer[1] is not None:
+                into.add(folder.hung, 0.0)
+            if folder.answer is None:
+                continue
+            answered, usage = folder.answer
+            if usage is not None and now - answered < STALE_AFTER:
+                into.add(folder.size, usage.total)
+                into.add(folder.available, usage.free)

@@ -1,0 +1,49 @@
+"""What the agent itself costs, the processes that it started included."""
+
+import os
+import resource
+from collections.abc import Callable
+
+from agent.catalog import host as catalog
+from agent.model import SeriesTable
+from collectors.process_tree import ProcessTree
+from collectors.procfs import count_fds
+from collectors.readings import ReadingBuilder
+
+# The agent's own procfs: it finds its own process there even when the host's is elsewhere.
+_PROC = "/proc"
+
+
+class OwnCost:
+    """Adds up CPU time and memory of the agent and its descendants.
+
+    CPU time is that of the daemon, of its children that ended and were waited for, and of those
+    that live. A child therefore counts from its first scan on and is never counted twice.
+    """
+
+    def __init__(self, table: SeriesTable, *, monotonic: Callable[[], float]) -> None:
+        self._pid = os.getpid()
+        self._tree = ProcessTree(_PROC, monotonic=monotonic)
+        self._cpu = table.intern(catalog.AGENT_CPU_SECONDS)
+        self._memory = table.intern(catalog.AGENT_RESIDENT_MEMORY)
+        self._processes = table.intern(catalog.AGENT_PROCESSES)
+        self._threads = table.intern(catalog.AGENT_THREADS)
+        self._fds = table.intern(catalog.AGENT_OPEN_FDS)
+        self._cpu_seconds = 0.0
+
+    def read(self, into: ReadingBuilder) -> None:
+        """Add the sums."""
+        stats = self._tree.stats((self._pid,))[self._pid]
+        cpu_seconds = sum(stat.cpu_seconds for stat in stats if stat.pid != self._pid)
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+            usage = resource.getrusage(who)
+            cpu_seconds += usage.ru_utime + usage.ru_stime
+        # Clock ticks and microseconds round differently when a child ends: never go back.
+        self._cpu_seconds = max(self._cpu_seconds, cpu_seconds)
+        into.add(self._cpu, self._cpu_seconds)
+        into.add(self._memory, sum(stat.resident_bytes for stat in stats))
+        into.add(self._processes, len(stats))
+        into.add(self._threads, sum(stat.threads for stat in stats))
+        fds = count_fds(_PROC, self._pid)
+        if fds is not None:
+            into.add(self._fds, fds)

@@ -1,0 +1,186 @@
+"""CPU time, memory and threads of the engines' processes, by the role of each process."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from agent.catalog import process as catalog
+from agent.model import Reading, SeriesTable
+from collectors.process_tree import ProcessTree
+from collectors.procfs import ProcessStat, count_fds
+from collectors.readings import ReadingBuilder
+
+FDS_INTERVAL: Final = 10.0
+"""Seconds for which a count of open file descriptors is kept."""
+
+
+class Role(StrEnum):
+    """What a process does for its engine; values of the label `process`."""
+
+    SERVER = "server"
+    CORE = "core"
+    WORKER = "worker"
+    OTHER = "other"
+
+
+# vLLM names its processes `VLLM::APIServer_0`, `VLLM::EngineCore_DP0`, `VLLM::Worker_TP0`; the
+# kernel keeps 15 bytes of each. Without setproctitle installed they keep the name of the
+# interpreter and are counted as `other`, but for the one that was found as the server.
+_TITLES: Final = (
+    ("VLLM::APIServer", Role.SERVER),
+    ("VLLM::EngineCor", Role.CORE),
+    ("VLLM::Worker", Role.WORKER),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineProcessRef:
+    """The process that an engine instance was found as: the server, root of its other processes.
+
+    Attributes:
+        instance_name: as in the label.
+        engine: the kind, as in the label.
+        pid: its process id.
+    """
+
+    instance_name: str
+    engine: str
+    pid: int
+
+
+def role_of(stat: ProcessStat, root: int) -> Role:
+    """Return the role of a process of the tree below `root`."""
+    for title, role in _TITLES:
+        if stat.comm.startswith(title):
+            return role
+    return Role.SERVER if stat.pid == root else Role.OTHER
+
+
+@dataclass(slots=True)
+class _RoleSum:
+    """What the processes of one role add up to."""
+
+    ids: tuple[int, ...]
+    cpu_seconds: float = 0.0
+    resident: int = 0
+    threads: int = 0
+    pids: list[int] = field(default_factory=list)
+    fds: int | None = None
+
+
+@dataclass(slots=True)
+class _Instance:
+    """The roles of one engine instance, and the CPU time seen of each of its processes."""
+
+    roles: dict[Role, _RoleSum] = field(default_factory=dict)
+    seen: dict[tuple[int, int], float] = field(default_factory=dict)
+    fds_counted: float | None = None
+
+
+class ProcessesCollector:
+    """Follows the process trees of the engines that are running.
+
+    Args:
+        table: where series are interned.
+        engine_processes: the engines that run on this host now.
+        monotonic: a clock that never goes back, in seconds.
+        proc: mount point of the host's procfs.
+    """
+
+    name = "processes"
+
+    def __init__(
+        self,
+        table: SeriesTable,
+        *,
+        engine_processes: Callable[[], Sequence[EngineProcessRef]],
+        monotonic: Callable[[], float],
+        proc: Path = Path("/proc"),
+    ) -> None:
+        self._table = table
+        self._engine_processes = engine_processes
+        self._monotonic = monotonic
+        self._proc = str(proc)
+        self._tree = ProcessTree(self._proc, monotonic=monotonic)
+        self._instances: dict[tuple[str, str], _Instance] = {}
+        self._builder = ReadingBuilder(table)
+
+    async def collect(self) -> Reading:
+        """Read the processes of every engine; no engine is an empty reading."""
+        found = self._engine_processes()
+        names = {(ref.engine, ref.instance_name) for ref in found}
+        self._instances = {key: kept for key, kept in self._instances.items() if key in names}
+        if found:
+            stats = self._tree.stats({ref.pid for ref in found})
+            now = self._monotonic()
+            for ref in found:
+                self._read(ref, stats[ref.pid], now)
+        return self._builder.finish()
+
+    async def aclose(self) -> None:
+        """Do nothing: nothing stays open."""
+
+    def _read(self, ref: EngineProcessRef, stats: Sequence[ProcessStat], now: float) -> None:
+        """Add the samples of one instance."""
+        instance = self._instances.setdefault((ref.engine, ref.instance_name), _Instance())
+        for role_sum in instance.roles.values():
+            role_sum.resident = role_sum.threads = 0
+            role_sum.pids.clear()
+        seen: dict[tuple[int, int], float] = {}
+        for stat in stats:
+            role_sum = self._role(ref, instance, role_of(stat, ref.pid))
+            identity = (stat.pid, stat.start_ticks)
+            # A process counts whole when it is first seen and by its growth from then on, so that
+            # the sum never falls when one ends and another takes its place.
+            before = instance.seen.get(identity, 0.0)
+            seen[identity] = max(before, stat.cpu_seconds)
+            role_sum.cpu_seconds += seen[identity] - before
+            role_sum.resident += stat.resident_bytes
+            role_sum.threads += stat.threads
+            role_sum.pids.append(stat.pid)
+        instance.seen = seen
+        if instance.fds_counted is None or now - instance.fds_counted >= FDS_INTERVAL:
+            instance.fds_counted = now
+            for role_sum in instance.roles.values():
+                role_sum.fds = self._count_fds(role_sum.pids)
+        for role_sum in instance.roles.values():
+            self._add(role_sum)
+
+    def _role(self, ref: EngineProcessRef, instance: _Instance, role: Role) -> _RoleSum:
+        """Return the sum of a role, made on first sight."""
+        if role not in instance.roles:
+            labels = (ref.engine, ref.instance_name, role.value)
+            instance.roles[role] = _RoleSum(
+                tuple(
+                    self._table.intern(metric, labels)
+                    for metric in (
+                        catalog.CPU_SECONDS,
+                        catalog.PROCESSES,
+                        catalog.RESIDENT_MEMORY,
+                        catalog.THREADS,
+                        catalog.OPEN_FDS,
+                    )
+                )
+            )
+            instance.fds_counted = None
+        return instance.roles[role]
+
+    def _count_fds(self, pids: Sequence[int]) -> int | None:
+        """Return the file descriptors of all these processes, or None when one is not shown."""
+        counts = [count_fds(self._proc, pid) for pid in pids]
+        known = [count for count in counts if count is not None]
+        return sum(known) if known and len(known) == len(counts) else None
+
+    def _add(self, role_sum: _RoleSum) -> None:
+        """Add the samples of one role; a role without processes has no memory to speak of."""
+        cpu, processes, resident, threads, fds = role_sum.ids
+        self._builder.add(cpu, role_sum.cpu_seconds)
+        self._builder.add(processes, len(role_sum.pids))
+        if not role_sum.pids:
+            return
+        self._builder.add(resident, role_sum.resident)
+        self._builder.add(threads, role_sum.threads)
+        if role_sum.fds is not None:
+            self._builder.add(fds, role_sum.fds)
