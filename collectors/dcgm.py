@@ -10,9 +10,8 @@ from typing import Final
 
 from agent.catalog import dcgm as catalog
 from agent.catalog import gpu
-from agent.config import EngineInstance
 from agent.model import Metric, Reading, SeriesTable, SourceError, UnavailableError
-from collectors.engines.http import EngineClient
+from collectors.http import Address, HttpClient
 from collectors.openmetrics import PageError, PageScanner
 from collectors.readings import ReadingBuilder
 
@@ -102,8 +101,9 @@ class DcgmCollector:
         self._monotonic = monotonic
         self._configured = url is not None
         base = (url or DEFAULT_URL).removesuffix("/").removesuffix(_PATH)
-        instance = EngineInstance(name=self.name, engine=self.name, url=base)
-        self._client = EngineClient(instance, max_size=_MAX_PAGE)
+        self._client = HttpClient(
+            Address(url=base), max_size=_MAX_PAGE, size_hint="is collectors.dcgm.url the right one?"
+        )
         self._devices = devices
         self._known: Collection[Device] = ()
         self._scanner = PageScanner(self._resolve)

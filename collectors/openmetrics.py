@@ -85,7 +85,7 @@ class _Layout:
 
     def add_silent(self, index: int, line: bytes) -> None:
         """Note a comment or an empty line."""
-        self.prefixes.append(line)
+        self.prefixes.append(_shared(line))
         if line[:1] != b"#":
             self.exact.append((index, line))
 
@@ -115,6 +115,21 @@ class _Layout:
             return list(map(float, texts))
         except ValueError:
             return None
+
+
+_SHARED_LIMIT: Final = 20_000
+_SHARED: Final[dict[bytes, bytes]] = {}
+
+
+def _shared(text: bytes) -> bytes:
+    """Return the one object for a text that the pages of several engines have in common.
+
+    Eight replicas then compare with one copy, which stays in the processor's cache from the first
+    page of a tick to the last.
+    """
+    if len(_SHARED) >= _SHARED_LIMIT:
+        _SHARED.clear()
+    return _SHARED.setdefault(text, text)
 
 
 class PageScanner:
@@ -188,7 +203,7 @@ class PageScanner:
 
     def _meet(self, before: bytes) -> _Key | None:
         """Understand the text before a value; None if that takes the whole line."""
-        prefix = before + b" "
+        prefix = _shared(before + b" ")
         plain = _SERIES.fullmatch(before)
         if plain is not None:
             try:

@@ -14,11 +14,11 @@ from agent.config import EngineInstance
 from agent.model import Clock, Event, Reading, SeriesTable, SourceError
 from collectors.engines.derived import Derived, slot_use
 from collectors.engines.facts import Facts, fact_samples
-from collectors.engines.http import Answer, EngineClient, GoneError
 from collectors.engines.mapping import Page, PageMap, Plan
 from collectors.engines.process import EngineProcess
 from collectors.engines.profile import Engine, Fact
 from collectors.engines.restart import Change, RestartWatch
+from collectors.http import Address, Answer, GoneError, HttpClient
 
 ProcessOf = Callable[[EngineInstance], EngineProcess | None]
 
@@ -63,7 +63,17 @@ class EngineCollector:
         self._clock = clock
         self._process_of = process_of
         self._labels = (engine.name, instance.name)
-        self._client = EngineClient(instance, max_size=max_page_size)
+        self._client = HttpClient(
+            Address(
+                url=instance.url,
+                unix_socket=instance.unix_socket,
+                bearer_token=instance.bearer_token,
+                basic_auth=instance.basic_auth,
+                tls=instance.tls,
+            ),
+            max_size=max_page_size,
+            size_hint="raise collectors.engines.max_page_size if that is right",
+        )
         self._facts = Facts(engine, self._client, clock)
         self._map = PageMap(engine, instance.name, table)
         self._derived = Derived(engine, instance.name, table)

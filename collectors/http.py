@@ -1,4 +1,4 @@
-"""One engine over HTTP: TCP or a Unix socket, with or without TLS and credentials.
+"""One server over HTTP: TCP or a Unix socket, with or without TLS and credentials.
 
 There are no time limits here: whoever asks may give up at any moment, and the connection is
 closed with the request.
@@ -8,18 +8,20 @@ import base64
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
-from agent.config import EngineInstance
+from agent.config import Secret
+from agent.config.settings import BasicAuth, Tls
 from agent.model import ConfigError, SourceError
 
 # With an OpenMetrics header prometheus_client 0.26 renames vLLM's samples; compressing a page
-# costs the engine more than sending it.
+# costs the server more than sending it.
 _HEADERS: Final = {
     "Accept": "text/plain;version=0.0.4",
     "Accept-Encoding": "identity",
@@ -29,7 +31,7 @@ _READ_BUFFER: Final = 1 << 18
 
 
 class GoneError(SourceError):
-    """The engine has no such document, and will not have it until it is started otherwise."""
+    """The server has no such document, and will not have it until it is started otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +42,49 @@ class Answer:
     headers: Mapping[str, str]
 
 
-class EngineClient:
-    """Asks one engine. Connections are kept and opened again as needed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a server is, and who asks.
 
-    Args:
-        instance: address, credentials and TLS settings.
-        max_size: bytes that an answer may have, after decompression.
+    Attributes:
+        url: base address, without a slash at its end.
+        unix_socket: connect here instead of the host in `url`.
+        bearer_token: sent with each request, if given.
+        basic_auth: likewise; one of the two at most.
+        tls: how an `https` address is verified.
     """
 
-    def __init__(self, instance: EngineInstance, *, max_size: int) -> None:
-        self._instance = instance
+    url: str
+    unix_socket: Path | None = None
+    bearer_token: Secret | None = None
+    basic_auth: BasicAuth | None = None
+    tls: Tls = field(default_factory=Tls)
+
+
+class HttpClient:
+    """Asks one server. Connections are kept and opened again as needed.
+
+    Args:
+        address: where it is.
+        max_size: bytes that an answer may have, after decompression.
+        size_hint: what to do about a longer one, for the message.
+    """
+
+    def __init__(self, address: Address, *, max_size: int, size_hint: str) -> None:
+        self._address = address
         self._max_size = max_size
+        self._size_hint = size_hint
         self._session: aiohttp.ClientSession | None = None
 
     @property
-    def address(self) -> str:
-        """Where the engine is, for people."""
-        if self._instance.unix_socket is not None:
-            return f"unix:{self._instance.unix_socket}"
-        return self._instance.url
+    def place(self) -> str:
+        """Where the server is, for people."""
+        if self._address.unix_socket is not None:
+            return f"unix:{self._address.unix_socket}"
+        return self._address.url
 
     async def get(self, path: str) -> Answer:
-        """Return the document at a path below the engine's base address.
+        """Return the document at a path below the base address.
 
         Raises:
             GoneError: it answered 404, 405 or 501.
@@ -78,18 +101,18 @@ class EngineClient:
                 return await self._ask(path)
         except aiohttp.ClientConnectorCertificateError as error:
             raise SourceError(
-                f"the certificate of {self.address} is not trusted: "
+                f"the certificate of {self.place} is not trusted: "
                 f"{error.certificate_error}; set tls.ca_file"
             ) from error
         except aiohttp.ClientConnectorError as error:
             raise SourceError(
-                f"cannot connect to {self.address}: {_reason(error.os_error)}"
+                f"cannot connect to {self.place}: {_reason(error.os_error)}"
             ) from error
         except aiohttp.ClientPayloadError as error:
             raise SourceError(f"the answer to {path} was cut off") from error
         except (aiohttp.ClientError, OSError, ConfigError) as error:
             reason = str(error) or type(error).__name__
-            raise SourceError(f"asking {self.address} for {path} failed: {reason}") from error
+            raise SourceError(f"asking {self.place} for {path} failed: {reason}") from error
 
     async def get_json(self, path: str) -> Any:
         """Return a JSON document; errors as for `get`."""
@@ -111,10 +134,10 @@ class EngineClient:
             self._session = self._open()
         session = self._session
         async with session.get(
-            self._instance.url + path,
+            self._address.url + path,
             headers=self._credentials(),
             allow_redirects=False,
-            server_hostname=self._instance.tls.server_name,
+            server_hostname=self._address.tls.server_name,
         ) as response:
             if response.status != HTTPStatus.OK:
                 raise _refusal(response, path)
@@ -134,17 +157,16 @@ class EngineClient:
         if size > self._max_size:
             response.close()
             raise SourceError(
-                f"the answer to {path} is longer than {self._max_size} bytes; "
-                "raise collectors.engines.max_page_size if that is right"
+                f"the answer to {path} is longer than {self._max_size} bytes; {self._size_hint}"
             )
         return b"".join(parts)
 
     def _open(self) -> aiohttp.ClientSession:
-        """Return a session as the instance wants it."""
+        """Return a session for the address."""
         connector: aiohttp.BaseConnector
-        if self._instance.unix_socket is not None:
-            connector = aiohttp.UnixConnector(path=str(self._instance.unix_socket))
-        elif self._instance.url.startswith("https:"):
+        if self._address.unix_socket is not None:
+            connector = aiohttp.UnixConnector(path=str(self._address.unix_socket))
+        elif self._address.url.startswith("https:"):
             connector = aiohttp.TCPConnector(ssl=self._tls())
         else:
             connector = aiohttp.TCPConnector()
@@ -162,7 +184,7 @@ class EngineClient:
         Raises:
             OSError: a file is missing or does not hold what it should.
         """
-        tls = self._instance.tls
+        tls = self._address.tls
         context = ssl.create_default_context(cafile=tls.ca_file)
         if tls.cert_file is not None:
             context.load_cert_chain(tls.cert_file, tls.key_file)
@@ -177,9 +199,9 @@ class EngineClient:
         Raises:
             ConfigError: a secret is not where it should be.
         """
-        if self._instance.bearer_token is not None:
-            return {"Authorization": f"Bearer {self._instance.bearer_token.reveal()}"}
-        basic = self._instance.basic_auth
+        if self._address.bearer_token is not None:
+            return {"Authorization": f"Bearer {self._address.bearer_token.reveal()}"}
+        basic = self._address.basic_auth
         if basic is not None:
             pair = f"{basic.username}:{basic.password.reveal()}".encode()
             return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
