@@ -46,7 +46,7 @@ ENGINE_UP = gauge(
 TICKS = counter("ticks", "Ticks completed since the agent started.", source="runtime")
 TICKS_SKIPPED = counter(
     "ticks_skipped",
-    "Ticks left out because the one before took too long or the host was suspended.",
+    "Ticks left out because the one before took too long.",
     source="runtime",
 )
 TICK_DURATION = gauge(

@@ -180,8 +180,9 @@ class _Reader:
         """Yield the known keys of a group once each, and note the others."""
         seen: set[str] = set()
         for name_node, value in node.value:
-            name = name_node.value if isinstance(name_node, yaml.ScalarNode) else "?"
-            shown = name if _PLAIN.fullmatch(name) else _shown(name)
+            plain = isinstance(name_node, yaml.ScalarNode)
+            name = name_node.value if plain else "?"
+            shown = name if not plain or _PLAIN.fullmatch(name) else _shown(name)
             path = f"{key}.{shown}" if key else shown
             if name not in names:
                 near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

@@ -6,6 +6,7 @@ Each class here converts what YAML gave (a scalar) into what the code uses, or r
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from math import inf, isfinite
 from pathlib import Path
 from typing import Protocol
@@ -196,7 +197,16 @@ class ListenAddress:
         """Return host and port."""
         expected = f"an address such as :9745, 127.0.0.1:9745 or [::1]:9745, port 1 to {MAX_PORT}"
         text = raw if isinstance(raw, str) else ""
-        match = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w]+)\]|([^\[\]:\s]*)):([0-9]{1,5})", text)
-        if match is None or not 0 < int(match[3]) <= MAX_PORT:
+        match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:\s]*)):([0-9]{1,5})", text)
+        if match is None or not 0 < int(match[3]) <= MAX_PORT or not _is_ipv6(match[1] or "::"):
             raise ValueError(expected)
         return Listen(match[1] or match[2] or "", int(match[3]))
+
+
+def _is_ipv6(text: str) -> bool:
+    """Return whether this is an IPv6 address, perhaps with the interface that it is of."""
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,148 @@
+"""The log: one line for each change of state, never one for each tick."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import structlog
+
+from agent.config.settings import LogFormat, Logging
+from agent.model import Look
+
+# Each state of a source is told at most once in this many seconds, so that one that comes and
+# goes does not fill the log; the next line says how many changes were left out. A state that
+# lasts is always told in the end.
+QUIET_SECONDS = 30.0
+
+# Levels of syslog(3), which journald reads from a prefix such as `<4>`.
+_SYSLOG = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+
+
+def configure_logging(settings: Logging, stream: TextIO | None = None) -> None:
+    """Set up structlog for the whole process.
+
+    Args:
+        settings: level and format.
+        stream: where lines go; standard error if not given.
+    """
+    out = stream or sys.stderr
+    chosen = settings.format
+    if chosen is LogFormat.AUTO:
+        chosen = _format_for(out)
+    processors: list[Callable[..., Any]] = [structlog.processors.add_log_level]
+    if chosen is not LogFormat.CONSOLE:  # its renderer wants exceptions as they are
+        processors.append(structlog.processors.format_exc_info)
+    match chosen:
+        case LogFormat.CONSOLE:
+            processors.append(structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False))
+            processors.append(structlog.dev.ConsoleRenderer(colors=out.isatty()))
+        case LogFormat.JOURNALD:
+            processors.append(_journald)
+        case _:
+            processors.append(structlog.processors.TimeStamper(fmt="iso", key="time"))
+            processors.append(structlog.processors.JSONRenderer())
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[settings.level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _format_for(out: TextIO) -> LogFormat:
+    """Return what suits the reader: a person, journald or a collector of JSON."""
+    if out.isatty():
+        return LogFormat.CONSOLE
+    try:
+        status = os.fstat(out.fileno())
+    except OSError:
+        return LogFormat.JSON
+    journal = os.environ.get("JOURNAL_STREAM", "")
+    if journal == f"{status.st_dev}:{status.st_ino}":
+        return LogFormat.JOURNALD
+    return LogFormat.JSON
+
+
+def _journald(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    """Render a line for journald: level as a prefix, then the sentence, then key=value."""
+    level = _SYSLOG.get(str(event.pop("level", "info")), 6)
+    sentence = str(event.pop("event", ""))
+    pairs = " ".join(f"{key}={value!r}" for key, value in event.items())
+    text = f"{sentence} {pairs}".rstrip().replace("\n", " | ")
+    return f"<{level}>{text}"
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was said about something, and when.
+
+    Attributes:
+        state: as it is now.
+        said: the state that the last line told.
+        times: when each state was told last, Unix seconds.
+        unsaid: changes since the last line.
+    """
+
+    state: str
+    said: str
+    times: dict[str, float]
+    unsaid: int = 0
+
+
+class ChangeLog:
+    """Writes how sources and exporters fare, when it changes. A `runtime.StateLog`."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger()
+        self._told: dict[str, _Told] = {}
+
+    def source(self, name: str, look: Look, time: float) -> None:
+        """Take note of a finished look at a source."""
+        if look.reading is not None:
+            self._change(f"source {name}", "up", "", time)
+        elif look.unavailable:
+            self._change(f"source {name}", "not on this host", look.error, time)
+        else:
+            self._change(f"source {name}", "down", look.error, time)
+
+    def exporter(self, name: str, error: str, time: float) -> None:
+        """Take note of how publishing a frame went."""
+        self._change(f"exporter {name}", "down" if error else "up", error, time)
+
+    def _change(self, what: str, state: str, why: str, time: float) -> None:
+        """Write a line when the state is another than before."""
+        told = self._told.get(what)
+        if told is None:
+            self._told[what] = _Told(state, state, {state: time})
+            if not (state == "up" and what.startswith("exporter")):
+                self._write(what, state, why, 0)
+            return
+        if told.state != state:
+            told.state = state
+            told.unsaid += 1
+        if told.said == state:
+            return
+        if 0 <= time - told.times.get(state, float("-inf")) < QUIET_SECONDS:
+            return
+        left_out, told.unsaid = told.unsaid - 1, 0
+        told.said = state
+        told.times[state] = time
+        self._write(what, state, why, left_out)
+
+    def _write(self, what: str, state: str, why: str, left_out: int) -> None:
+        """Write the line."""
+        extra: dict[str, object] = {}
+        if why:
+            extra["reason"] = why
+        if left_out:
+            extra["changes_left_out"] = left_out
+        write = self._log.warning if state == "down" else self._log.info
+        # A full disk or a closed pipe behind the log is no reason to stop watching.
+        with contextlib.suppress(OSError):
+            write(f"{what} is {state}", **extra)

@@ -1,0 +1,216 @@
+"""From what the sources gave to one `Frame`: the pure middle of the agent.
+
+    looks ──► health of sources ──► assemble ──► analyses ──► Frame
+              (stale values leave)  (one series,  (see the
+                                     one value)    samples)
+
+Nothing here reads a clock or waits, so a recording gives the same frames at any speed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent.catalog import agent as catalog
+from agent.model import EMPTY_READING, Event, Frame, Look, Reading, SeriesTable, SourceSpec
+
+
+class Analysis(Protocol):
+    """Draws conclusions from samples; arithmetic only."""
+
+    def observe(self, frame: Frame) -> Reading:
+        """Return further samples and events for the same moment as the frame."""
+        ...
+
+
+@dataclass(slots=True)
+class Health:
+    """What is known of one source."""
+
+    spec: SourceSpec
+    reading: Reading = EMPTY_READING
+    read_at: float | None = None
+    state: Look | None = None
+    failures: int = 0
+    health_ids: list[int] = field(default_factory=list)
+
+    def take(self, time: float, look: Look) -> None:
+        """Take over a look that was finished by this tick."""
+        self.state = look
+        if look.reading is not None:
+            self.reading = look.reading
+            self.read_at = time
+        elif look.unavailable:
+            self.reading = EMPTY_READING
+        else:
+            self.failures += 1
+
+    def set_back(self, time: float) -> None:
+        """Take note that the host's clock went back: nothing was read later than now.
+
+        Otherwise the values of a source that then dies would seem fresh until the clock is
+        where it was before.
+        """
+        if self.read_at is not None:
+            self.read_at = min(self.read_at, time)
+
+    def fresh(self, time: float) -> bool:
+        """Return whether the last values are young enough to show."""
+        return self.read_at is not None and time - self.read_at <= self.spec.stale_after
+
+
+class Pipeline:
+    """Holds the state of all sources and makes the frames. One for each run of the agent."""
+
+    def __init__(self, table: SeriesTable, *, analyses: Sequence[Analysis] = ()) -> None:
+        self.table = table
+        self._analyses = analyses
+        self._sources: dict[str, Health] = {}
+        self._assembler = Assembler(table)
+        self._events: dict[str, int] = {}
+        self._time = float("-inf")
+
+    def add_source(self, spec: SourceSpec) -> None:
+        """Make a source known.
+
+        A source that is known already keeps what was read of it, and its place among those of
+        the same precedence; from now on it is judged by the new terms.
+        """
+        table = self.table
+        known = self._sources.get(spec.name)
+        if known is not None:
+            known.spec = spec
+        else:
+            self._sources[spec.name] = Health(
+                spec,
+                health_ids=[
+                    table.intern(metric, (spec.name,))
+                    for metric in (
+                        catalog.SOURCE_DURATION,
+                        catalog.SOURCE_FAILURES,
+                        catalog.SOURCE_UP,
+                        catalog.SOURCE_UNAVAILABLE,
+                        catalog.SOURCE_LAST_SUCCESS,
+                    )
+                ],
+            )
+        self._sources = dict(
+            sorted(self._sources.items(), key=lambda item: item[1].spec.precedence)
+        )
+
+    def remove_source(self, name: str) -> None:
+        """Forget a source and everything it said."""
+        self._sources.pop(name, None)
+
+    @property
+    def sources(self) -> dict[str, Health]:
+        """What is known of each source, by name."""
+        return self._sources
+
+    def conclude(self, time: float, looks: Iterable[Look], own: Reading) -> Frame:
+        """Return the frame of one tick.
+
+        Args:
+            time: Unix seconds.
+            looks: those finished since the tick before; looks at unknown sources are dropped.
+            own: samples and events that the caller adds about itself.
+        """
+        if time < self._time:
+            for health in self._sources.values():
+                health.set_back(time)
+        self._time = time
+        events: list[Event] = []
+        for look in looks:
+            known = self._sources.get(look.source)
+            if known is None:
+                continue
+            known.take(time, look)
+            if look.reading is not None:
+                events.extend(look.reading.events)
+        events.extend(own.events)
+        blocks = [health.reading for health in self._sources.values() if health.fresh(time)]
+        blocks.append(self._health(time))
+        blocks.append(own)
+        frame = self._assembler.assemble(time, blocks, events)
+        concluded = [analysis.observe(frame) for analysis in self._analyses]
+        for reading in concluded:
+            events.extend(reading.events)
+        concluded.append(self._count(events))
+        return self._assembler.assemble(time, [*blocks, *concluded], events)
+
+    def _health(self, time: float) -> Reading:
+        """Return the samples about the sources themselves."""
+        ids: list[int] = []
+        values: list[float] = []
+        for health in self._sources.values():
+            look = health.state
+            if look is None:
+                continue
+            duration, failures, up, unavailable, last_success = health.health_ids
+            ids += (duration, failures)
+            values += (look.duration, health.failures)
+            if look.unavailable:
+                ids.append(unavailable)
+                values.append(1.0)
+                continue
+            is_up = 1.0 if look.reading is not None and health.fresh(time) else 0.0
+            ids.append(up)
+            values.append(is_up)
+            if health.spec.up_id is not None:
+                ids.append(health.spec.up_id)
+                values.append(is_up)
+            if health.read_at is not None:
+                ids.append(last_success)
+                values.append(health.read_at)
+        return Reading(ids, values)
+
+    def _count(self, events: Sequence[Event]) -> Reading:
+        """Return how many events of each kind there were."""
+        for event in events:
+            self._events[event.kind] = self._events.get(event.kind, 0) + 1
+        ids = [self.table.intern(catalog.EVENTS, (kind,)) for kind in self._events]
+        return Reading(ids, list(self._events.values()))
+
+
+class Assembler:
+    """Joins readings into frames; the first to give a series wins.
+
+    The layout is prepared once and used for as long as each reading keeps its `ids` list.
+    """
+
+    def __init__(self, table: SeriesTable) -> None:
+        self._table = table
+        self._layouts: dict[int, _Layout] = {}
+
+    def assemble(self, time: float, blocks: Sequence[Reading], events: Sequence[Event]) -> Frame:
+        """Return a frame of these readings; `ids` is the same list while the layout stands."""
+        layout = self._layouts.get(len(blocks))
+        if layout is None or not layout.fits(blocks):
+            layout = _Layout(blocks)
+            self._layouts[len(blocks)] = layout
+        values: list[float] = []
+        for block in blocks:
+            values.extend(block.values)
+        if layout.kept is not None:
+            values = [values[position] for position in layout.kept]
+        return Frame(time, self._table, layout.ids, values, tuple(events))
+
+
+class _Layout:
+    """Which series the readings hold, and which of their positions are shown."""
+
+    def __init__(self, blocks: Sequence[Reading]) -> None:
+        self._parts = [block.ids for block in blocks]
+        every = [series_id for part in self._parts for series_id in part]
+        first: dict[int, int] = {}
+        for position, series_id in enumerate(every):
+            first.setdefault(series_id, position)
+        self.ids: Sequence[int] = list(first)
+        self.kept: list[int] | None = list(first.values()) if len(first) < len(every) else None
+
+    def fits(self, blocks: Sequence[Reading]) -> bool:
+        """Return whether these readings hold the same series in the same order."""
+        return all(
+            part is block.ids or part == block.ids
+            for part, block in zip(self._parts, blocks, strict=True)
+        )

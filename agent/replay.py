@@ -1,0 +1,125 @@
+"""Runs the pipeline and the exporters on a recording, with the recorded clock."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from agent.catalog import agent as catalog
+from agent.model import Clock, Exporter, Frame, Reading, RecordingError
+from agent.pipeline import Pipeline
+from agent.recording import RecordedTick
+
+
+class ReplayClock:
+    """The clock of the recording: it stands still between ticks, as nothing happens there."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def time(self) -> float:
+        """Return Unix seconds of the tick being played."""
+        return self.now
+
+    def monotonic(self) -> float:
+        """Return the same; a recording does not go back."""
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others run; the time of a recording does not pass by waiting."""
+        del seconds
+        await asyncio.sleep(0)
+
+
+def play(pipeline: Pipeline, tick: RecordedTick, own: Reading) -> Frame:
+    """Return the frame of one recorded tick."""
+    for name in tick.gone:
+        pipeline.remove_source(name)
+    for spec in tick.appeared:
+        pipeline.add_source(spec)
+    return pipeline.conclude(tick.time, tick.looks, own)
+
+
+def until_damage(
+    ticks: Iterable[RecordedTick], warn: Callable[[str], None]
+) -> Iterator[RecordedTick]:
+    """Yield ticks up to where the recording is damaged, and tell that instead of raising it.
+
+    A recorder that was killed leaves a file without its end; what it holds is worth playing.
+
+    Args:
+        ticks: as the reader gives them.
+        warn: called once, with what is wrong.
+
+    Raises:
+        RecordingError: not one tick can be read.
+    """
+    played = False
+    try:
+        for tick in ticks:
+            played = True
+            yield tick
+    except RecordingError as error:
+        if not played:
+            raise
+        warn(str(error))
+
+
+class Replay:
+    """Plays ticks at a given speed.
+
+    Args:
+        pipeline: makes the frames.
+        exporters: are handed each frame.
+        clock: is set to the time of each tick; what the exporters read.
+        pace: the clock on the wall, to wait by.
+        speed: seconds of the recording for each second on the wall; 0 for as fast as possible.
+        facts: series that each frame carries besides, such as that this is a replay.
+        alive: called after each tick.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        exporters: Sequence[Exporter],
+        *,
+        clock: ReplayClock,
+        pace: Clock,
+        speed: float,
+        facts: dict[int, float],
+        alive: Callable[[Frame], None] = lambda _frame: None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._exporters = exporters
+        self._clock = clock
+        self._pace = pace
+        self._speed = speed
+        self._facts = facts
+        self._alive = alive
+        self._ticks = 0
+        self._ticks_id = pipeline.table.intern(catalog.TICKS)
+
+    async def run(self, ticks: Iterable[RecordedTick]) -> Frame | None:
+        """Play to the end and return the last frame, None for a recording without ticks."""
+        frame: Frame | None = None
+        start: tuple[float, float] | None = None
+        for tick in ticks:
+            if self._speed > 0:
+                now = self._pace.monotonic()
+                start = start or (now, tick.time)
+                due = start[0] + (tick.time - start[1]) / self._speed
+                await self._pace.sleep(max(0.0, due - now))
+            else:
+                await asyncio.sleep(0)
+            frame = await self._play(tick)
+        return frame
+
+    async def _play(self, tick: RecordedTick) -> Frame:
+        """Play one tick."""
+        self._clock.now = tick.time
+        ids = [self._ticks_id, *self._facts]
+        own = Reading(ids, [float(self._ticks), *self._facts.values()])
+        frame = play(self._pipeline, tick, own)
+        for exporter in self._exporters:
+            await exporter.publish(frame)
+        self._ticks += 1
+        self._alive(frame)
+        return frame

@@ -1,0 +1,147 @@
+"""Rules between values of the configuration."""
+
+import pytest
+
+from agent.config import read_settings
+from agent.model import ConfigError
+
+ENGINES = ("vllm", "llamacpp")
+
+
+def _problems(text: str) -> list[str]:
+    """Return what is said of a file."""
+    try:
+        read_settings(text, "f", engines=ENGINES)
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _instances(*instances: str) -> str:
+    """Return a file with these engine instances, each on a line of its own."""
+    return "\n".join(
+        [
+            "collectors:",
+            "  engines:",
+            "    instances:",
+            *(f"      - {{{one}}}" for one in instances),
+        ]
+    )
+
+
+def test_stale_before_it_is_due():
+    """A source must not go stale before it is asked again."""
+    text = "collectors:\n  host:\n    interval: 10s\n    stale_after: 10s\n"
+    assert _problems(text) == [
+        "f:4: collectors.host.stale_after: expected over 10s, its interval, found 10s"
+    ]
+
+
+def test_stale_default_before_a_long_interval():
+    """The default of stale_after counts as well; the line is that of the group."""
+    problems = _problems("collectors:\n  nvml:\n    interval: 1m\n")
+    assert problems == [
+        "f:2: collectors.nvml.stale_after: expected over 60s, its interval, found 10s"
+    ]
+
+
+def test_unknown_engine():
+    """An engine that the agent does not know is refused with those that it does."""
+    (problem,) = _problems(_instances("name: a, engine: vlm, url: 'http://h:1'"))
+    assert problem == (
+        "f:4: collectors.engines.instances[0].engine: expected one of vllm, llamacpp, "
+        "found 'vlm'; did you mean 'vllm'?"
+    )
+    assert "did you mean" not in _problems(_instances("name: a, engine: q, url: 'http://h'"))[0]
+
+
+def test_instances_are_unique():
+    """Two instances have neither one name nor one address; a Unix socket is an address."""
+    problems = _problems(
+        _instances(
+            "name: a, engine: vllm, url: 'http://h:1'",
+            "name: a, engine: vllm, url: 'http://h:1/'",
+            "name: c, engine: vllm, url: 'http://h:1', unix_socket: /run/s",
+            "name: d, engine: vllm, url: 'http://h:1', unix_socket: /run/s",
+        )
+    )
+    assert problems == [
+        "f:5: collectors.engines.instances[1].name: 'a' is the name of another instance",
+        "f:5: collectors.engines.instances[1].url: http://h:1 is the address of 'a' already",
+        "f:7: collectors.engines.instances[3].url: http://h:1 is the address of 'c' already",
+    ]
+
+
+def test_one_kind_of_credentials():
+    """A token and a password at once are a contradiction, as is half a certificate."""
+    problems = _problems(
+        _instances(
+            "name: a, engine: vllm, url: 'https://h', bearer_token: {env: A}, "
+            "basic_auth: {username: u, password: {env: B}}, tls: {cert_file: /c}"
+        )
+    )
+    place = "f:4: collectors.engines.instances[0]"
+    assert problems == [
+        f"{place}.basic_auth: expected either basic_auth or bearer_token, found both",
+        f"{place}.tls: expected cert_file and key_file together",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "overlap"),
+    [
+        (":9745", ":9745", True),
+        (":9745", "127.0.0.1:9745", True),
+        ("127.0.0.1:9745", ":9745", True),
+        ("0.0.0.0:9745", "127.0.0.1:9745", True),
+        ("127.0.0.1:9745", "0.0.0.0:9745", True),
+        ("[::]:9745", "[::1]:9745", True),
+        ("[::]:9745", "0.0.0.0:9745", False),
+        ("127.0.0.1:9745", "[::1]:9745", False),
+        ("127.0.0.1:9745", "127.0.0.2:9745", False),
+        (":9745", ":9746", False),
+    ],
+)
+def test_ports_twice(first: str, second: str, *, overlap: bool):
+    """The agent listens on a port of an address once."""
+    text = f"exporters:\n  http_api:\n    listen:\n      - '{first}'\n      - '{second}'\n"
+    expected = ["f:5: exporters.http_api.listen[1]: port 9745 stands here twice"]
+    assert _problems(text) == (expected if overlap else [])
+
+
+@pytest.mark.parametrize(
+    ("url", "listen", "own"),
+    [
+        ("http://localhost:9745", ":9745", True),
+        ("http://[::1]:9745", ":9745", True),
+        ("http://localhost", ":80", True),
+        ("https://localhost", ":443", True),
+        ("http://localhost", ":443", False),
+        ("http://other:9745", ":9745", False),
+        ("http://localhost:8000", ":9745", False),
+    ],
+)
+def test_an_engine_at_the_agents_own_port(url: str, listen: str, *, own: bool):
+    """An engine on this host cannot be where the agent itself listens."""
+    text = _instances(f"name: a, engine: vllm, url: '{url}'")
+    text += f"\nexporters: {{http_api: {{listen: ['{listen}']}}}}\n"
+    assert [line.endswith("is the agent's own") for line in _problems(text)] == [True] * own
+
+
+def test_a_unix_socket_has_no_port():
+    """Behind a Unix socket the host name means nothing."""
+    text = _instances("name: a, engine: vllm, url: 'http://localhost:9745', unix_socket: /run/s")
+    assert _problems(text) == []
+
+
+def test_what_depends_on_a_refused_value_is_not_judged():
+    """A default in the place of a refused value is not held against another value."""
+    text = _instances("name: a, engine: vllm, url: 'http://localhost:9745'")
+    text += "\n  host: {interval: x, stale_after: 500ms}\n  nvml: {interval: 1m, stale_after: x}"
+    text += "\nexporters: {http_api: {listen: [x]}}\n"
+    keys = [line.split(": ")[1] for line in _problems(text)]
+    assert keys == [
+        "collectors.host.interval",
+        "collectors.nvml.stale_after",
+        "exporters.http_api.listen[0]",
+    ]

@@ -1,0 +1,212 @@
+"""The log: one line for each change of state, in a form for whoever reads it."""
+
+import io
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.config.settings import LogFormat, Logging, LogLevel
+from agent.log import QUIET_SECONDS, ChangeLog, configure_logging
+from agent.model import EMPTY_READING, Look
+
+UP = Look(source="a", duration=0.1, reading=EMPTY_READING)
+DOWN = Look(source="a", duration=0.1, error="connection refused")
+ABSENT = Look(source="a", duration=0.1, error="no driver", unavailable=True)
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Leave structlog as it was."""
+    yield
+    structlog.reset_defaults()
+
+
+class _Terminal(io.StringIO):
+    """A stream that says that a person reads it."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+class _Full(io.StringIO):
+    """A stream that takes nothing."""
+
+    def write(self, text: str, /) -> int:
+        """Refuse."""
+        raise OSError(28, "No space left on device", text)
+
+
+def _configured(chosen: LogFormat, level: LogLevel = LogLevel.INFO) -> io.StringIO:
+    """Return a stream that the log writes to."""
+    stream = io.StringIO()
+    configure_logging(Logging(level=level, format=chosen), stream)
+    return stream
+
+
+def _json_lines(stream: io.StringIO) -> list[dict[str, object]]:
+    """Return what was written, line by line."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def _told(looks: list[tuple[float, Look]]) -> list[tuple[object, object, object]]:
+    """Return sentence, reason and number of changes left out of each line about these looks."""
+    stream = _configured(LogFormat.JSON)
+    log = ChangeLog()
+    for time, look in looks:
+        log.source("a", look, time)
+    return [
+        (line["event"], line.get("reason"), line.get("changes_left_out"))
+        for line in _json_lines(stream)
+    ]
+
+
+def test_one_line_for_each_change_of_state():
+    """However often a state is seen, it is told once; a change is told at once, with its reason."""
+    looks = [UP] * 5 + [DOWN] * 5 + [ABSENT] * 5 + [UP]
+    times = [100.0 * index for index in range(len(looks))]
+    assert _told(list(zip(times, looks, strict=True))) == [
+        ("source a is up", None, None),
+        ("source a is down", "connection refused", None),
+        ("source a is not on this host", "no driver", None),
+        ("source a is up", None, None),
+    ]
+
+
+def test_a_source_that_dies_soon_after_the_start_is_told_at_once():
+    """The limit is for what comes and goes; the first change is told though it comes early."""
+    assert _told([(0.0, UP), (1.0, DOWN)])[-1] == ("source a is down", "connection refused", None)
+
+
+def test_a_state_that_lasts_is_told_in_the_end():
+    """A change that fell into the quiet time is told when that is over, if it still stands."""
+    looks = [(0.0, DOWN), (1.0, UP), *((float(second), DOWN) for second in range(2, 40))]
+    assert _told(looks) == [
+        ("source a is down", "connection refused", None),
+        ("source a is up", None, None),
+        ("source a is down", "connection refused", None),
+    ]
+
+
+def test_flapping_is_limited_and_counted():
+    """A source that changes each second gives few lines, which say how many they stand for."""
+    looks = [(float(second), DOWN if second % 2 else UP) for second in range(301)]
+    told = _told(looks)
+    assert len(told) <= 2 * (300 / QUIET_SECONDS + 1)
+    left_out = sum(int(str(line[2] or 0)) for line in told)
+    assert left_out + len(told) in (300, 301)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.5, 5.0, 29.0, 31.0]), st.sampled_from([UP, DOWN, ABSENT])),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_the_last_line_tells_how_it_is(steps: list[tuple[float, Look]]):
+    """Whatever happened, the log ends with the present state once that has lasted a while."""
+    now, looks = 0.0, []
+    for gap, look in steps:
+        now += gap
+        looks.append((now, look))
+    looks.append((now + QUIET_SECONDS, steps[-1][1]))
+    words = {UP: "up", DOWN: "down", ABSENT: "not on this host"}
+    names = {id(look): word for look, word in ((UP, "up"), (DOWN, "down"), (ABSENT, words[ABSENT]))}
+    assert _told(looks)[-1][0] == f"source a is {names[id(steps[-1][1])]}"
+
+
+def test_a_clock_set_back_does_not_silence_the_log():
+    """When the wall clock goes back an hour, changes are told all the same."""
+    looks = [(7200.0, UP), (7201.0, DOWN), (3600.0, UP)]
+    assert [line[0] for line in _told(looks)][-1] == "source a is up"
+
+
+def test_exporters_are_told_when_they_fail_and_when_they_work_again():
+    """An exporter that works from the start is not worth a line; its failure and return are."""
+    stream = _configured(LogFormat.JSON)
+    log = ChangeLog()
+    for time, error in enumerate(["", "", "disk full", "disk full", ""]):
+        log.exporter("spool", error, 100.0 * time)
+    assert [(line["event"], line["level"]) for line in _json_lines(stream)] == [
+        ("exporter spool is down", "warning"),
+        ("exporter spool is up", "info"),
+    ]
+
+
+def test_a_log_that_cannot_be_written_stops_nothing():
+    """A full disk behind the log is no reason to stop watching."""
+    configure_logging(Logging(format=LogFormat.JSON), _Full())
+    ChangeLog().source("a", DOWN, 1.0)
+
+
+def test_json_lines():
+    """Each line is one JSON object with time, level and sentence, whatever stands in it."""
+    stream = _configured(LogFormat.JSON)
+    structlog.get_logger().warning("two\nlines", reason='"quoted" \udcff', other=b"bytes")
+    (line,) = _json_lines(stream)
+    assert line["event"] == "two\nlines"
+    assert line["level"] == "warning"
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:.]+Z", str(line["time"]))
+
+
+@pytest.mark.parametrize(
+    ("method", "prefix"), [("debug", "<7>"), ("info", "<6>"), ("warning", "<4>"), ("error", "<3>")]
+)
+def test_journald_lines(method: str, prefix: str):
+    """For journald each entry is one line that begins with its syslog level."""
+    stream = _configured(LogFormat.JOURNALD, LogLevel.DEBUG)
+    getattr(structlog.get_logger(), method)("source a\nis down", reason="no\nroute")
+    assert stream.getvalue() == f"{prefix}source a | is down reason='no\\nroute'\n"
+
+
+@pytest.mark.parametrize("chosen", [LogFormat.JSON, LogFormat.JOURNALD, LogFormat.CONSOLE])
+def test_exceptions_are_written(chosen: LogFormat):
+    """A traceback is in the log in every format; machines get it on one line."""
+    stream = _configured(chosen)
+    try:
+        int("of this kind")
+    except ValueError:
+        structlog.get_logger().exception("unexpected")
+    assert "of this kind" in stream.getvalue()
+    if chosen is not LogFormat.CONSOLE:
+        assert stream.getvalue().count("\n") == 1
+
+
+def test_level():
+    """Lines below the level are not written."""
+    stream = _configured(LogFormat.JSON, LogLevel.WARNING)
+    structlog.get_logger().info("no")
+    structlog.get_logger().warning("yes")
+    assert [line["event"] for line in _json_lines(stream)] == ["yes"]
+
+
+def test_auto_format(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Left to itself, the log suits its reader: a person, journald, or a collector of JSON."""
+    terminal = _Terminal()
+    configure_logging(Logging(), terminal)
+    structlog.get_logger().info("hello", answer=1)
+    assert "hello" in terminal.getvalue()
+    assert not terminal.getvalue().startswith(("{", "<"))
+    with (tmp_path / "log").open("w") as file:
+        status = os.fstat(file.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        configure_logging(Logging(), file)
+        structlog.get_logger().info("to journald")
+        monkeypatch.setenv("JOURNAL_STREAM", "1:1")
+        configure_logging(Logging(), file)
+        structlog.get_logger().info("to a file")
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0] == "<6>to journald"
+    assert json.loads(lines[1])["event"] == "to a file"
+    stream = io.StringIO()
+    configure_logging(Logging(), stream)
+    structlog.get_logger().info("no descriptor")
+    assert json.loads(stream.getvalue())["event"] == "no descriptor"

@@ -1,0 +1,12 @@
+"""Settings of the whole suite."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Deterministic where nobody is there to follow a surprise up; at a desk each run tries anew.
+# A busy machine is slow, not wrong: no deadline.
+_CALM = (HealthCheck.too_slow, HealthCheck.data_too_large)
+settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=_CALM)
+settings.register_profile("desk", deadline=None, suppress_health_check=_CALM)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
