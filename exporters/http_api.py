@@ -1,0 +1,260 @@
+"""The agent's HTTP endpoint: the Prometheus page, the engines' own pages, health, reload.
+
+It knows the rest of the agent only by the callables it is handed, and never waits for a source.
+"""
+
+import contextlib
+import gzip
+import html
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from aiohttp import web
+
+from agent.config import Listen
+from agent.model import ConfigError, Frame
+from exporters.prometheus import (
+    OPENMETRICS,
+    TEXT,
+    PrometheusExporter,
+    accepts_gzip,
+    accepts_openmetrics,
+)
+
+# Without a tick for this long, or three intervals if that is more, the page would tell the past.
+SILENCE_LIMIT = 30.0
+# Seconds that an answer under way gets when the agent ends; aiohttp spends them twice.
+SHUTDOWN_TIMEOUT = 0.5
+# From a peer on this host compression costs more than it saves.
+COMPRESS_FROM = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnginePage:
+    """The last page that an engine answered, unchanged."""
+
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLine:
+    """A source as the landing page tells it."""
+
+    name: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """What the endpoint asks of the agent.
+
+    Attributes:
+        engine_pages: name of each engine instance and its last page, None before the first.
+        sources: how each source fares.
+        reload: reads the configuration again; raises ConfigError when it is refused.
+        banner: a sentence that every visitor should read, such as that this is a replay.
+        version: of the agent.
+        interval: seconds between ticks.
+    """
+
+    engine_pages: Callable[[], Mapping[str, EnginePage | None]]
+    sources: Callable[[], Sequence[SourceLine]]
+    reload: Callable[[], Awaitable[None]]
+    banner: str
+    version: str
+    interval: float
+
+
+class HttpApi:
+    """Serves the pages; an `Exporter` like any other."""
+
+    name = "http_api"
+
+    def __init__(self, page: PrometheusExporter, views: Views) -> None:
+        self._page = page
+        self._views = views
+        self._runner: web.AppRunner | None = None
+        self._sites: dict[Listen, web.TCPSite] = {}
+
+    def application(self) -> web.Application:
+        """Return the routes, for a server or a test client."""
+        application = web.Application()
+        application.add_routes(
+            [
+                web.get("/", self._landing),
+                web.get("/metrics", self._metrics),
+                web.get("/metrics/engine/{name}", self._engine_page),
+                web.get("/-/healthy", self._healthy),
+                web.get("/-/ready", self._ready),
+                web.post("/-/reload", self._reload),
+            ]
+        )
+        return application
+
+    async def listen(self, addresses: Sequence[Listen]) -> None:
+        """Listen on exactly these addresses.
+
+        Raises:
+            ConfigError: an address is in use or not of this host; those before stay in use.
+        """
+        if self._runner is None:
+            self._runner = web.AppRunner(
+                self.application(), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT
+            )
+            await self._runner.setup()
+        before = list(self._sites)
+        # First the old ones, as a new one may be the same port of another address.
+        await self._stop([address for address in before if address not in addresses])
+        for address in addresses:
+            try:
+                await self._start(self._runner, address)
+            except OSError as error:
+                await self._stop([new for new in self._sites if new not in before])
+                for old in before:
+                    with contextlib.suppress(OSError):
+                        await self._start(self._runner, old)
+                raise ConfigError(
+                    f"cannot listen on {address}: {error.strerror or error}; "
+                    "choose another address at exporters.http_api.listen"
+                ) from error
+
+    async def _start(self, runner: web.AppRunner, address: Listen) -> None:
+        """Listen on an address, if that is not so already."""
+        if address not in self._sites:
+            site = web.TCPSite(runner, address.host or None, address.port)
+            await site.start()
+            self._sites[address] = site
+
+    async def _stop(self, addresses: Sequence[Listen]) -> None:
+        """Listen no longer on these addresses."""
+        for address in addresses:
+            await self._sites.pop(address).stop()
+
+    async def publish(self, frame: Frame) -> None:
+        """Everything is rendered on demand."""
+
+    async def aclose(self) -> None:
+        """Stop listening; safe to call twice."""
+        runner, self._runner = self._runner, None
+        self._sites.clear()
+        if runner is not None:
+            await runner.cleanup()
+
+    def _silence(self) -> str:
+        """Return why the last frame is too old to show, or nothing."""
+        age = self._page.age()
+        if age is None:
+            return "the first tick is not complete yet"
+        if age > max(SILENCE_LIMIT, 3 * self._views.interval):
+            return f"the last tick was {age:.0f} s ago"
+        return ""
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        """The Prometheus page."""
+        silence = self._silence()
+        if silence:
+            return _unavailable(silence)
+        openmetrics = accepts_openmetrics(request.headers.get("Accept", ""))
+        body = self._page.render(openmetrics=openmetrics).encode()
+        return _answer(request, body, OPENMETRICS if openmetrics else TEXT)
+
+    async def _engine_page(self, request: web.Request) -> web.Response:
+        """An engine's own page, byte for byte as it was scraped last."""
+        pages = self._views.engine_pages()
+        name = request.match_info["name"]
+        if name not in pages:
+            known = ", ".join(sorted(pages)) or "none"
+            raise web.HTTPNotFound(text=f"no engine is named '{name}'; there are: {known}\n")
+        page = pages[name]
+        if page is None:
+            return _unavailable(f"the engine '{name}' gives no page now")
+        return _answer(request, page.body, page.content_type)
+
+    async def _healthy(self, _request: web.Request) -> web.Response:
+        """Whether ticks complete. Before the first tick the agent is starting, not ill."""
+        silence = self._silence() if self._page.frame is not None else ""
+        return _unavailable(silence) if silence else web.Response(text="healthy\n")
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        """Whether there is something to scrape."""
+        silence = self._silence()
+        return _unavailable(silence) if silence else web.Response(text="ready\n")
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        """Read the configuration again; only for this host, and not for a page in a browser."""
+        if not is_loopback(request.remote) or "Origin" in request.headers:
+            raise web.HTTPForbidden(text="reload is only for this host itself\n")
+        try:
+            await self._views.reload()
+        except ConfigError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        return web.Response(text="reloaded\n")
+
+    async def _landing(self, _request: web.Request) -> web.Response:
+        """A small page for people who open the address in a browser."""
+        return web.Response(
+            text=landing_page(self._views), content_type="text/html", charset="utf-8"
+        )
+
+
+def is_loopback(remote: str | None) -> bool:
+    """Return whether a peer is on this host, by its address."""
+    try:
+        address = ipaddress.ip_address((remote or "").partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _unavailable(why: str) -> web.Response:
+    """Answer that there is nothing true to show now."""
+    return web.Response(status=503, text=f"{why}\n")
+
+
+def _answer(request: web.Request, body: bytes, content_type: str) -> web.Response:
+    """Answer with a page, compressed where that saves more than it costs."""
+    headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+    wants_gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+    if wants_gzip and len(body) >= COMPRESS_FROM and not is_loopback(request.remote):
+        body = gzip.compress(body, compresslevel=1)
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=body, headers=headers)
+
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:50rem;padding:0 1rem}"
+    "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2rem .8rem .2rem 0;"
+    "border-bottom:1px solid #ddd;vertical-align:top}.note{background:#fff3cd;padding:.5rem 1rem}"
+    ".down{color:#b00020;font-weight:600}"
+)
+
+
+def landing_page(views: Views) -> str:
+    """Return the landing page: how the sources fare and where everything is."""
+    rows = "".join(
+        f'<tr><td>{html.escape(line.name)}</td><td class="{html.escape(line.state)}">'
+        f"{html.escape(line.state)}</td><td>{html.escape(line.detail)}</td></tr>"
+        for line in views.sources()
+    )
+    engines = "".join(
+        f'<li><a href="/metrics/engine/{quote(name, safe="")}">'
+        f"/metrics/engine/{html.escape(name)}</a>"
+        " the engine's own page, from the last scrape</li>"
+        for name in sorted(views.engine_pages())
+    )
+    note = f'<p class="note">{html.escape(views.banner)}</p>' if views.banner else ""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>inferwatch</title><style>{_STYLE}</style></head><body>"
+        f"<h1>inferwatch {html.escape(views.version)}</h1>{note}<ul>"
+        '<li><a href="/metrics">/metrics</a> for Prometheus</li>'
+        f'{engines}<li><a href="/-/healthy">/-/healthy</a>, <a href="/-/ready">/-/ready</a></li>'
+        f"</ul><h2>Sources</h2><table><tr><th>source</th><th>state</th><th></th></tr>{rows}</table>"
+        "</body></html>\n"
+    )
