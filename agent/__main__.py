@@ -1,0 +1,43 @@
+"""The command line: `inferwatch COMMAND …`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from agent.commands import COMMANDS, version
+from agent.model import InferwatchError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, one subcommand for each file in `commands`."""
+    root = argparse.ArgumentParser(
+        prog="inferwatch", description="Monitoring agent for GPU inference hosts."
+    )
+    root.add_argument("--version", action="version", version=f"inferwatch {version()}")
+    subparsers = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        name = command.__name__.rpartition(".")[2].replace("_", "-")
+        about = (command.__doc__ or "").partition("\n")[0]
+        child = subparsers.add_parser(name, help=about, description=command.__doc__)
+        command.add_arguments(child)
+        child.set_defaults(run=command.run)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 0 well, 1 failed, 2 wrong input."""
+    given = parser().parse_args(arguments)
+    try:
+        return int(given.run(given))
+    except InferwatchError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # such as `inferwatch metrics | head`
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,6 @@
+"""The composition root: the only package that names collectors and exporters."""
+
+from agent.app.live import Agent
+from agent.app.replayed import ReplayAgent
+
+__all__ = ["Agent", "ReplayAgent"]

@@ -1,0 +1,55 @@
+"""What a live agent and a replay have in common."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from importlib import metadata
+
+from agent.analysis.peaks import Peaks
+from agent.analysis.xid import XidErrors
+from agent.catalog import gpu
+from agent.model import SeriesTable
+from agent.pipeline import Health, Pipeline
+from exporters.http_api import SourceLine
+
+
+def version() -> str:
+    """Return the version of the installed distribution."""
+    return metadata.version("inferwatch")
+
+
+def new_pipeline(table: SeriesTable, peaks: Peaks) -> Pipeline:
+    """Return the pipeline with every analysis."""
+    return Pipeline(table, analyses=(peaks, XidErrors(gpu.INFO)))
+
+
+def source_lines(pipeline: Pipeline) -> list[SourceLine]:
+    """Return how each source fares, for the landing page."""
+    return [_source_line(name, health) for name, health in pipeline.sources.items()]
+
+
+def _source_line(name: str, health: Health) -> SourceLine:
+    """Return how one source fares."""
+    look = health.state
+    if look is None:
+        return SourceLine(name=name, state="waiting", detail="no answer yet")
+    if look.unavailable:
+        return SourceLine(name=name, state="absent", detail=look.error)
+    if look.reading is None:
+        return SourceLine(name=name, state="down", detail=look.error)
+    return SourceLine(name=name, state="up", detail=f"{len(look.reading.ids)} series")
+
+
+@contextlib.contextmanager
+def signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+    """Call these on SIGTERM and SIGINT, and on SIGHUP, while the block runs."""
+    loop = asyncio.get_running_loop()
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,198 @@
+"""The agent that watches this host."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from agent.analysis.peaks import Peaks
+from agent.app.common import new_pipeline, signals, source_lines, version
+from agent.app.sources import Sources
+from agent.catalog import agent as catalog
+from agent.config import Settings
+from agent.log import ChangeLog, configure_logging
+from agent.model import ConfigError, Frame, Look, SeriesTable
+from agent.pipeline import Health, Pipeline
+from agent.recording import RecordingWriter, Scrubber
+from agent.runtime import Runtime
+from agent.service import ServiceManager, SystemClock
+from exporters.http_api import EnginePage, HttpApi, Views
+from exporters.prometheus import PrometheusExporter
+
+
+class Agent:
+    """Watches this host.
+
+    Args:
+        settings: what to watch and how.
+        read_settings: reads the settings anew for a reload; raises ConfigError.
+    """
+
+    def __init__(self, settings: Settings, *, read_settings: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._read_settings = read_settings
+        self._clock = SystemClock()
+        self._log = structlog.get_logger()
+        self._service = ServiceManager()
+        self._table = SeriesTable()
+        self._peaks = Peaks(settings.tick.peak_window)
+        self._pipeline = new_pipeline(self._table, self._peaks)
+        self._recorder: _Recorder | None = None
+        self._runtime = Runtime(
+            self._pipeline,
+            clock=self._clock,
+            interval=settings.tick.interval,
+            log=ChangeLog(),
+            alive=self._alive,
+            record=self._record,
+        )
+        self._sources = Sources(self._runtime, self._table, self._clock)
+        self._page = PrometheusExporter(self._clock)
+        self._api = HttpApi(self._page, self._views())
+        self._reload_requested = asyncio.Event()
+        self._facts = self._runtime.own.facts
+        self._facts[self._table.intern(catalog.BUILD_INFO, (version(),))] = 1.0
+        self._reload_success = self._table.intern(catalog.CONFIG_RELOAD_SUCCESS)
+        self._reload_time = self._table.intern(catalog.CONFIG_RELOAD_TIME)
+
+    def record_to(self, path: Path, *, note: str, scrub: bool) -> None:
+        """Write what the collectors see to a file while running."""
+        header = {"agent": version(), "note": note}
+        writer = RecordingWriter(
+            path, self._table, header=header, scrubber=Scrubber() if scrub else None
+        )
+        self._recorder = _Recorder(writer, self._pipeline)
+
+    async def run(self, *, duration: float | None = None) -> None:
+        """Run until SIGTERM or SIGINT, or for a number of seconds.
+
+        Raises:
+            ConfigError: an address to listen on cannot be had.
+        """
+        with signals(self._runtime.stop, self._reload_requested.set):
+            reloader: asyncio.Task[None] | None = None
+            try:
+                await self._api.listen(self._settings.exporters.http_api.listen)
+                self._service.expect(self._settings.tick.interval)
+                await self._sources.apply(self._settings.collectors)
+                self._note_reload(well=True)
+                self._runtime.exporters += [self._page, self._api]
+                self._log.info(
+                    "inferwatch is watching",
+                    version=version(),
+                    listen=", ".join(map(str, self._settings.exporters.http_api.listen)),
+                )
+                reloader = asyncio.create_task(self._reload_on_request())
+                if duration is not None:
+                    asyncio.get_running_loop().call_later(duration, self._runtime.stop)
+                await self._runtime.run()
+            finally:
+                self._service.stopping()
+                if reloader is not None:
+                    reloader.cancel()
+                await self._close()
+
+    async def _close(self) -> None:
+        """Let go of everything, whatever state it is in."""
+        await self._sources.aclose()
+        await self._runtime.aclose()
+        await self._api.aclose()
+        if self._recorder is not None:
+            self._recorder.writer.close()
+        self._log.info("inferwatch has stopped")
+
+    async def _reload_on_request(self) -> None:
+        """Reload whenever SIGHUP asked for it."""
+        while True:
+            await self._reload_requested.wait()
+            self._reload_requested.clear()
+            with contextlib.suppress(ConfigError):  # said in the log and in a metric
+                await self.reload()
+
+    async def reload(self) -> None:
+        """Read the settings again and go on with them; what they leave as it was goes on running.
+
+        Raises:
+            ConfigError: they have problems; the old ones stay in use.
+        """
+        self._service.reloading(self._clock.monotonic())
+        try:
+            settings = self._read_settings()
+            await self._api.listen(settings.exporters.http_api.listen)
+        except ConfigError as error:
+            self._note_reload(well=False)
+            self._log.error("the configuration was refused, the old one stays", reason=str(error))
+            await self._api.listen(self._settings.exporters.http_api.listen)
+            raise
+        finally:
+            self._service.reloaded()
+        configure_logging(settings.logging)
+        self._runtime.interval = settings.tick.interval
+        self._service.expect(settings.tick.interval)
+        self._peaks.window = settings.tick.peak_window
+        await self._sources.apply(settings.collectors)
+        self._settings = settings
+        self._note_reload(well=True)
+        self._log.info("the configuration was read again")
+
+    def _note_reload(self, *, well: bool) -> None:
+        """Keep the metrics about the configuration."""
+        self._facts[self._reload_success] = 1.0 if well else 0.0
+        if well:
+            self._facts[self._reload_time] = self._clock.time()
+
+    def _alive(self, frame: Frame) -> None:
+        """Tell the service manager that a tick is complete."""
+        down = [line.name for line in source_lines(self._pipeline) if line.state == "down"]
+        status = f"{len(frame.ids)} series" + (f"; down: {', '.join(down)}" if down else "")
+        self._service.tick(self._clock.monotonic(), status)
+
+    def _record(self, time: float, looks: Sequence[Look]) -> None:
+        """Hand the looks of a tick to the recorder, if there is one."""
+        if self._recorder is not None:
+            self._recorder.take(time, looks)
+
+    def _views(self) -> Views:
+        """Return what the HTTP endpoint may ask."""
+        return Views(
+            engine_pages=self._engine_pages,
+            sources=lambda: source_lines(self._pipeline),
+            reload=self.reload,
+            banner="",
+            version=version(),
+            interval=self._settings.tick.interval,
+        )
+
+    def _engine_pages(self) -> Mapping[str, EnginePage | None]:
+        """Return the last page of each engine; None where it is too old to show."""
+        pages: dict[str, EnginePage | None] = {}
+        now = self._clock.time()
+        for collector in self._sources.engines():
+            health = self._pipeline.sources.get(collector.name)
+            fresh = health is not None and health.fresh(now)
+            pages[collector.instance.name] = (
+                EnginePage(body=collector.last_page, content_type=collector.last_content_type)
+                if fresh and collector.last_page is not None
+                else None
+            )
+        return pages
+
+
+class _Recorder:
+    """Writes each tick, and which sources came and went."""
+
+    def __init__(self, writer: RecordingWriter, pipeline: Pipeline) -> None:
+        self.writer = writer
+        self._pipeline = pipeline
+        self._known: dict[str, Health] = {}
+
+    def take(self, time: float, looks: Sequence[Look]) -> None:
+        """Write a tick."""
+        sources = self._pipeline.sources
+        specs = {name: health.spec for name, health in sources.items()}
+        # One that went and returned between two ticks is another.
+        gone = [name for name, health in self._known.items() if sources.get(name) is not health]
+        self.writer.write(time, looks, specs, gone)
+        self._known = dict(sources)

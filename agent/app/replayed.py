@@ -1,0 +1,126 @@
+"""The agent that plays a recording."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+from agent.analysis.peaks import Peaks
+from agent.app.common import new_pipeline, signals, source_lines, version
+from agent.catalog import agent as catalog
+from agent.config import Listen, Settings
+from agent.model import ConfigError, Exporter, SeriesTable
+from agent.recording import RecordedTick, RecordingReader
+from agent.replay import Replay, ReplayClock, until_damage
+from agent.service import ServiceManager, SystemClock
+from exporters.http_api import HttpApi, Views
+from exporters.prometheus import PrometheusExporter
+
+
+class ReplayAgent:
+    """Runs the pipeline and the exporters on a recording.
+
+    Args:
+        path: the recording.
+        speed: seconds of it for each second; 0 for as fast as possible.
+
+    Raises:
+        RecordingError: it is not one.
+    """
+
+    def __init__(self, path: Path, *, speed: float) -> None:
+        self._table = SeriesTable()
+        self._reader = RecordingReader(path, self._table)
+        self._speed = speed
+        self._clock = ReplayClock()
+        self._service = ServiceManager()
+        self._pipeline = new_pipeline(self._table, Peaks(Settings().tick.peak_window))
+        self._page = PrometheusExporter(self._clock)
+        header = self._reader.header
+        facts = (path.name, str(header.get("note", "")))
+        self._facts = {
+            self._table.intern(catalog.BUILD_INFO, (version(),)): 1.0,
+            self._table.intern(catalog.RECORDING_INFO, facts): 1.0,
+        }
+        self._banner = "This is a replay of a recording. " + str(header.get("note", ""))
+
+    async def last_page(self) -> str:
+        """Play to the end and return the page in the text format."""
+        await self._replay([self._page], SystemClock()).run(self._ticks(loop=False))
+        return self._page.render(openmetrics=False)
+
+    async def run(self, *, listen: Listen, loop: bool) -> None:
+        """Serve the recording while it plays, until its end or a signal.
+
+        Raises:
+            ConfigError: the address to listen on cannot be had.
+            RecordingError: the recording is damaged further on.
+        """
+        log = structlog.get_logger()
+        api = HttpApi(self._page, self._views())
+        stop = asyncio.Event()
+        with signals(stop.set, lambda: None):
+            try:
+                await api.listen([listen])
+                log.info("inferwatch plays a recording", recording=str(self._reader.path))
+                log.info("open it in a browser", url=f"http://localhost:{listen.port}")
+                replay = self._replay([self._page, api], SystemClock())
+                playing = asyncio.create_task(replay.run(self._ticks(loop=loop)))
+                stopped = asyncio.create_task(stop.wait())
+                await asyncio.wait((playing, stopped), return_when=asyncio.FIRST_COMPLETED)
+                for task in (playing, stopped):
+                    task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await playing
+                if self._reader.unknown:
+                    names = ", ".join(sorted(self._reader.unknown))
+                    log.warning("the recording has metrics that this agent lacks", metrics=names)
+            finally:
+                await api.aclose()
+
+    def _replay(self, exporters: list[Exporter], pace: SystemClock) -> Replay:
+        """Return what plays."""
+        return Replay(
+            self._pipeline,
+            exporters,
+            clock=self._clock,
+            pace=pace,
+            speed=self._speed,
+            facts=self._facts,
+            alive=lambda frame: self._service.tick(pace.monotonic(), f"{len(frame.ids)} series"),
+        )
+
+    def _ticks(self, *, loop: bool) -> Iterator[RecordedTick]:
+        """Yield the ticks, again and again if wanted, with a time that goes on."""
+        shift = 0.0
+        while True:
+            first = last = None
+            for tick in until_damage(self._reader.ticks(), _warn):
+                first = tick.time if first is None else first
+                last = tick.time
+                yield tick.shifted(shift)
+            if not loop or first is None or last is None:
+                return
+            shift += last - first + Settings().tick.interval
+
+    def _views(self) -> Views:
+        """Return what the HTTP endpoint may ask."""
+
+        async def refuse() -> None:
+            raise ConfigError("a replay has no configuration to read again")
+
+        return Views(
+            engine_pages=dict,
+            sources=lambda: source_lines(self._pipeline),
+            reload=refuse,
+            banner=self._banner,
+            version=version(),
+            interval=Settings().tick.interval,
+        )
+
+
+def _warn(damage: str) -> None:
+    """Say that a recording lacks its end."""
+    structlog.get_logger().warning("the recording ends early", reason=damage)

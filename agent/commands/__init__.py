@@ -1,0 +1,32 @@
+"""The subcommands, one file each: `add_arguments(parser)` and `run(arguments) -> exit status`."""
+
+import argparse
+from importlib import metadata
+from typing import Protocol, cast
+
+from agent.commands import check_config, demo, metrics, record, replay, run
+
+
+class Command(Protocol):
+    """What a file in this folder holds; its docstring is the help text."""
+
+    __name__: str
+    __doc__: str | None
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        ...
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it; raises InferwatchError for wrong input."""
+        ...
+
+
+COMMANDS: tuple[Command, ...] = cast(
+    "tuple[Command, ...]", (run, check_config, record, replay, demo, metrics)
+)
+
+
+def version() -> str:
+    """Return the version of the installed distribution."""
+    return metadata.version("inferwatch")

@@ -1,0 +1,56 @@
+"""Arguments and settings that several commands share."""
+
+import argparse
+from pathlib import Path
+
+from agent.config import Listen, Settings, load_settings
+from agent.config.values import ListenAddress
+from collectors.engines import ENGINES
+
+DEFAULT_CONFIG = Path("/etc/inferwatch/config.yaml")
+
+
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare `--config`."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"the configuration; {DEFAULT_CONFIG} if it exists, else the defaults",
+    )
+
+
+def config_path(arguments: argparse.Namespace) -> Path | None:
+    """Return the file to read, None where the defaults are all there is."""
+    chosen: Path | None = arguments.config
+    if chosen is None and DEFAULT_CONFIG.exists():
+        return DEFAULT_CONFIG
+    return chosen
+
+
+def settings_from(path: Path | None) -> Settings:
+    """Return the settings in a file, or the defaults.
+
+    Raises:
+        ConfigError: the file has problems; the message lists them all.
+    """
+    return Settings() if path is None else load_settings(path, engines=ENGINES)
+
+
+def add_listen_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare `--listen`."""
+    parser.add_argument(
+        "--listen",
+        type=_listen,
+        default=Listen("", 9745),
+        metavar="ADDRESS",
+        help="where to serve /metrics; :9745 by default",
+    )
+
+
+def _listen(text: str) -> Listen:
+    """Return an address, or have argparse say what was expected."""
+    try:
+        return ListenAddress().convert(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected {error}") from None

@@ -1,0 +1,25 @@
+"""Play the recording of a serving host that comes with the agent, again and again."""
+
+import argparse
+import asyncio
+from importlib import resources
+from pathlib import Path
+
+from agent.app import ReplayAgent
+from agent.commands.common import add_listen_argument
+from agent.config.settings import Logging
+from agent.log import configure_logging
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_listen_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve the demo until stopped."""
+    configure_logging(Logging())
+    with resources.as_file(resources.files("agent") / "demo.rec.gz") as path:
+        agent = ReplayAgent(Path(path), speed=1.0)
+        asyncio.run(agent.run(listen=arguments.listen, loop=True))
+    return 0

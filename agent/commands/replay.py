@@ -1,0 +1,54 @@
+"""Run the whole agent on a recording, with the recorded clock."""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from agent.app import ReplayAgent
+from agent.commands.common import add_listen_argument
+from agent.config.settings import Logging
+from agent.log import configure_logging
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("file", type=Path, metavar="FILE")
+    add_listen_argument(parser)
+    parser.add_argument(
+        "--speed",
+        type=_speed,
+        default=1.0,
+        metavar="N",
+        help="seconds of the recording for each second now; 'max' for as fast as possible",
+    )
+    parser.add_argument("--loop", action="store_true", help="begin again at the end, until stopped")
+    parser.add_argument(
+        "--print",
+        action="store_true",
+        dest="print_page",
+        help="serve nothing; print the last page and end",
+    )
+
+
+def _speed(text: str) -> float:
+    """Return a speed, 0 for as fast as possible."""
+    if text == "max":
+        return 0.0
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 < speed < float("inf"):
+        raise argparse.ArgumentTypeError("expected a number over 0, or 'max'")
+    return speed
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Play it."""
+    configure_logging(Logging())
+    agent = ReplayAgent(arguments.file, speed=0.0 if arguments.print_page else arguments.speed)
+    if arguments.print_page:
+        print(asyncio.run(agent.last_page()), end="")
+        return 0
+    asyncio.run(agent.run(listen=arguments.listen, loop=arguments.loop))
+    return 0

@@ -1,0 +1,112 @@
+"""Runs the agent as its users do: a process of its own, asked over HTTP."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class AgentProcess:
+    """A running agent."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        """Return status and text of an answer."""
+        return self._ask(urllib.request.Request(self.url + path, headers=headers))
+
+    def post(self, path: str, **headers: str) -> tuple[int, str]:
+        """Return status and text of the answer to a POST."""
+        return self._ask(urllib.request.Request(self.url + path, method="POST", headers=headers))
+
+    def _ask(self, request: urllib.request.Request) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def value(self, series: str) -> float | None:
+        """Return the value of a series as it is written on the page, None if it is not there."""
+        _status, page = self.get("/metrics")
+        for line in page.splitlines():
+            name, _, value = line.rpartition(" ")
+            if name == series:
+                return float(value)
+        return None
+
+    def wait_for(self, series: str, value: float | None, *, seconds: float = 15.0) -> None:
+        """Wait until a series has a value, or is gone for None."""
+        end = time.monotonic() + seconds
+        seen: float | None = float("nan")
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                seen = self.value(series)
+                if seen == value:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(
+            f"{series} is {seen}, expected {value}; the log:\n{self.log.read_text()}"
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """End it as systemd does and return its exit status."""
+        self.process.terminate()
+        return self.process.wait(timeout=10)
+
+
+@contextlib.contextmanager
+def agent_process(
+    folder: Path, *arguments: str, port: int, env: Mapping[str, str] | None = None
+) -> Iterator[AgentProcess]:
+    """Run `python -I -m agent ARGUMENTS` until the block ends; wait for its first page."""
+    log = folder / "agent.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "agent", *arguments],
+            stderr=out,
+            stdout=out,
+            cwd=folder,
+            env=dict(env or os.environ),
+        )
+    agent = AgentProcess(process, f"http://127.0.0.1:{port}", log)
+    try:
+        for _attempt in range(300):
+            with contextlib.suppress(OSError):
+                if agent.get("/-/ready")[0] == 200:
+                    break
+            if process.poll() is not None:
+                raise AssertionError(f"the agent has ended:\n{log.read_text()}")
+            time.sleep(0.05)
+        yield agent
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
