@@ -19,6 +19,7 @@ import aiohttp
 from agent.config import Secret
 from agent.config.settings import BasicAuth, Tls
 from agent.model import ConfigError, SourceError
+from collectors.direct import DirectClient
 
 # With an OpenMetrics header prometheus_client 0.26 renames vLLM's samples; compressing a page
 # costs the server more than sending it.
@@ -75,6 +76,11 @@ class HttpClient:
         self._max_size = max_size
         self._size_hint = size_hint
         self._session: aiohttp.ClientSession | None = None
+        self._direct: DirectClient | None = None
+        if _is_plain(address):
+            self._direct = DirectClient(
+                address.url, unix_socket=address.unix_socket, headers=_HEADERS, max_size=max_size
+            )
 
     @property
     def place(self) -> str:
@@ -90,6 +96,10 @@ class HttpClient:
             GoneError: it answered 404, 405 or 501.
             SourceError: no whole document came, for any other reason; the message says which.
         """
+        if self._direct is not None:
+            direct = await self._direct.get(path)
+            if direct is not None:
+                return Answer(*direct)
         try:
             try:
                 return await self._ask(path)
@@ -124,6 +134,8 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close all connections; safe to call twice."""
+        if self._direct is not None:
+            await self._direct.aclose()
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
@@ -141,6 +153,8 @@ class HttpClient:
         ) as response:
             if response.status != HTTPStatus.OK:
                 raise _refusal(response, path)
+            if self._direct is not None:
+                self._direct.learn(path, is_simple=_is_simple(response))
             return Answer(await self._body(response, path), response.headers)
 
     async def _body(self, response: aiohttp.ClientResponse, path: str) -> bytes:
@@ -206,6 +220,23 @@ class HttpClient:
             pair = f"{basic.username}:{basic.password.reveal()}".encode()
             return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
         return None
+
+
+def _is_plain(address: Address) -> bool:
+    """Return whether requests need neither TLS nor credentials."""
+    return (
+        address.url.startswith("http:")
+        and "@" not in address.url
+        and address.bearer_token is None
+        and address.basic_auth is None
+    )
+
+
+def _is_simple(response: aiohttp.ClientResponse) -> bool:
+    """Return whether an answer is of the kind that `collectors.direct` reads."""
+    return response.content_length is not None and not (
+        {"Content-Encoding", "Transfer-Encoding"} & response.headers.keys()
+    )
 
 
 def _refusal(response: aiohttp.ClientResponse, path: str) -> SourceError:

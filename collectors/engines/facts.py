@@ -18,6 +18,9 @@ _LIMITS: Final[Mapping[Fact, Metric]] = {
     Fact.MAX_MODEL_LEN: catalog.MAX_MODEL_LEN,
 }
 
+# After the labels that name the instance.
+_INFO_FACTS: Final = tuple(Fact(name) for name in catalog.INFO.labels[2:])
+
 
 class Facts:
     """The facts of one instance, read now and then from its endpoints.
@@ -90,7 +93,7 @@ def fact_samples(
     known: Mapping[Fact, str], labels: tuple[str, str], table: SeriesTable
 ) -> Iterator[tuple[int, float]]:
     """Yield the info series and the limits that are known."""
-    facts = [known.get(Fact(name), "") for name in catalog.INFO.labels[len(labels) :]]
+    facts = [known.get(fact, "") for fact in _INFO_FACTS]
     if any(facts):
         yield table.intern(catalog.INFO, (*labels, *facts)), 1.0
     for fact, metric in _LIMITS.items():

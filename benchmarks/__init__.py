@@ -1,0 +1,1 @@
+"""What the agent costs beside real peers: `python -m benchmarks`, or `make bench`."""
