@@ -10,7 +10,7 @@ LISTEN ?= :9745
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check format lint types contracts docs bench lock \
-        golden test-server test-gpu test-engine test-systemd coverage install uninstall clean need-cc need-server
+        golden promqltest test-server test-gpu test-engine test-systemd coverage install uninstall clean need-cc need-server
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ golden: $(STAMP) ## write the golden pages of the tests anew; look at the differ
 
 docs: $(STAMP) ## the pages made from the code
 	$(BIN)/inferwatch metrics > docs/metrics.md
+
+promqltest: $(STAMP) ## Prometheus's own test scripts, also as build/promqltest.json
+	$(BIN)/python -m tests.promqltest
 
 bench: $(STAMP) need-cc need-server ## costs beside real peers, also as build/bench.json
 	$(BIN)/python -m benchmarks

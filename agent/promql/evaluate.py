@@ -1,0 +1,132 @@
+"""Evaluation: fetch what the plan of a query names, then compute."""
+
+from agent.promql.errors import PromqlError
+from agent.promql.notes import Notes
+from agent.promql.query import Query
+from agent.promql.run import (
+    Options,
+    RangeExpr,
+    Row,
+    Run,
+    ScalarExpr,
+    StringExpr,
+    VectorExpr,
+    finished,
+    windows,
+)
+from agent.promql.selectors import series
+from agent.promql.values import Matrix, Scalar, String, Value, Vector
+from agent.store.series import SeriesSamples, Source, is_stale, milliseconds
+
+_DEFAULT = Options()
+
+
+def evaluate_instant(
+    query: Query,
+    source: Source,
+    time: float,
+    *,
+    options: Options = _DEFAULT,
+    notes: Notes | None = None,
+) -> Value:
+    """Evaluate at one time.
+
+    Args:
+        query: what is asked.
+        source: where samples come from; asked once for each selector.
+        time: Unix seconds, of which milliseconds count.
+        options: see there.
+        notes: takes warnings and infos.
+
+    Raises:
+        EvaluationError: it has no answer on these samples.
+    """
+    moment = milliseconds(time)
+    run = _fetched(query, source, Run(moment, moment, 1, moment, moment, options, [], notes))
+    root = query.root
+    if isinstance(root, VectorExpr):
+        return finished(root.at(run, moment))
+    if isinstance(root, ScalarExpr):
+        return Scalar(root.at(run, moment))
+    if isinstance(root, StringExpr):
+        return String(root.text)
+    return _samples(root, run, moment)
+
+
+def evaluate_range(
+    query: Query,
+    source: Source,
+    start: float,
+    end: float,
+    step: float,
+    *,
+    options: Options = _DEFAULT,
+    notes: Notes | None = None,
+) -> Matrix:
+    """Evaluate at every step from start to end, both included; see `evaluate_instant`.
+
+    Args:
+        query: a number or a vector; a number becomes a series without labels.
+        source: where samples come from; asked once for each selector.
+        start: Unix seconds.
+        end: Unix seconds.
+        step: seconds, at least a millisecond.
+        options: see there.
+        notes: takes warnings and infos.
+
+    Raises:
+        PromqlError: the query is neither a number nor a vector, or the step is not positive.
+        EvaluationError: it has no answer on these samples.
+    """
+    root = query.root
+    first, last, every = milliseconds(start), milliseconds(end), milliseconds(step)
+    if every < 1:
+        raise PromqlError("the step of a range query must be at least a millisecond")
+    if isinstance(root, ScalarExpr):
+        number = root.at
+        root = VectorExpr(lambda run, time: Vector([()], [number(run, time)]))
+    if not isinstance(root, VectorExpr):
+        raise PromqlError("a range query must be a scalar or an instant vector")
+    run = _fetched(query, source, Run(first, last, every, first, last, options, [], notes))
+    found = series(root, run, finish=True)
+    return Matrix([SeriesSamples(row.labels, row.times, row.values) for row in sorted(found)])
+
+
+def _fetched(query: Query, source: Source, run: Run) -> Run:
+    """Fill in the samples of every selector."""
+    lookback = milliseconds(run.options.lookback)
+    for selector in query.selectors:
+        start, end = selector.span(run.start, run.end, lookback)
+        found = source.select(selector.matchers, start / 1000, end / 1000)
+        if selector.range is None:
+            rows = [Row(item.labels, item.times, item.values, False) for item in found]
+        else:
+            rows = [_without_markers(item) for item in found]
+        run.data.append(rows)
+    return run
+
+
+def _without_markers(item: SeriesSamples) -> Row:
+    """Return a series as ranges see it: the markers of its ends are no samples."""
+    times, values = item.times, item.values
+    # Lists once, instead of a new number object at each look into an array.
+    values = values if isinstance(values, list) else [*values]
+    total = sum(values)
+    # NaN in the sum means a NaN among the values, or infinities of both signs.
+    if total != total:  # noqa: PLR0124 - only NaN differs from itself
+        kept = [place for place, value in enumerate(values) if not is_stale(value)]
+        times = [times[place] for place in kept]
+        values = [values[place] for place in kept]
+    return Row(item.labels, times, values, False)
+
+
+def _samples(root: RangeExpr, run: Run, moment: int) -> Matrix:
+    """Return the samples of a range themselves."""
+    found = [*windows(root.rows(run), root.window(run, moment))]
+    flags = [row.flagged for row, _, _ in found]
+    named = finished(Vector([row.labels for row, _, _ in found], [0.0] * len(found), flags))
+    samples = [
+        SeriesSamples(labels, times, values)
+        for labels, (_, times, values) in zip(named.labels, found, strict=True)
+    ]
+    return Matrix(sorted(samples, key=lambda item: item.labels))

@@ -1,0 +1,82 @@
+"""Statistics of the samples of a range."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import isnan, nan, sqrt
+from typing import Final
+
+from agent.promql.aggregation import invalid_quantile
+from agent.promql.functions.call import Build, Call
+from agent.promql.functions.ranges import Reduce, over_range
+from agent.promql.numeric import highest, lowest, mean, quantile, total, variance
+from agent.promql.run import Run, Window
+from agent.store.series import Labels
+
+
+def _of_values(function: Callable[[Sequence[float]], float]) -> Reduce:
+    """Return a statistic that looks at values only."""
+
+    def reduce(_: Sequence[float], values: Sequence[float], __: Window) -> float:
+        return function(values)
+
+    return reduce
+
+
+def _median_deviation(values: Sequence[float]) -> float:
+    """Return the median absolute deviation from the median; NaN as soon as a value is."""
+    if any(map(isnan, values)):
+        return nan
+    middle = quantile(0.5, values)
+    return quantile(0.5, [abs(value - middle) for value in values])
+
+
+def _quantile(_: Sequence[float], values: Sequence[float], __: Window, rank: float) -> float:
+    """Return a quantile of the values."""
+    return quantile(rank, values)
+
+
+def _doubt_quantile(run: Run, call: Call, numbers: Sequence[float], _: Sequence[Labels]) -> None:
+    """Warn of a quantile outside 0 to 1."""
+    if run.notes is not None and not 0 <= numbers[0] <= 1:
+        run.notes.warn(invalid_quantile(numbers[0]), call.site, 0)
+
+
+def _time_of(choose: Callable[[Sequence[float]], float]) -> Reduce:
+    """Return the time of the last sample that has the chosen value."""
+
+    def reduce(times: Sequence[float], values: Sequence[float], _: Window) -> float:
+        wanted = choose(values)
+        for time, value in zip(reversed(times), reversed(values), strict=True):
+            if value == wanted:
+                return round(time * 1000) / 1000
+        return round(times[-1] * 1000) / 1000
+
+    return reduce
+
+
+def _time_at(index: int) -> Reduce:
+    """Return the time of the first or last sample."""
+
+    def reduce(times: Sequence[float], _: Sequence[float], __: Window) -> float:
+        return round(times[index] * 1000) / 1000
+
+    return reduce
+
+
+TABLE: Final[Mapping[str, Build]] = {
+    "avg_over_time": over_range(_of_values(mean)),
+    "min_over_time": over_range(_of_values(lowest)),
+    "max_over_time": over_range(_of_values(highest)),
+    "sum_over_time": over_range(_of_values(total)),
+    "count_over_time": over_range(_of_values(lambda values: float(len(values)))),
+    "stddev_over_time": over_range(_of_values(lambda values: sqrt(variance(values)))),
+    "stdvar_over_time": over_range(_of_values(variance)),
+    "last_over_time": over_range(_of_values(lambda values: values[-1]), named=True),
+    "first_over_time": over_range(_of_values(lambda values: values[0]), named=True),
+    "present_over_time": over_range(_of_values(lambda _: 1.0)),
+    "quantile_over_time": over_range(_quantile, range_at=1, check=_doubt_quantile),
+    "mad_over_time": over_range(_of_values(_median_deviation)),
+    "ts_of_min_over_time": over_range(_time_of(lowest)),
+    "ts_of_max_over_time": over_range(_time_of(highest)),
+    "ts_of_first_over_time": over_range(_time_at(0)),
+    "ts_of_last_over_time": over_range(_time_at(-1)),
+}

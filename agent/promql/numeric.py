@@ -1,0 +1,99 @@
+"""Sums, means, variances and quantiles as Prometheus defines them for any floats.
+
+Prometheus adds with the compensated sum of Neumaier (1974); `math.fsum` is exact and at C speed,
+so it serves wherever it has an answer. Where it has none, on infinities and overflow, the loop
+is the compensated one.
+"""
+
+from collections.abc import Sequence
+from math import copysign, floor, fsum, inf, isfinite, isinf, isnan, nan
+from operator import mul
+
+
+def neumaier(term: float, total: float, compensation: float) -> tuple[float, float]:
+    """Add a term to a compensated sum and return the sum and its compensation."""
+    added = total + term
+    if isinf(added):
+        return added, 0.0
+    if abs(total) >= abs(term):
+        return added, compensation + ((total - added) + term)
+    return added, compensation + ((term - added) + total)
+
+
+def total(values: Sequence[float]) -> float:
+    """Return the sum; of both infinities NaN, on overflow infinity."""
+    try:
+        return fsum(values)
+    except (OverflowError, ValueError):
+        return float(sum(values))
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean of at least one value, also where their sum overflows."""
+    try:
+        added = fsum(values)
+    except (OverflowError, ValueError):
+        added = inf
+    return _incremental_mean(values) if isinf(added) else added / len(values)
+
+
+def _incremental_mean(values: Sequence[float]) -> float:
+    """Return the mean without ever forming the sum."""
+    average = compensation = 0.0
+    for count, value in enumerate(values, 1):
+        kept = (count - 1) / count
+        average, compensation = neumaier(value / count, kept * average, kept * compensation)
+    return average + compensation
+
+
+def variance(values: Sequence[float]) -> float:
+    """Return the population variance of at least one value; NaN as soon as one is not finite."""
+    average = mean(values)
+    if not isfinite(average):
+        return nan
+    distances = [value - average for value in values]
+    # All equal is zero exactly, whatever rounding did to their mean.
+    if distances.count(distances[0]) == len(distances):
+        return 0.0
+    # The second term corrects the first for that rounding (Chan, Golub and LeVeque, 1983).
+    rest = total(distances)
+    squares = total([*map(mul, distances, distances)])
+    return max(0.0, (squares - rest * rest / len(values)) / len(values))
+
+
+def ascending(values: Sequence[float]) -> list[float]:
+    """Return the values sorted, NaN before everything."""
+    numbers = [value for value in values if value == value]  # noqa: PLR0124 - only NaN differs
+    numbers.sort()
+    return [nan] * (len(values) - len(numbers)) + numbers
+
+
+def quantile(rank: float, values: Sequence[float]) -> float:
+    """Return the quantile, interpolated between the two nearest values; NaN counts as lowest."""
+    if not values or isnan(rank):
+        return nan
+    if rank < 0 or rank > 1:
+        return copysign(inf, rank)
+    ordered = ascending(values)
+    place = rank * (len(ordered) - 1)
+    lower = floor(place)
+    weight = place - lower
+    upper = min(lower + 1, len(ordered) - 1)
+    return ordered[lower] * (1 - weight) + ordered[upper] * weight
+
+
+def highest(values: Sequence[float]) -> float:
+    """Return the maximum of at least one value; NaN only where there is nothing else."""
+    found = max(values)
+    # The sum is NaN if any value is: then comparing went wrong and is done without them.
+    if isnan(sum(values)):
+        found = max((value for value in values if not isnan(value)), default=nan)
+    return found
+
+
+def lowest(values: Sequence[float]) -> float:
+    """Return the minimum of at least one value; NaN only where there is nothing else."""
+    found = min(values)
+    if isnan(sum(values)):
+        found = min((value for value in values if not isnan(value)), default=nan)
+    return found

@@ -1,0 +1,176 @@
+"""One evaluation: its grid of times, the samples it was given, and the shapes that nodes have.
+
+A query is compiled once into nested functions. They keep no state; what belongs to one
+evaluation is in the `Run` that is handed down. All times are integer milliseconds, in which
+Prometheus compares; samples carry Unix seconds.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from agent.promql.errors import EvaluationError
+from agent.promql.labels import without_name
+from agent.promql.notes import Notes
+from agent.promql.values import Vector
+from agent.store.series import Labels, Matcher
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a query is evaluated; the defaults are Prometheus's.
+
+    Attributes:
+        lookback: seconds for which a sample stands for its series.
+        subquery_step: seconds between the steps of a subquery that names none.
+        delayed_names: metric names are dropped at the end of the evaluation only (Prometheus's
+            feature flag `promql-delayed-name-removal`, off by default there too).
+    """
+
+    lookback: float = 300.0
+    subquery_step: float = 60.0
+    delayed_names: bool = False
+
+
+class Row(NamedTuple):
+    """The samples of one series; `flagged` says that its name is to be dropped at the end."""
+
+    labels: Labels
+    times: Sequence[float]
+    values: Sequence[float]
+    flagged: bool
+
+
+@dataclass(slots=True)
+class Run:
+    """What one evaluation knows.
+
+    Attributes:
+        start: first time of the grid.
+        end: last time of the grid.
+        step: between two times of the grid.
+        first: start of the whole query, `@ start()`.
+        last: end of the whole query, `@ end()`.
+        options: see there.
+        data: the samples of each selector, by its index.
+        notes: where warnings go, None where nobody asks for them.
+        subqueries: what subqueries gave on this grid, by their index.
+    """
+
+    start: int
+    end: int
+    step: int
+    first: int
+    last: int
+    options: Options
+    data: list[list[Row]]
+    notes: Notes | None = None
+    subqueries: dict[int, list[Row]] = field(default_factory=dict)
+
+    def child(self, start: int, end: int, step: int) -> "Run":
+        """Return the evaluation of a subquery on a grid of its own."""
+        return Run(start, end, step, self.first, self.last, self.options, self.data, self.notes)
+
+    def times(self) -> range:
+        """Return the grid."""
+        return range(self.start, self.end + 1, self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarExpr:
+    """Evaluates to a number at a time."""
+
+    at: Callable[[Run, int], float]
+
+
+@dataclass(frozen=True, slots=True)
+class StringExpr:
+    """A string literal."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VectorExpr:
+    """Evaluates to a vector at a time.
+
+    Attributes:
+        at: the vector.
+        matchers: of a plain selector, for what `absent` gives; else empty.
+        stamped: of a plain selector, the vector whose values are the times of its samples.
+    """
+
+    at: Callable[[Run, int], Vector]
+    matchers: Sequence[Matcher] = ()
+    stamped: Callable[[Run, int], Vector] | None = None
+
+
+class Window(NamedTuple):
+    """What a function over a range is told beside the samples; milliseconds."""
+
+    time: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class RangeExpr:
+    """Evaluates to the samples of a trailing range.
+
+    Attributes:
+        rows: every series with all samples that the grid needs.
+        window: the left-open range that belongs to a time.
+        matchers: of a plain selector; else empty.
+    """
+
+    rows: Callable[[Run], Sequence[Row]]
+    window: Callable[[Run, int], Window]
+    matchers: Sequence[Matcher] = ()
+
+
+Expr: TypeAlias = ScalarExpr | StringExpr | VectorExpr | RangeExpr
+
+
+def after(time: int) -> float:
+    """Return the seconds that separate samples at or before a millisecond from later ones."""
+    return (time + 0.5) / 1000.0
+
+
+def windows(
+    rows: Sequence[Row], window: Window
+) -> Iterator[tuple[Row, Sequence[float], Sequence[float]]]:
+    """Give the times and values within the range of every series that has any."""
+    begin, end = after(window.start), after(window.end)
+    for row in rows:
+        times = row.times
+        low = bisect_left(times, begin)
+        high = bisect_left(times, end, low)
+        if high - low == len(times):
+            if times:
+                yield row, times, row.values
+        elif low < high:
+            yield row, times[low:high], row.values[low:high]
+
+
+def distinct(vector: Vector) -> Vector:
+    """Return the vector, or raise where two of its series have the same labels."""
+    if len(set(vector.labels)) != len(vector.labels):
+        raise EvaluationError("vector cannot contain metrics with the same labelset")
+    return vector
+
+
+def nameless(run: Run, labels: list[Labels], values: list[float]) -> Vector:
+    """Return a vector whose metric names no longer describe its values."""
+    if run.options.delayed_names:
+        return Vector(labels, values, [True] * len(labels))
+    return distinct(Vector([*map(without_name, labels)], values))
+
+
+def finished(vector: Vector) -> Vector:
+    """Return a result without the names that were to be dropped at the end."""
+    if vector.flags is None:
+        return vector
+    pairs = zip(vector.labels, vector.flags, strict=True)
+    named = [without_name(labels) if flag else labels for labels, flag in pairs]
+    return distinct(Vector(named, vector.values))

@@ -1,0 +1,192 @@
+"""Random queries on random samples: a real Prometheus has the same answers."""
+
+import contextlib
+import json
+import math
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from agent.promql import PromqlError, Vector, evaluate_instant, evaluate_range, parse
+from agent.store.series import Labels
+from tests.agent.promql.grammar import LENGTH, START, Grammar, open_metrics, samples, source_of
+from tests.e2e.process import free_port
+from tests.promqltest.memory import MemorySource, labelled
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(
+        shutil.which("prometheus") is None or shutil.which("promtool") is None,
+        reason="needs prometheus and promtool on the PATH",
+    ),
+]
+
+QUERIES = 600
+RANGES = 150
+SEED = 20_231_114
+
+Answer = dict[Labels, list[tuple[float, float]]]
+
+
+class Prometheus:
+    """A Prometheus that serves blocks of old samples."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, path: str, **parameters: object) -> Answer | None:
+        """Return series of samples, or None where the query is refused."""
+        query = urllib.parse.urlencode(parameters)
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=20) as answer:
+                found = json.load(answer)["data"]["result"]
+        except urllib.error.HTTPError as error:
+            with error:
+                return None
+        return {_labels(item): _points(item) for item in found}
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        for _ in range(150):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{self.url}/-/ready", timeout=5).close()
+                return
+            time.sleep(0.1)
+        raise AssertionError("Prometheus never became ready")
+
+
+def _labels(item: dict[str, Any]) -> Labels:
+    """Return the labels of a series of the API."""
+    return tuple(sorted(item["metric"].items()))
+
+
+def _points(item: dict[str, Any]) -> list[tuple[float, float]]:
+    """Return the samples of a series of the API."""
+    points = item["values"] if "values" in item else [item["value"]]
+    return [(time, float(value)) for time, value in points]
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MemorySource, Prometheus]]:
+    """The same samples here and there."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    found = samples(Random(SEED))
+    text, config, data = folder / "samples.om", folder / "prometheus.yml", folder / "data"
+    text.write_text(open_metrics(found))
+    config.write_text("global: {evaluation_interval: 1m}\n")
+    create = ["promtool", "tsdb", "create-blocks-from", "openmetrics", text, data]
+    subprocess.run(create, check=True, capture_output=True, timeout=60)
+    with (folder / "prometheus.log").open("wb") as log, _serving(config, data, log) as server:
+        yield source_of(found), server
+
+
+@contextlib.contextmanager
+def _serving(config: Path, data: Path, log: Any) -> Iterator[Prometheus]:
+    """Run a Prometheus on existing blocks."""
+    port = free_port()
+    command = [
+        "prometheus",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=100y",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        server = Prometheus(f"http://127.0.0.1:{port}")
+        server.wait()
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _same(ours: Answer | None, theirs: Answer | None) -> bool:
+    """Return whether two answers are equal but for rounding."""
+    if ours is None or theirs is None:
+        return ours is theirs
+    return ours.keys() == theirs.keys() and all(
+        len(points) == len(theirs[labels])
+        and all(
+            at == when
+            and (
+                math.isclose(a, b, rel_tol=1e-7, abs_tol=1e-7) or (math.isnan(a) and math.isnan(b))
+            )
+            for (at, a), (when, b) in zip(points, theirs[labels], strict=True)
+        )
+        for labels, points in ours.items()
+    )
+
+
+def _instant(source: MemorySource, text: str, at: float) -> Answer | None:
+    """Return our answer in the shape of theirs."""
+    try:
+        found = evaluate_instant(parse(text), source, at)
+    except PromqlError:
+        return None
+    assert isinstance(found, Vector)
+    return {labels: [(at, value)] for labels, value in found}
+
+
+def _range(source: MemorySource, text: str, start: float, end: float, step: float) -> Answer | None:
+    """Return our answer to a range query in the shape of theirs."""
+    try:
+        found = evaluate_range(parse(text), source, start, end, step)
+    except PromqlError:
+        return None
+    return {item.labels: [*zip(item.times, item.values, strict=True)] for item in found.series}
+
+
+def test_instant_queries(history: tuple[MemorySource, Prometheus]):
+    """Queries from a grammar give the same series and values at a time, or fail on both sides."""
+    source, server = history
+    random = Random(SEED)
+    grammar = Grammar(random)
+    wrong, filled = [], 0
+    for _ in range(QUERIES):
+        text = grammar.vector(random.randrange(4))
+        # A quarter second off: steps of subqueries are full seconds, ends of ranges then not.
+        at = START + random.randrange(300, LENGTH) + 0.25
+        ours = _instant(source, text, at)
+        theirs = server.ask("query", query=text, time=at)
+        filled += bool(theirs)
+        if not _same(ours, theirs):
+            wrong.append((text, at, ours, theirs))
+    assert not wrong, f"{len(wrong)} differ, first {wrong[0]}"
+    assert filled > QUERIES / 3
+
+
+def test_range_queries(history: tuple[MemorySource, Prometheus]):
+    """Queries from a grammar give the same series over time, or fail on both sides."""
+    source, server = history
+    random = Random(SEED + 1)
+    grammar = Grammar(random)
+    wrong = []
+    for _ in range(RANGES):
+        text = grammar.vector(random.randrange(3))
+        start, step = START + random.randrange(LENGTH) + 0.25, random.choice((7, 15, 60))
+        end = start + 8 * step + 3
+        ours = _range(source, text, start, end, step)
+        theirs = server.ask("query_range", query=text, start=start, end=end, step=step)
+        if not _same(ours, theirs):
+            wrong.append((text, start, step, ours, theirs))
+    assert not wrong, f"{len(wrong)} differ, first {wrong[0]}"
+
+
+def test_an_instant_before_all_samples_is_empty(history: tuple[MemorySource, Prometheus]):
+    """Where there is nothing both sides say nothing, and `absent` says so."""
+    source, server = history
+    for text, wanted in (("temp", {}), ('absent(temp{host="a"})', {labelled(host="a"): 1.0})):
+        theirs = server.ask("query", query=text, time=START - 1000)
+        assert theirs is not None
+        assert {labels: points[0][1] for labels, points in theirs.items()} == wanted
+        assert _same(_instant(source, text, START - 1000), theirs)
