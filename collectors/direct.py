@@ -12,19 +12,17 @@ from pathlib import Path
 from typing import Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from multidict import CIMultiDict
-
 _PLAIN_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _HEAD_LIMIT: Final = 1 << 14
 _FIRST_BUFFER: Final = 1 << 16
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
 class DirectAnswer(NamedTuple):
-    """A whole body and its headers."""
+    """A whole body and its headers, their names in lower case."""
 
     body: bytes
-    headers: CIMultiDict[str]
+    headers: dict[str, str]
 
 
 class _Head(NamedTuple):
@@ -32,7 +30,7 @@ class _Head(NamedTuple):
 
     begin: int
     end: int
-    headers: CIMultiDict[str]
+    headers: dict[str, str]
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -127,18 +125,20 @@ def _parse(head: bytes, max_size: int) -> _Head | None:
         return None
     if not status.startswith("HTTP/1.1 200"):
         return None
-    headers: CIMultiDict[str] = CIMultiDict()
+    headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon or _TOKEN.fullmatch(name) is None:
+        name = name.lower()
+        is_second_length = name == "content-length" and name in headers
+        if not colon or _TOKEN.fullmatch(name) is None or is_second_length:
             return None
-        headers.add(name, value.strip())
-    sizes = headers.getall("Content-Length", [])
-    encoding = headers.get("Content-Encoding", "identity").lower()
-    if len(sizes) != 1 or not sizes[0].isdecimal() or not sizes[0].isascii():
+        headers.setdefault(name, value.strip())
+    length = headers.get("content-length", "")
+    encoding = headers.get("content-encoding", "identity").lower()
+    if not length.isdecimal() or not length.isascii():
         return None
-    size = int(sizes[0])
-    if "Transfer-Encoding" in headers or encoding != "identity" or size > max_size:
+    size = int(length)
+    if "transfer-encoding" in headers or encoding != "identity" or size > max_size:
         return None
     begin = len(head) + 4
     return _Head(begin, begin + size, headers)
@@ -184,7 +184,7 @@ class DirectClient:
             self._is_asking = False
         if answer is None:
             self._simple.discard(path)
-        elif answer.headers.get("Connection", "").lower() == "close":
+        elif answer.headers.get("connection", "").lower() == "close":
             await self.aclose()
         return answer
 

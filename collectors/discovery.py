@@ -3,17 +3,22 @@
 Command lines are world-readable, so this needs no rights. A look lists the process numbers and
 reads the command lines of new ones only; of young ones again, because a program is often started
 by way of another; and once a minute of all, because a number may have been given twice.
+
+Reading a command line takes a lock of the process that another thread of it may hold while it
+hangs in the kernel. A look is therefore made beside the event loop.
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from agent.aside import Aside
 from agent.catalog import engine as catalog
 from agent.config import EngineInstance
-from agent.model import Clock, Event, Reading, SeriesTable, UnavailableError
+from agent.model import Clock, Event, Reading, SeriesTable, SourceError, UnavailableError
 from collectors.engines.commandline import recognise
 from collectors.engines.process import EngineProcess
 from collectors.engines.profile import Engine
@@ -25,6 +30,12 @@ YOUNG: Final = 30.0
 
 FULL_WALK_INTERVAL: Final = 60.0
 """Seconds after which the command lines of all processes are read again."""
+
+_LONGEST: Final = 1 << 17
+"""Bytes of a command line that are looked at."""
+
+# Those say nothing of the process that was read about.
+_OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,8 @@ class Discovery:
         self._boot_time = _boot_time(self._proc)
         self._on_change = on_change
         self._builder = ReadingBuilder(table)
+        self._aside = Aside("discovery")
+        self._reading = 0
         self._first_seen: dict[int, float] = {}
         self._candidates: dict[int, _Candidate] = {}
         self._walked = float("-inf")
@@ -109,10 +122,15 @@ class Discovery:
 
         Raises:
             UnavailableError: there is no procfs.
+            SourceError: the look before has not ended.
         """
+        if self._aside.is_busy:
+            raise SourceError(
+                f"reading the command line of process {self._reading} does not return: it may "
+                "hang in the kernel; no engine that starts or ends is noticed until it does"
+            )
         now = self._clock.monotonic()
-        self._look(now)
-        processes = self._servers()
+        processes = await self._aside.do(lambda: self._look(now))
         before = (self._processes, self.targets)
         self._processes = processes
         events = self._retarget(now)
@@ -126,8 +144,8 @@ class Discovery:
     async def aclose(self) -> None:
         """Nothing is held; safe to call twice."""
 
-    def _look(self, now: float) -> None:
-        """Bring the candidates up to date."""
+    def _look(self, now: float) -> list[EngineProcess]:
+        """Bring the candidates up to date and return the servers; may hang, on any process."""
         try:
             pids = {int(name) for name in os.listdir(self._proc) if name.isdigit()}  # noqa: PTH208 - called often
         except OSError as error:
@@ -145,10 +163,22 @@ class Discovery:
             stat = process_stat(self._proc, pid)
             if stat is None or stat.start_ticks != candidate.start_ticks:
                 self._inspect(pid)
+        return self._servers()
 
     def _inspect(self, pid: int) -> None:
+        """Learn what one process is; one that cannot be understood is passed over."""
+        self._reading = pid
+        try:
+            self._read(pid)
+        except OSError as error:
+            if error.errno in _OURS:
+                raise
+        except Exception:  # noqa: BLE001 - anyone may start anything; the others must be found
+            self._candidates.pop(pid, None)
+
+    def _read(self, pid: int) -> None:
         """Read one command line."""
-        line = read_file(f"{self._proc}/{pid}/cmdline") or b""
+        line = (read_file(f"{self._proc}/{pid}/cmdline") or b"")[:_LONGEST]
         argv = line.decode("utf-8", "replace").rstrip("\0").split("\0")
         found = recognise(argv, self._engines.values())
         known = self._candidates.get(pid)

@@ -4,9 +4,7 @@ There are no time limits here: whoever asks may give up at any moment, and the c
 closed with the request.
 """
 
-import base64
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,6 +16,7 @@ import aiohttp
 
 from agent.config import Secret
 from agent.config.settings import BasicAuth, Tls
+from agent.http_client import Access
 from agent.model import ConfigError, SourceError
 from collectors.direct import DirectClient
 
@@ -37,7 +36,7 @@ class GoneError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole body and its headers."""
+    """A whole body and its headers, their names in lower case."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -73,6 +72,9 @@ class HttpClient:
 
     def __init__(self, address: Address, *, max_size: int, size_hint: str) -> None:
         self._address = address
+        self._access = Access(
+            bearer_token=address.bearer_token, basic_auth=address.basic_auth, tls=address.tls
+        )
         self._max_size = max_size
         self._size_hint = size_hint
         self._session: aiohttp.ClientSession | None = None
@@ -129,7 +131,7 @@ class HttpClient:
         answer = await self.get(path)
         try:
             return json.loads(answer.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise GoneError(f"the answer to {path} is not JSON") from error
 
     async def aclose(self) -> None:
@@ -143,11 +145,11 @@ class HttpClient:
     async def _ask(self, path: str) -> Answer:
         """Ask once."""
         if self._session is None:
-            self._session = self._open()
+            self._session = await self._open()
         session = self._session
         async with session.get(
             self._address.url + path,
-            headers=self._credentials(),
+            headers=await self._access.credentials(),
             allow_redirects=False,
             server_hostname=self._address.tls.server_name,
         ) as response:
@@ -155,7 +157,8 @@ class HttpClient:
                 raise _refusal(response, path)
             if self._direct is not None:
                 self._direct.learn(path, is_simple=_is_simple(response))
-            return Answer(await self._body(response, path), response.headers)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(await self._body(response, path), headers)
 
     async def _body(self, response: aiohttp.ClientResponse, path: str) -> bytes:
         """Return the whole body, or raise as soon as it is known to be too long."""
@@ -175,13 +178,13 @@ class HttpClient:
             )
         return b"".join(parts)
 
-    def _open(self) -> aiohttp.ClientSession:
+    async def _open(self) -> aiohttp.ClientSession:
         """Return a session for the address."""
         connector: aiohttp.BaseConnector
         if self._address.unix_socket is not None:
             connector = aiohttp.UnixConnector(path=str(self._address.unix_socket))
         elif self._address.url.startswith("https:"):
-            connector = aiohttp.TCPConnector(ssl=self._tls())
+            connector = aiohttp.TCPConnector(ssl=await self._access.tls_context())
         else:
             connector = aiohttp.TCPConnector()
         return aiohttp.ClientSession(
@@ -191,35 +194,6 @@ class HttpClient:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             read_bufsize=_READ_BUFFER,
         )
-
-    def _tls(self) -> ssl.SSLContext:
-        """Return the TLS settings.
-
-        Raises:
-            OSError: a file is missing or does not hold what it should.
-        """
-        tls = self._address.tls
-        context = ssl.create_default_context(cafile=tls.ca_file)
-        if tls.cert_file is not None:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
-        if tls.insecure_skip_verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
-
-    def _credentials(self) -> dict[str, str] | None:
-        """Return the Authorization header; secrets are read anew, so they can be renewed.
-
-        Raises:
-            ConfigError: a secret is not where it should be.
-        """
-        if self._address.bearer_token is not None:
-            return {"Authorization": f"Bearer {self._address.bearer_token.reveal()}"}
-        basic = self._address.basic_auth
-        if basic is not None:
-            pair = f"{basic.username}:{basic.password.reveal()}".encode()
-            return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-        return None
 
 
 def _is_plain(address: Address) -> bool:

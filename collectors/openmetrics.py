@@ -10,10 +10,11 @@ grammar below does not cover goes to prometheus_client's parser, whose answer is
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from agent.model import SourceError
+from agent.picking import picker
 
 Resolve = Callable[[str, Mapping[str, str]], int | None]
 
@@ -26,6 +27,15 @@ _SERIES: Final = re.compile(
 )
 _LABEL: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"]*)"')
 _EXCERPT: Final = 80
+
+MAX_LINES: Final = 20_000
+"""Lines that a page may have; vLLM's has some 250, and 370 more for each data-parallel rank."""
+
+MAX_ODD_LINES: Final = 1000
+"""Lines of a page that may go to the official parser, which takes 25 µs and more for each."""
+
+MAX_ODD_BYTES: Final = 1 << 17
+"""What these may have together: the parser is slower still for the same bytes in fewer lines."""
 
 
 class PageError(SourceError):
@@ -65,51 +75,63 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """The lines of a page, so that the next page can be recognised by its prefixes.
+    """The lines of a page.
 
     Attributes:
-        prefixes: how each line begins, comments whole.
-        exact: (index, line) of lines whose beginning says nothing, such as empty ones.
+        silent: comments and empty lines, by index.
+        unwanted: by index, how the line of a series begins that nobody asked for.
+        wanted: by index, how the line of one begins that somebody did, up to its value.
         bare: indexes of unwanted series without labels; a brace there would mean another series.
-        picks: indexes of wanted lines.
-        heads: for each of those, what stands before its value.
-        ids: for each of those, what `resolve` said.
+        ids: for each wanted line, what `resolve` said.
     """
 
-    prefixes: list[bytes]
-    exact: list[tuple[int, bytes]]
-    bare: list[int]
-    picks: list[int]
-    heads: list[bytes]
-    ids: list[int]
-
-    def add_silent(self, index: int, line: bytes) -> None:
-        """Note a comment or an empty line."""
-        self.prefixes.append(_shared(line))
-        if line[:1] != b"#":
-            self.exact.append((index, line))
+    silent: dict[int, bytes] = field(default_factory=dict)
+    unwanted: dict[int, bytes] = field(default_factory=dict)
+    wanted: dict[int, bytes] = field(default_factory=dict)
+    bare: list[int] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)
 
     def add(self, index: int, key: _Key) -> None:
         """Note a line with a series."""
-        self.prefixes.append(key.prefix)
         if key.wanted is not None:
-            self.picks.append(index)
-            self.heads.append(key.prefix)
+            self.wanted[index] = key.prefix
             self.ids.append(key.wanted)
-        elif key.bare:
+            return
+        self.unwanted[index] = key.prefix
+        if key.bare:
             self.bare.append(index)
+
+
+class _Reader:
+    """Recognises the pages of one layout and reads their wanted values."""
+
+    def __init__(self, layout: _Layout) -> None:
+        self._silent = tuple(layout.silent.values())
+        self._unwanted = tuple(layout.unwanted.values())
+        self._wanted = tuple(layout.wanted.values())
+        self._pick_silent = picker(list(layout.silent))
+        self._pick_unwanted = picker(list(layout.unwanted))
+        self._pick_wanted = picker(list(layout.wanted))
+        self._count = len(self._silent) + len(self._unwanted) + len(self._wanted)
+        self._size = sum(map(len, self._wanted))
+        self._bare = layout.bare
 
     def read(self, lines: list[bytes]) -> list[float] | None:
         """Return the values of a page with this layout, or None if it has another."""
-        if len(lines) != len(self.prefixes) or not all(map(bytes.startswith, lines, self.prefixes)):
+        if len(lines) != self._count or self._pick_silent(lines) != self._silent:
             return None
-        if any(lines[index] != line for index, line in self.exact):
+        if not all(map(bytes.startswith, self._pick_unwanted(lines), self._unwanted)):
             return None
-        if any(b"{" in lines[index] for index in self.bare):
+        if any(b"{" in lines[index] for index in self._bare):
             return None
-        texts = list(map(bytes.removeprefix, map(lines.__getitem__, self.picks), self.heads))
+        wanted = self._pick_wanted(lines)
+        texts = list(map(bytes.removeprefix, wanted, self._wanted))
+        together = b"".join(texts)
+        # A line that begins in another way keeps its beginning, and all are longer by that.
+        if len(together) + self._size != sum(map(len, wanted)):
+            return None
         # float() takes 1_000, the format does not.
-        if b"_" in b"".join(texts):
+        if b"_" in together:
             return None
         try:
             return list(map(float, texts))
@@ -143,9 +165,11 @@ class PageScanner:
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
-        self._layout: _Layout | None = None
+        self._reader: _Reader | None = None
         self._keys: dict[bytes, _Key] = {}
         self._ids: list[int] = []
+        self._odd: set[int] = set()
+        self._odd_bytes = 0
 
     def scan(self, page: bytes) -> tuple[list[int], list[float]]:
         """Return what `resolve` said and the value, for each wanted sample, in page order.
@@ -155,13 +179,16 @@ class PageScanner:
         empty page has no samples; that is not an error here.
 
         Raises:
-            PageError: the page is cut off, or a line is not in the text format.
+            PageError: the page is cut off, a line is not in the text format, there are too many
+                lines, or too many that only the official parser understands.
         """
-        lines = page.split(b"\n")
-        if self._layout is not None:
-            values = self._layout.read(lines)
+        lines = page.split(b"\n", MAX_LINES + 1)
+        if self._reader is not None:
+            values = self._reader.read(lines)
             if values is not None:
                 return self._ids, values
+        if len(lines) > MAX_LINES + 1:
+            raise PageError(f"the page has more than {MAX_LINES} lines")
         if lines[-1]:
             raise _explained(
                 PageError("the page was cut off: it does not end with a newline"), page
@@ -174,15 +201,24 @@ class PageScanner:
     def _learn(self, lines: list[bytes]) -> tuple[list[int], list[float]]:
         """Read a page line by line and remember its layout."""
         keys: dict[bytes, _Key] = {}
-        layout = _Layout([], [], [], [], [], [])
+        layout = _Layout()
         values: list[float] = []
         regular = True
+        self._odd = set()
+        self._odd_bytes = 0
         for index, line in enumerate(lines):
             if line[:1] == b"#" or not line.strip():
-                layout.add_silent(index, line)
+                layout.silent[index] = _shared(line)
                 continue
             before, _, text = line.rpartition(b" ")
-            key = self._keys.get(before) or keys.get(before) or self._meet(before)
+            key = self._keys.get(before) or keys.get(before)
+            if key is None:
+                try:
+                    key = self._meet(before, index)
+                except PageError:
+                    # The next look need not understand what this one did, and gets further.
+                    self._keys = keys
+                    raise
             value = None if key is None else key.value(text)
             if key is None or value is None:
                 regular = False
@@ -198,11 +234,15 @@ class PageScanner:
         self._keys = keys
         if layout.ids != self._ids:
             self._ids = layout.ids
-        self._layout = layout if regular else None
+        self._reader = _Reader(layout) if regular else None
         return self._ids, values
 
-    def _meet(self, before: bytes) -> _Key | None:
-        """Understand the text before a value; None if that takes the whole line."""
+    def _meet(self, before: bytes, index: int) -> _Key | None:
+        """Understand the text before a value; None if that takes the whole line.
+
+        Raises:
+            PageError: there are too many lines like this.
+        """
         prefix = _shared(before + b" ")
         plain = _SERIES.fullmatch(before)
         if plain is not None:
@@ -214,6 +254,7 @@ class PageScanner:
             labels = dict(pairs)
             if len(labels) == len(pairs):
                 return _Key(self._resolve(name, labels), prefix, bare=not labels)
+        self._count_odd(before, index)
         # A value alone behind it settles whether it is a series and nothing but a series.
         try:
             found = _official(prefix + b"7")
@@ -225,6 +266,7 @@ class PageScanner:
 
     def _ask(self, line: bytes, number: int) -> list[tuple[int, float]]:
         """Have the official parser read one line."""
+        self._count_odd(line, number - 1)
         try:
             found = _official(line)
         except ValueError as error:
@@ -233,6 +275,28 @@ class PageScanner:
             ) from error
         resolved = [(self._resolve(name, labels), value) for name, labels, value, _ in found]
         return [(wanted, value) for wanted, value in resolved if wanted is not None]
+
+    def _count_odd(self, text: bytes, index: int) -> None:
+        """Take note of a line for the official parser.
+
+        Raises:
+            PageError: it would have to read more of the page than there is time for.
+        """
+        if index in self._odd:
+            return
+        self._odd.add(index)
+        self._odd_bytes += len(text)
+        if len(self._odd) > MAX_ODD_LINES:
+            limit = f"{MAX_ODD_LINES} lines"
+        elif self._odd_bytes > MAX_ODD_BYTES:
+            limit = f"{MAX_ODD_BYTES} bytes"
+        else:
+            return
+        raise PageError(
+            f"the page has more than {limit} of an unusual form (escapes, timestamps, spaces)",
+            line=index + 1,
+            excerpt=text,
+        )
 
 
 def _official(line: bytes) -> Sequence[tuple[str, Mapping[str, str], float, bool]]:

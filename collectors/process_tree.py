@@ -37,12 +37,16 @@ class ProcessTree:
         self._scanned: float | None = None
         self._fully_scanned = float("-inf")
 
+    def forget_scan(self) -> None:
+        """Have the next question scan, because there may be new processes."""
+        self._scanned = None
+
     def stats(self, roots: Iterable[int]) -> dict[int, list[ProcessStat]]:
         """Return for each root the state of the root and of its descendants, read now.
 
         Which processes there are is as of the last scan. A scan happens when the last one is old
-        or when there is a root that it did not know. A process below two of the roots belongs to
-        the nearer one; what ended since the scan is left out.
+        or forgotten, or when there is a root that it did not know. A process below two of the
+        roots belongs to the nearer one; what ended since the scan is left out.
         """
         wanted = frozenset(roots)
         now = self._monotonic()

@@ -126,13 +126,13 @@ def count_fds(proc: str, pid: int) -> int | None:
     Linux 6.2 and later give the number as the size of the folder, without any right and without
     listing it. Before, the folder has to be listed, which other users may not.
     """
-    path = Path(proc, str(pid), "fd")
+    path = f"{proc}/{pid}/fd"
     try:
-        size = path.stat().st_size
+        size = os.stat(path).st_size  # noqa: PTH116 - each tick, half the price
         # A folder of another filesystem has a size too, of another meaning; procfs has no blocks.
         if size > 0 and os.statvfs(path).f_blocks == 0:
             return size
-        return sum(1 for _ in path.iterdir())
+        return len(os.listdir(path))  # noqa: PTH208 - as above
     except OSError as error:
         if error.errno in _ABSENT:
             return None

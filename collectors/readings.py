@@ -13,6 +13,7 @@ class ReadingBuilder:
         self._ids: list[int] = []
         self._values: list[float] = []
         self._last_ids: list[int] = []
+        self._events: list[Event] = []
 
     def add(self, series_id: int, value: float) -> None:
         """Add the value of a series that was interned before."""
@@ -24,6 +25,10 @@ class ReadingBuilder:
         self._ids.append(self.table.intern(metric, labels))
         self._values.append(value)
 
+    def tell(self, event: Event) -> None:
+        """Add something that happened."""
+        self._events.append(event)
+
     def finish(self, events: Sequence[Event] = ()) -> Reading:
         """Return what was added since the last call, and start afresh.
 
@@ -34,4 +39,7 @@ class ReadingBuilder:
         if ids == self._last_ids:
             ids = self._last_ids
         self._last_ids = ids
+        if self._events:
+            events = [*self._events, *events]
+            self._events.clear()
         return Reading(ids, values, events)

@@ -11,7 +11,7 @@ from agent.catalog import gpu
 from agent.config import EngineInstance
 from agent.config.settings import Collectors
 from agent.config.settings import Source as SourceSettings
-from agent.model import Clock, Collector, SeriesTable, UnavailableError
+from agent.model import Clock, Collector, SeriesTable
 from agent.runtime import Runtime
 from collectors.dcgm import DcgmCollector, Device
 from collectors.discovery import Discovery
@@ -55,10 +55,15 @@ class Sources:
         self._clock = clock
         self._settings = Collectors()
         self._running: dict[str, tuple[_Planned, Collector]] = {}
+        # While the agent runs a GPU keeps its label, and the devices of a source that fails theirs.
+        self._gpu_names: dict[str, str] = {}
+        self._known_devices: list[Device] = []
         self._discovery: Discovery | None = None
         self._discovery_key: object = None
         self._lock = asyncio.Lock()
         self._retargeting: asyncio.Task[None] | None = None
+        self._outdated = False
+        self._unremarked: set[str] = set()
 
     def engines(self) -> Sequence[EngineCollector]:
         """Return the engine collectors that run now."""
@@ -82,6 +87,7 @@ class Sources:
         """Start, replace and stop sources until those that run are those that should."""
         async with self._lock:
             await self._make_discovery()
+            self._outdated = False
             planned = self._plan()
             for name in [name for name in self._running if name not in planned]:
                 del self._running[name]
@@ -118,24 +124,41 @@ class Sources:
                 forget_after=settings.discovery.forget_after,
                 on_change=self._retarget,
             )
-            with contextlib.suppress(UnavailableError):  # its own look will say so
-                await self._discovery.collect()
+            # Whatever is wrong, its own look will say so.
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(settings.discovery.timeout):
+                    await self._discovery.collect()
 
     def _retarget(self) -> None:
         """Follow what discovery found, beside the tick."""
-        if not self._lock.locked():
-            self._retargeting = asyncio.create_task(self._update())
+        self._outdated = True
+        if self._retargeting is None or self._retargeting.done():
+            self._retargeting = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        """Update until nothing has changed meanwhile."""
+        while self._outdated:
+            await self._update()
 
     def _plan(self) -> dict[str, _Planned]:
         """Return the sources that should run, by name."""
         settings, table, clock = self._settings, self._table, self._clock
         discovery = self._discovery
-        folders = (*settings.host.folders, *self._model_folders())
+        models = self._model_folders()
+        folders = (*settings.host.folders, *models)
+        # That of an engine in a container is not there, and that is no news.
+        self._unremarked |= {str(model) for model in models}
         planned = {
             HostCollector.name: _Planned(
                 settings.host,
                 folders,
-                lambda: HostCollector(table, folders=folders, monotonic=clock.monotonic),
+                lambda: HostCollector(
+                    table,
+                    folders=folders,
+                    monotonic=clock.monotonic,
+                    time=clock.time,
+                    unremarked=self._unremarked,
+                ),
             ),
             ProcessesCollector.name: _Planned(
                 settings.processes,
@@ -150,7 +173,7 @@ class Sources:
             NvmlCollector.name: _Planned(
                 settings.nvml,
                 settings.nvml,
-                lambda: NvmlCollector(table, settings.nvml, clock=clock),
+                lambda: NvmlCollector(table, settings.nvml, clock=clock, names=self._gpu_names),
             ),
             DcgmCollector.name: _Planned(
                 settings.dcgm,
@@ -212,13 +235,15 @@ class Sources:
         ]
 
     def _devices(self) -> list[Device]:
-        """Return the GPUs and MIG instances that NVML shows now."""
+        """Return the GPUs and MIG instances that NVML shows, or showed when it last did."""
         health = self._runtime.pipeline.sources.get(NvmlCollector.name)
         if health is None:
-            return []
+            return self._known_devices
         shown = (self._table[series_id] for series_id in health.reading.ids)
         infos = [dict(series.label_pairs()) for series in shown if series.metric is gpu.INFO]
-        return [
+        found = [
             (labels.get("gpu", ""), labels.get("uuid", ""), labels.get("mig", ""))
             for labels in infos
         ]
+        self._known_devices = found or self._known_devices
+        return self._known_devices

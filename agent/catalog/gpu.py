@@ -3,8 +3,9 @@
 from agent.catalog.declare import counter, gauge, info
 from agent.model import History, Metric
 
-# `gpu` is the index, which may change; `uuid` is the identity. `mig` is empty for a whole GPU and
-# `GPU instance/compute instance` for a MIG instance, whose `gpu` is that of its parent.
+# `uuid` is the identity. `gpu` is the index at which the agent first saw that uuid, so that series
+# go on when GPUs are renumbered. `mig` is empty for a whole GPU and `GPU instance/compute instance`
+# for a MIG instance, whose `gpu` is that of its parent.
 LABELS = ("gpu", "uuid", "mig")
 FAST = "NVML"
 SLOW = "NVML, every 5 s"
@@ -29,6 +30,15 @@ UP = gauge(
     "1 while the GPU answers; 0 when it is lost, waits for a reset or is no longer listed.",
     *LABELS,
     source=FAST,
+)
+INDEX = gauge(
+    "gpu_index",
+    "Index at which the driver lists the GPU now. The label `gpu` is the index at which it was "
+    "first seen since the agent started, and stays.",
+    "gpu",
+    "uuid",
+    source="NVML, when devices are listed",
+    history=History.FIVE_MINUTES,
 )
 MEMORY_USED = gauge(
     "gpu_memory_used_bytes",

@@ -13,7 +13,7 @@ CPU_SECONDS = counter(
     "host_cpu_seconds",
     "Time that all logical CPUs together spent in a mode.",
     "mode",
-    source=f"{_PROC}/stat through psutil",
+    source=f"{_PROC}/stat",
 )
 CPUS = gauge(
     "host_cpus",
@@ -100,13 +100,13 @@ NETWORK_RECEIVE = counter(
     "host_network_receive_bytes",
     "Bytes received on a physical interface.",
     "interface",
-    source=f"{_PROC}/net/dev through psutil",
+    source=f"{_PROC}/net/dev",
 )
 NETWORK_TRANSMIT = counter(
     "host_network_transmit_bytes",
     "Bytes sent on a physical interface.",
     "interface",
-    source=f"{_PROC}/net/dev through psutil",
+    source=f"{_PROC}/net/dev",
 )
 CLOCK_OFFSET = gauge(
     "host_clock_offset_seconds",

@@ -1,10 +1,16 @@
 """Secrets: named in the configuration, read when needed, never echoed."""
 
 import os
+import stat
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from agent.model import ConfigError
+
+_LONGEST: Final = 16 * 1024
+"""Bytes that the file of a secret may have; tokens have at most a few thousand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,24 +29,29 @@ class Secret:
     credential: str | None = None
 
     def reveal(self) -> str:
-        """Return the secret itself.
+        """Return the secret itself: the first line of what lies there, stripped.
+
+        A file may lie where reading never returns, so the event loop leaves this to a thread.
 
         Raises:
-            ConfigError: it is not where the configuration says; the message names the place.
+            ConfigError: it is not where the configuration says, or is none that can be sent; the
+                message names the place.
         """
         if self.env is not None:
             value = os.environ.get(self.env)
             if value is None:
                 raise ConfigError(f"the environment variable {self.env} is not set")
-            return value
+            return _checked(value, f"the environment variable {self.env}")
         path = self._path()
         try:
-            lines = path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"the secret in {path} cannot be read: {error}") from error
-        if not lines or not lines[0].strip():
-            raise ConfigError(f"the secret in {path} is empty")
-        return lines[0].strip()
+            text = _read(path).decode()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigError(f"the secret in {path} cannot be read: {reason}") from error
+        except UnicodeDecodeError:
+            # The error would quote the secret.
+            raise ConfigError(f"the secret in {path} cannot be read: it is not text") from None
+        return _checked(text, f"the secret in {path}")
 
     def _path(self) -> Path:
         """Return the file that holds the secret."""
@@ -52,3 +63,36 @@ class Secret:
                 f"the credential {self.credential} needs LoadCredential= in the systemd unit"
             )
         return Path(folder) / str(self.credential)
+
+
+def _read(path: Path) -> bytes:
+    """Return what a regular file holds; anything else, a pipe among them, is not waited for.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is too long for a secret.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError("it is no regular file")
+        content = file.read(_LONGEST + 1) or b""
+    if len(content) > _LONGEST:
+        raise OSError(f"it is longer than {_LONGEST} bytes")
+    return content
+
+
+def _checked(text: str, place: str) -> str:
+    """Return a secret that a header can carry.
+
+    Raises:
+        ConfigError: there is none, or it holds what no header can; names the place alone.
+    """
+    secret = text.partition("\n")[0].strip()
+    if not secret:
+        raise ConfigError(f"{place} is empty")
+    categories = {unicodedata.category(character) for character in secret}
+    if "Cs" in categories:  # bytes that were not UTF-8
+        raise ConfigError(f"{place} is not text")
+    if "Cc" in categories:
+        raise ConfigError(f"{place} holds control characters")
+    return secret

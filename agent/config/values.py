@@ -6,7 +6,7 @@ Each class here converts what YAML gave (a scalar) into what the code uses, or r
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import inf, isfinite
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,8 @@ _BYTES = {
     "GiB": 2**30,
 }
 MAX_PORT = 65535
+_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_MAX_HOST = 253
 
 
 class Value(Protocol):
@@ -120,6 +122,24 @@ class Name:
 
 
 @dataclass(frozen=True)
+class EngineName(Name):
+    """The name of an engine; whoever reads settings says which there are."""
+
+
+@dataclass(frozen=True)
+class LabelName:
+    """The name of a label that a user may set."""
+
+    def convert(self, raw: object) -> str:
+        """Return the name."""
+        if not isinstance(raw, str) or not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}", raw):
+            raise ValueError("a label name of letters, digits and '_'")
+        if raw.startswith("__") or raw in ("job", "instance", "alertname"):
+            raise ValueError("a label name other than job, instance, alertname and __…")
+        return raw
+
+
+@dataclass(frozen=True)
 class Text:
     """Any text that is not empty."""
 
@@ -188,6 +208,12 @@ class Listen:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @property
+    def url(self) -> str:
+        """Where a browser on this host finds it."""
+        everywhere = self.host in ("", "0.0.0.0", "::")
+        return f"http://{Listen('localhost' if everywhere else self.host, self.port)}"
+
 
 @dataclass(frozen=True)
 class ListenAddress:
@@ -200,7 +226,21 @@ class ListenAddress:
         match = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^\[\]:\s]*)):([0-9]{1,5})", text)
         if match is None or not 0 < int(match[3]) <= MAX_PORT or not _is_ipv6(match[1] or "::"):
             raise ValueError(expected)
+        if match[2] and not _is_host(match[2]):
+            raise ValueError(expected)
         return Listen(match[1] or match[2] or "", int(match[3]))
+
+
+def _is_host(text: str) -> bool:
+    """Return whether this is an IPv4 address, or else a name that is surely none."""
+    if text.replace(".", "").isdecimal():
+        try:
+            IPv4Address(text)
+        except ValueError:
+            return False
+        return True
+    labels = text.removesuffix(".").split(".")
+    return len(text) <= _MAX_HOST and all(_HOST_LABEL.fullmatch(label) for label in labels)
 
 
 def _is_ipv6(text: str) -> bool:
@@ -210,3 +250,18 @@ def _is_ipv6(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_loopback(address: str | None) -> bool:
+    """Return whether an IP address, in any notation, is one of this host alone."""
+    try:
+        parsed = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
+
+
+def names_this_host(host: str | None) -> bool:
+    """Return whether the host of an address is surely this one: by name or on loopback."""
+    return host == "localhost" or is_loopback(host)

@@ -63,6 +63,7 @@ class EngineCollector:
         self._clock = clock
         self._process_of = process_of
         self._labels = (engine.name, instance.name)
+        self._start_time_id = table.intern(catalog.START_TIME, self._labels)
         self._client = HttpClient(
             Address(
                 url=instance.url,
@@ -75,6 +76,8 @@ class EngineCollector:
             size_hint="raise collectors.engines.max_page_size if that is right",
         )
         self._facts = Facts(engine, self._client, clock)
+        self._known: Mapping[Fact, str] = {}
+        self._known_samples: list[tuple[int, float]] = []
         self._map = PageMap(engine, instance.name, table)
         self._derived = Derived(engine, instance.name, table)
         self._watch = RestartWatch()
@@ -118,6 +121,7 @@ class EngineCollector:
         """Keep what happened until a reading can tell of it."""
         if change is not Change.NONE:
             self._facts.forget()
+            self._map.restarted()
             if self._change is not Change.RESTARTED:
                 self._change = change
 
@@ -127,7 +131,7 @@ class EngineCollector:
         self._map.name_model(self._facts.known({}, said).get(Fact.MODEL_NAME, ""))
         page = self._map.read(answer.body)
         self.last_page = answer.body
-        self.last_content_type = answer.headers.get("Content-Type", "")
+        self.last_content_type = answer.headers.get("content-type", "")
         self._note(self._watch.identity(page=page.start_time))
         self._note(self._watch.counters(page.plan, page.values))
         change, self._change = self._change, Change.NONE
@@ -137,10 +141,13 @@ class EngineCollector:
             self._derived.prepare(page.plan)
             self._plan = page.plan
         known = self._facts.known(next(iter(page.plan.facts.values()), {}), said)
+        if known != self._known:
+            self._known = known
+            self._known_samples = list(fact_samples(known, self._labels, self._table))
         further = [
             *page.doubtful,
             *self._derived.samples(page.values),
-            *fact_samples(known, self._labels, self._table),
+            *self._known_samples,
             *self._start_time(page, process),
             *self._slots(document, page, known, process),
         ]
@@ -176,7 +183,7 @@ class EngineCollector:
         if start is None and process is not None:
             start = process.start_time
         if start is not None:
-            yield self._table.intern(catalog.START_TIME, self._labels), start
+            yield self._start_time_id, start
 
     def _events(self, change: Change) -> tuple[Event, ...]:
         """Return what happened to the engine."""

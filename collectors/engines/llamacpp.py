@@ -71,7 +71,7 @@ LLAMACPP: Final = Engine(
         ),
     ),
     # Microseconds of a monotonic clock, in spite of its name: good for telling runs apart only.
-    identity_header="Process-Start-Time-Unix",
+    identity_header="process-start-time-unix",
     endpoints=(
         Endpoint(
             path="/props",

@@ -3,12 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.model import Metric, MetricType, SeriesTable, SourceError
+from agent.model import Metric, MetricType, Series, SeriesTable, SourceError
+from agent.picking import Pick, picker
 from collectors.engines.profile import Engine, Fact, Family
 from collectors.openmetrics import PageScanner
 
+
 MAX_SERIES = 100_000
-"""Series of one engine, over its whole life, after which its page is refused."""
+"""Series that one engine may invent; a page that has more of new ones is refused."""
+
+REGAINED = 0.1
+"""Series that each look gives back of those, so that no engine is refused for ever."""
 
 _HISTOGRAM_PARTS = ("_bucket", "_sum", "_count")
 _UNKNOWN = ("", "None")
@@ -38,16 +43,19 @@ class Plan:
     Attributes:
         ids: series of the catalogue.
         picks: for each of them, the index of its value among those that the scanner returns.
+        pick: picks those.
         mixed: (index in `ids`, indexes of values, whether to take the largest) where several
             samples make one series.
         doubtful: (series, index of its value) where 0 means unknown.
-        counters: indexes in `ids` of what never falls while the engine runs.
+        counters: indexes in `ids` of what never falls while the engine runs. Of a histogram that
+            is the count alone: its parts begin anew together.
         facts: facts on the page, for each rank.
         start_time: index of the value that is the server's start, or -1.
     """
 
     ids: list[int] = field(default_factory=list)
     picks: list[int] = field(default_factory=list)
+    pick: Pick = picker(())
     mixed: list[tuple[int, list[int], bool]] = field(default_factory=list)
     doubtful: list[tuple[int, int]] = field(default_factory=list)
     counters: list[int] = field(default_factory=list)
@@ -56,7 +64,7 @@ class Plan:
 
     def values(self, raw: Sequence[float]) -> list[float]:
         """Return the values of `ids`."""
-        values = list(map(raw.__getitem__, self.picks))
+        values = [*self.pick(raw)]
         for index, parts, largest in self.mixed:
             together = [raw[part] for part in parts]
             values[index] = max(together) if largest else sum(together)
@@ -90,7 +98,8 @@ class PageMap:
         self._wanted = {*self._uses, *(facts.name for facts in engine.page_facts)}
         if engine.start_time:
             self._wanted.add(engine.start_time)
-        self._made: set[int] = set()
+        self._left = float(MAX_SERIES)
+        self._refused: Sequence[int] | None = None
         self._model = ""
         self._forget()
 
@@ -100,7 +109,12 @@ class PageMap:
         self._numbers: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
         self._scanner = PageScanner(self._resolve)
         self._seen: list[int] | None = None
+        self._refused = None
         self._plan = Plan()
+
+    def restarted(self) -> None:
+        """Take note that the engine was restarted: it may be another in all but its name."""
+        self._left = float(MAX_SERIES)
 
     def name_model(self, model: str) -> None:
         """Set the model name for samples that do not carry one."""
@@ -116,12 +130,16 @@ class PageMap:
             SourceError: it has nothing that the engine's pages have, or too many series.
         """
         slots, raw = self._scanner.scan(page)
+        self._left = min(self._left + REGAINED, MAX_SERIES)
         if slots is not self._seen:
-            if len(self._slots) > 2 * len(slots) + 1000:
+            if slots is self._refused:
+                if self._left < 1.0:
+                    raise _too_many()
+            elif self._refused is not None or len(self._slots) > 2 * len(slots) + 1000:
                 self._forget()
                 slots, raw = self._scanner.scan(page)
             self._plan = self._plan_for(slots)
-            self._seen = slots
+            self._seen, self._refused = slots, None
         plan = self._plan
         return Page(
             plan,
@@ -159,19 +177,23 @@ class PageMap:
                 if variants[use.family] == use.variant:
                     family = self._engine.families[use.family]
                     series = self._series(family, slot, use.suffix, model)
+                    if series is None:
+                        self._refused = slots
+                        raise _too_many()
                     parts.setdefault(series, {})[number] = index
                     families[series] = family
         plan = Plan()
         for series, samples in parts.items():
             _add(plan, series, families[series], list(samples.values()))
+        plan.pick = picker(plan.picks)
+        plan.counters += [
+            at for at, number in enumerate(plan.ids) if _never_falls(self._table[number])
+        ]
         self._add_facts(plan, found)
-        self._made.update(plan.ids)
-        if len(self._made) > MAX_SERIES:
-            raise SourceError(f"the engine gave more than {MAX_SERIES} series since the start")
         return plan
 
-    def _series(self, family: Family, slot: _Slot, suffix: str, model: str) -> int:
-        """Return the series of the catalogue that a sample belongs to."""
+    def _series(self, family: Family, slot: _Slot, suffix: str, model: str) -> int | None:
+        """Return the series of the catalogue that a sample belongs to; None for one too many."""
         engine = self._engine
         values = [*self._prefix, slot.labels.get("model_name") or model]
         values.append(slot.labels.get(engine.rank, "") if engine.rank else "")
@@ -180,6 +202,12 @@ class PageMap:
             for label in family.metric.labels[len(values) :]
         ]
         le = slot.labels.get("le", "") if suffix == "_bucket" else ""
+        found = self._table.find(family.metric, values, suffix=suffix, le=le)
+        if found is not None:
+            return found
+        if self._left < 1.0:
+            return None
+        self._left -= 1.0
         return self._table.intern(family.metric, values, suffix=suffix, le=le)
 
     def _add_facts(self, plan: Plan, found: Sequence[_Slot]) -> None:
@@ -196,6 +224,14 @@ class PageMap:
                     }
 
 
+def _too_many() -> SourceError:
+    """Return the error for a page that the table of series has no room for."""
+    return SourceError(
+        f"the engine invented more than {MAX_SERIES} series: a label of its page has ever new "
+        "values; what it had before is read again as soon as it gives no other, or is restarted"
+    )
+
+
 def _add(plan: Plan, series: int, family: Family, samples: list[int]) -> None:
     """Put one series into a plan."""
     if family.zero_is_unknown and len(samples) == 1:
@@ -206,8 +242,11 @@ def _add(plan: Plan, series: int, family: Family, samples: list[int]) -> None:
     plan.picks.append(samples[0])
     if len(samples) > 1:
         plan.mixed.append((index, samples, family.metric.unit == "ratio"))
-    if family.metric.type in (MetricType.COUNTER, MetricType.HISTOGRAM):
-        plan.counters.append(index)
+
+
+def _never_falls(series: Series) -> bool:
+    """Return whether a series only falls when the engine begins anew, and then always."""
+    return series.metric.type is MetricType.COUNTER or series.suffix == "_count"
 
 
 def _uses(engine: Engine) -> dict[str, list[_Use]]:

@@ -1,5 +1,6 @@
 """A running server of an engine, as its command line shows it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -7,10 +8,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from agent.config import EngineInstance
+from agent.config.values import names_this_host
 from collectors.engines.profile import Engine, Fact
 
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]", "*": "127.0.0.1"}
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST_NAME: Final = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +24,7 @@ class EngineProcess:
         engine: what it runs.
         pid: process id on this host.
         start_time: Unix seconds.
-        facts: what its command line says; never a secret.
+        facts: what its command line says, as `commandline` has checked it; never a secret.
     """
 
     engine: Engine
@@ -64,7 +67,8 @@ class EngineProcess:
     def default_name(self) -> str:
         """Return the engine's name with the port, or with the name of the socket."""
         if self.unix_socket is not None:
-            return f"{self.engine.name}-{PurePath(self.unix_socket).stem}"
+            name = f"{self.engine.name}-{PurePath(self.unix_socket).stem}"
+            return _NOT_IN_NAMES.sub("_", name)[:_LONGEST_NAME]
         return f"{self.engine.name}-{self.port}"
 
     def serves(self, instance: EngineInstance) -> bool:
@@ -76,5 +80,5 @@ class EngineProcess:
         parts = urlsplit(instance.url)
         own = urlsplit(self.url)
         default = 443 if parts.scheme == "https" else 80
-        local = parts.hostname in LOOPBACK or parts.hostname == own.hostname
+        local = names_this_host(parts.hostname) or parts.hostname == own.hostname
         return local and (parts.port or default) == self.port

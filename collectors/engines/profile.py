@@ -149,7 +149,7 @@ class Engine:
         rank: the page's label for the data-parallel rank, where there are ranks.
         page_facts: families whose labels are facts.
         start_time: sample name of the server's start in Unix seconds.
-        identity_header: a header of its answers that changes when it is restarted.
+        identity_header: a header of its answers that changes when it is restarted, in lower case.
         endpoints: where else it says facts.
         slots: where it says KV use, if not on the page.
         abandoned: how requests given up are inferred, if they can be.

@@ -30,9 +30,11 @@ class RestartWatch:
 
     def identity(self, **signs: object) -> Change:
         """Take note of what tells one run of the server from another; None is not known."""
-        known = {name: sign for name, sign in signs.items() if sign is not None}
-        changed = any(self._identity.get(name, sign) != sign for name, sign in known.items())
-        self._identity |= known
+        changed = False
+        for name, sign in signs.items():
+            if sign is not None:
+                changed |= self._identity.get(name, sign) != sign
+                self._identity[name] = sign
         if changed:
             self._plan = None
             return Change.RESTARTED

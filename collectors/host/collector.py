@@ -37,6 +37,8 @@ class HostCollector:
         table: where series are interned.
         folders: folders whose filesystems are watched.
         monotonic: a clock that never goes back, in seconds.
+        time: Unix seconds.
+        unremarked: see `Disks`.
         paths: where the kernel of the host shows itself.
         clock: asks the kernel how well it keeps time.
         disk_usage: asks one filesystem for its space; may hang.
@@ -50,6 +52,8 @@ class HostCollector:
         *,
         folders: Sequence[Path],
         monotonic: Callable[[], float],
+        time: Callable[[], float],
+        unremarked: set[str] | None = None,
         paths: HostPaths | None = None,
         clock: Callable[[], ClockState | None] | None = None,
         disk_usage: Callable[[str], Usage] = psutil.disk_usage,
@@ -69,7 +73,14 @@ class HostCollector:
             Pressure(table, paths),
             Network(table, paths),
             ClockQuality(table, clock or read_clock()),
-            Disks(table, folders, monotonic=monotonic, usage=disk_usage),
+            Disks(
+                table,
+                folders,
+                monotonic=monotonic,
+                time=time,
+                unremarked=set() if unremarked is None else unremarked,
+                usage=disk_usage,
+            ),
             OwnCost(table, monotonic=monotonic),
         )
 

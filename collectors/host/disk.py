@@ -11,8 +11,9 @@ from typing import Final, Protocol
 
 import psutil
 
+from agent.aside import start_aside
 from agent.catalog import host as catalog
-from agent.model import SeriesTable
+from agent.model import Event, SeriesTable
 from collectors.readings import ReadingBuilder
 
 INTERVAL: Final = 10.0
@@ -47,6 +48,7 @@ class _Folder:
         self.asked: float | None = None
         # Written by the thread in one assignment, which other threads see whole.
         self.answer: tuple[float, Usage | None] | None = None
+        self.problem = ""
         self.thread: threading.Thread | None = None
 
     def ask(self, usage: Callable[[str], Usage], now: float) -> None:
@@ -56,11 +58,11 @@ class _Folder:
         def work() -> None:
             try:
                 self.answer = (now, usage(self.path))
-            except OSError:
+            except OSError as error:
+                self.problem = error.strerror or str(error)
                 self.answer = (now, None)
 
-        self.thread = threading.Thread(target=work, name=f"statvfs {self.path}", daemon=True)
-        self.thread.start()
+        self.thread = start_aside(work, name=f"statvfs {self.path}")
 
 
 class Disks:
@@ -70,6 +72,8 @@ class Disks:
         table: where series are interned.
         folders: the folders, as they appear in the label `path`.
         monotonic: a clock that never goes back, in seconds.
+        time: Unix seconds.
+        unremarked: paths whose absence is no news; kept up to date, so that it can be handed on.
         usage: asks one filesystem; may never return.
     """
 
@@ -79,10 +83,14 @@ class Disks:
         folders: Sequence[Path],
         *,
         monotonic: Callable[[], float],
+        time: Callable[[], float],
+        unremarked: set[str],
         usage: Callable[[str], Usage] = psutil.disk_usage,
     ) -> None:
         self._folders = [_Folder(table, str(path)) for path in dict.fromkeys(folders)]
         self._monotonic = monotonic
+        self._time = time
+        self._unremarked = unremarked
         self._usage = usage
 
     def read(self, into: ReadingBuilder) -> None:
@@ -99,6 +107,23 @@ class Disks:
             if folder.answer is None:
                 continue
             answered, usage = folder.answer
+            self._remark(folder, into, missing=usage is None)
             if usage is not None and now - answered < STALE_AFTER:
                 into.add(folder.size, usage.total)
                 into.add(folder.available, usage.free)
+
+    def _remark(self, folder: _Folder, into: ReadingBuilder, *, missing: bool) -> None:
+        """Tell once that a folder cannot be watched, and again if it could be meanwhile."""
+        if not missing:
+            self._unremarked.discard(folder.path)
+        elif folder.path not in self._unremarked:
+            self._unremarked.add(folder.path)
+            into.tell(
+                Event(
+                    time=self._time(),
+                    kind="folder_missing",
+                    source="host",
+                    labels={"path": folder.path},
+                    message=f"the folder {folder.path} cannot be watched: {folder.problem}",
+                )
+            )

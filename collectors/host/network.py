@@ -1,10 +1,11 @@
-"""Bytes through the network interfaces that are hardware."""
+"""Bytes through the network interfaces that are hardware.
 
-import psutil
+Read directly: through psutil it costs twice as much, each second.
+"""
 
 from agent.catalog import host as catalog
 from agent.model import SeriesTable
-from collectors.procfs import HostPaths, psutil_reads
+from collectors.procfs import HostPaths, read_file
 from collectors.readings import ReadingBuilder
 
 
@@ -18,24 +19,24 @@ class Network:
 
     def __init__(self, table: SeriesTable, paths: HostPaths) -> None:
         self._table = table
-        self._proc = paths.proc
+        self._dev = f"{paths.proc}/net/dev"
         self._devices = paths.sys / "class/net"
         self._known: frozenset[str] = frozenset()
         self._series: list[tuple[str, int, int]] = []
 
     def read(self, into: ReadingBuilder) -> None:
         """Add bytes received and sent by interface."""
-        try:
-            with psutil_reads(self._proc):
-                # Wrap-around belongs to kernels of 32 bits; looking for it costs.
-                counters = psutil.net_io_counters(pernic=True, nowrap=False)
-        except (FileNotFoundError, PermissionError):
-            return
+        # Two lines of headings, then `name: 8 numbers received 8 numbers sent`, bytes first.
+        lines = (read_file(self._dev) or b"").decode().splitlines()[2:]
+        # The name of an alias holds a colon itself.
+        counters = {
+            name.strip(): numbers.split() for name, _, numbers in (x.rpartition(":") for x in lines)
+        }
         if counters.keys() != self._known:
             self._choose(frozenset(counters))
         for name, received, sent in self._series:
-            into.add(received, counters[name].bytes_recv)
-            into.add(sent, counters[name].bytes_sent)
+            into.add(received, int(counters[name][0]))
+            into.add(sent, int(counters[name][8]))
 
     def _choose(self, names: frozenset[str]) -> None:
         """Pick the interfaces to publish among those that there are."""

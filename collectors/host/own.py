@@ -7,7 +7,7 @@ from collections.abc import Callable
 from agent.catalog import host as catalog
 from agent.model import SeriesTable
 from collectors.process_tree import ProcessTree
-from collectors.procfs import count_fds
+from collectors.procfs import count_fds, read_file
 from collectors.readings import ReadingBuilder
 
 # The agent's own procfs: it finds its own process there even when the host's is elsewhere.
@@ -18,7 +18,8 @@ class OwnCost:
     """Adds up CPU time and memory of the agent and its descendants.
 
     CPU time is that of the daemon, of its children that ended and were waited for, and of those
-    that live. A child therefore counts from its first scan on and is never counted twice.
+    that live. A child therefore counts from its first look on and is never counted twice. Where the
+    kernel does not list children (CONFIG_PROC_CHILDREN) that is up to 10 s after its start.
     """
 
     def __init__(self, table: SeriesTable, *, monotonic: Callable[[], float]) -> None:
@@ -30,9 +31,16 @@ class OwnCost:
         self._threads = table.intern(catalog.AGENT_THREADS)
         self._fds = table.intern(catalog.AGENT_OPEN_FDS)
         self._cpu_seconds = 0.0
+        # All are started by the main thread, where the event loop runs.
+        self._children_file = f"{_PROC}/{self._pid}/task/{self._pid}/children"
+        self._children: bytes | None = None
 
     def read(self, into: ReadingBuilder) -> None:
         """Add the sums."""
+        children = read_file(self._children_file)
+        if children != self._children:
+            self._children = children
+            self._tree.forget_scan()
         stats = self._tree.stats((self._pid,))[self._pid]
         cpu_seconds = sum(stat.cpu_seconds for stat in stats if stat.pid != self._pid)
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):

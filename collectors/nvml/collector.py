@@ -2,7 +2,7 @@
 
 import json
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from itertools import chain
 from typing import Final
 
@@ -27,6 +27,7 @@ class NvmlCollector:
         clock: the only clock.
         env: environment of the child process; the agent's own where None.
         supervisor: replaces the one that would be made; for tests.
+        names: the label `gpu` of each uuid, which outlives the collector where it is given one.
     """
 
     name = "nvml"
@@ -39,6 +40,7 @@ class NvmlCollector:
         clock: Clock,
         env: Mapping[str, str] | None = None,
         supervisor: Supervisor | None = None,
+        names: MutableMapping[str, str] | None = None,
     ) -> None:
         self._table = table
         self._settings = settings
@@ -47,6 +49,7 @@ class NvmlCollector:
         self._supervisor = supervisor or Supervisor(
             monotonic=clock.monotonic, deadline=settings.timeout * 0.9, env=env
         )
+        self._names = {} if names is None else names
         self._presence = Presence(table)
         self._unwrapper = Unwrapper()
         self._layout: Layout | None = None
@@ -94,7 +97,7 @@ class NvmlCollector:
 
     def _lay_out(self, body: bytes) -> list[Event]:
         """Take over a new layout; return what it says about GPUs that came and went."""
-        layout = self._layout = parse(body, self._table)
+        layout = self._layout = parse(body, self._table, self._names)
         events = self._presence.update(layout, time=self._clock.time())
         up = self._presence.samples
         self._ids = [*layout.ids, *layout.facts, *up]

@@ -118,11 +118,6 @@ def processes(handle: Handle) -> list[tuple[int, int | None]]:
     return [(process.pid, process.usedGpuMemory) for process in found]
 
 
-def same_device(one: Handle, other: Handle) -> bool:
-    """Return whether two handles are the same one."""
-    return ctypes.addressof(one.contents) == ctypes.addressof(other.contents)  # type: ignore[attr-defined]
-
-
 def _function(symbol: str) -> Callable[..., int]:
     """Return a function of the library as it is: arguments unchecked, the code returned."""
     found: Callable[..., int] = nvml._nvmlGetFunctionPointer(symbol)  # noqa: SLF001

@@ -1,6 +1,7 @@
 """The agent's view of what the child sends: which series the numbers belong to."""
 
 import json
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
 from agent.catalog import gpu as catalog
@@ -14,10 +15,19 @@ WRAP = 2.0**32
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A GPU or a MIG instance, as the driver lists it."""
+    """A GPU or a MIG instance, as the driver lists it.
+
+    Attributes:
+        uuid: its identity.
+        gpu: the label: the index at which the agent first saw the GPU.
+        index: the index now; of an instance that of its GPU.
+        mig: which instance; empty for a whole GPU.
+        pci_bus_id: its address.
+    """
 
     uuid: str
     gpu: str
+    index: str
     mig: str
     pci_bus_id: str
 
@@ -34,7 +44,7 @@ class Layout:
     Attributes:
         up: devices that answer, by uuid.
         down: return code of devices that do not, by uuid.
-        down_at: return code of those whose uuid the driver did not say, by index.
+        down_at: return code of those whose uuid the driver did not say, by index now.
         ids: series of the columns, in order.
         wrapping: positions in `ids` of counters that may wrap, with their series.
         facts: series of the `_info` samples, each 1.
@@ -48,13 +58,26 @@ class Layout:
     facts: list[int] = field(default_factory=list)
 
 
-def parse(body: bytes, table: SeriesTable) -> Layout:
-    """Return what a LAYOUT frame says."""
+def parse(body: bytes, table: SeriesTable, names: MutableMapping[str, str]) -> Layout:
+    """Return what a LAYOUT frame says.
+
+    Args:
+        body: of the frame.
+        table: interns the series.
+        names: the label `gpu` of each uuid of a whole GPU; those not seen before are added.
+    """
     said = json.loads(body)
     layout = Layout()
     devices: list[Device] = []
+    gpus: dict[str, str] = {
+        facts["gpu"]: names.setdefault(facts["uuid"], facts["gpu"])
+        for facts in [*said["devices"], *said["down"]]
+        if facts["uuid"] and not facts["mig"]
+    }
     for facts in said["devices"]:
-        device = Device(facts["uuid"], facts["gpu"], facts["mig"], pci_bus_id(facts["pci"]))
+        index: str = facts["gpu"]
+        gpu = gpus.get(index, index)
+        device = Device(facts["uuid"], gpu, index, facts["mig"], pci_bus_id(facts["pci"]))
         devices.append(device)
         layout.up[device.uuid] = device
         layout.facts.append(

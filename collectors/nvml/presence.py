@@ -38,14 +38,14 @@ class Presence:
             self._known[uuid] = device
             if self._down.pop(uuid, None) is not None:
                 events.append(_about(device, "gpu_returned", "answers again", time))
-            if before is not None and before.gpu != device.gpu:
-                text = f"was GPU {before.gpu} and is now GPU {device.gpu}"
+            if before is not None and before.index != device.index:
+                text = f"was at index {before.index} and is now at index {device.index}"
                 events.append(_about(device, "gpu_renumbered", text, time))
         for uuid, device in self._known.items():
             if uuid in whole:
                 continue
             # With no uuid to go by, an index that does not answer is the GPU that had it last.
-            code = layout.down.get(uuid) or layout.down_at.get(device.gpu, 0)
+            code = layout.down.get(uuid) or layout.down_at.get(device.index, 0)
             if uuid not in self._down or code not in (0, self._down[uuid]):
                 kind = "gpu_reset_required" if code == RESET_REQUIRED else "gpu_lost"
                 events.append(_about(device, kind, messages.down(code), time))
@@ -54,6 +54,9 @@ class Presence:
             table.intern(catalog.UP, device.labels): float(uuid in layout.up)
             for uuid, device in {**self._known, **layout.up}.items()
         }
+        for device in whole.values():
+            labels = (device.gpu, device.uuid)
+            self.samples[table.intern(catalog.INDEX, labels)] = float(device.index)
         self.samples[table.intern(catalog.GPUS)] = float(len(whole))
         return events
 

@@ -1,13 +1,15 @@
 """Engines are found by their command lines, and nothing else is taken for one."""
 
 import asyncio
+import contextlib
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from agent.config import EngineInstance
-from agent.model import SeriesTable, UnavailableError
+from agent.model import SeriesTable, SourceError, UnavailableError
 from collectors import discovery as module
 from collectors.discovery import FULL_WALK_INTERVAL, YOUNG, Discovery
 from collectors.engines import ENGINES
@@ -255,6 +257,78 @@ async def test_a_secret_on_the_command_line_is_not_kept(world: World) -> None:
     )
     assert "vllm" in shown
     assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--host [x --port 9823",
+        "--host [::1]",
+        "--port " + "9" * 5000,
+        "--max-num-seqs " + "9" * 5000,
+        "--max-model-len " + "9" * 400 + "k",
+    ],
+)
+async def test_an_odd_command_line_blinds_nobody(tmp_path: Path, arguments: str) -> None:
+    """What one user starts does not keep the others' engines from being found and followed."""
+    configured = EngineInstance(name="chat", engine="vllm", url="http://127.0.0.1:8001")
+    world = World(tmp_path, configured)
+    world.start(80, f"./vllm serve m {arguments}")
+    world.start(81, "vllm serve m --port 8001")
+    world.start(82, "vllm serve m --port 8002")
+    assert "vllm-8002" in await world.urls()
+    followed = world.discovery.process_of(configured)
+    assert followed is not None
+    assert followed.pid == 81
+
+
+async def test_a_process_that_cannot_be_understood_is_skipped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error over one process, or a file of it that is no such file, costs that one alone."""
+    world.start(80, "vllm serve m --port 8001")
+    world.start(81, "vllm serve m --port 8002")
+    (world.root / "80" / "stat").write_text("80 (")
+
+    def broken(path: str) -> bytes | None:
+        if "/2/" in path:
+            raise OSError(5, "Input/output error")
+        return Path(path).read_bytes()
+
+    monkeypatch.setattr(module, "read_file", broken)
+    assert set(await world.urls()) == {"vllm-8002"}
+
+
+async def test_a_command_line_that_hangs_takes_discovery_down_and_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read that does not return leaves the loop free; later looks say which process it is."""
+    world.start(80, "vllm serve m")
+    assert set(await world.urls()) == {"vllm-8000"}
+    released = threading.Event()
+
+    def hung(path: str) -> bytes | None:
+        if "/81/" in path:
+            released.wait(30)
+        return Path(path).read_bytes()
+
+    monkeypatch.setattr(module, "read_file", hung)
+    world.start(81, "vllm serve m --port 8001")
+    begun = asyncio.get_running_loop().time()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await world.discovery.collect()
+    with pytest.raises(SourceError, match="process 81 does not return"):
+        await world.discovery.collect()
+    assert asyncio.get_running_loop().time() - begun < 5
+    assert [target.name for target in world.discovery.targets] == ["vllm-8000"]
+    released.set()
+    for _ in range(500):
+        with contextlib.suppress(SourceError):
+            if set(await world.urls()) == {"vllm-8000", "vllm-8001"}:
+                return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the engine behind the hung read was never found")
 
 
 async def test_no_procfs_is_unavailable(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The host as fixture trees show it, and as this machine does."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,12 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.model import SeriesTable, UnavailableError
+from agent.model import Event, SeriesTable, UnavailableError
 from collectors.host import HostCollector
 from collectors.host.clock import ClockState, read_clock
 from collectors.host.cpu import count_of_list
 from collectors.host.disk import INTERVAL, STALE_AFTER
-from collectors.procfs import PAGE_SIZE, TICKS, HostPaths
+from collectors.procfs import PAGE_SIZE, TICKS, HostPaths, read_file
 from tests.fakes.clock import ManualClock
 from tests.fakes.samples import samples
 
@@ -57,12 +58,15 @@ def collector_of(
     state: ClockState | None = None,
     folders: tuple[Path, ...] = (),
     usage: Callable[[str], Usage] = lambda _: Usage(1000, 250),
+    unremarked: set[str] | None = None,
 ) -> HostCollector:
     """Return a collector of a fixture host."""
     return HostCollector(
         table,
         folders=folders,
         monotonic=clock.monotonic,
+        time=clock.time,
+        unremarked=unremarked,
         paths=HostPaths(proc=root / "proc", sys=root / "sys"),
         clock=lambda: state,
         disk_usage=usage,
@@ -273,6 +277,44 @@ async def test_missing_folder_is_absent(clock: ManualClock) -> None:
     assert found['host_filesystem_available_bytes{path="/there"}'] == 5
 
 
+async def test_a_missing_folder_is_told_once(clock: ManualClock) -> None:
+    """An event names a folder that cannot be watched; again only if it was there meanwhile."""
+    problem: list[OSError] = [FileNotFoundError(2, "No such file or directory")]
+
+    def usage(path: str) -> Usage:
+        if path != "/there" and problem:
+            raise problem[0]
+        return Usage(10, 5)
+
+    async def events(collector: HostCollector) -> list[Event]:
+        found = []
+        for _look in range(3):
+            clock.advance(INTERVAL)
+            found += (await collector.collect()).events
+            join_threads()
+        return found
+
+    table, unremarked = SeriesTable(), {"/model"}
+    folders = (Path("/gone"), Path("/there"), Path("/model"))
+
+    def collector() -> HostCollector:
+        return collector_of(
+            table, HOSTS / "server", clock, folders=folders, usage=usage, unremarked=unremarked
+        )
+
+    first = collector()
+    (event,) = await events(first)
+    assert (event.kind, event.source, event.labels) == ("folder_missing", "host", {"path": "/gone"})
+    assert event.message == "the folder /gone cannot be watched: No such file or directory"
+    assert event.time <= clock.time()
+    assert await events(first) == []
+    assert await events(collector()) == []  # as after a reload
+    there = problem.pop()
+    assert await events(first) == []
+    problem.append(there)
+    assert {event.labels["path"] for event in await events(first)} == {"/gone", "/model"}
+
+
 @pytest.fixture
 def server_gone() -> Iterator[threading.Event]:
     """Return an event that, once set, lets hung questions return; set at the end of the test."""
@@ -325,7 +367,7 @@ async def test_hung_mount_blocks_nothing(clock: ManualClock, server_gone: thread
 async def test_this_host_agrees_with_psutil(clock: ManualClock) -> None:
     """On the machine of the test the numbers are those that psutil reads its own way."""
     table = SeriesTable()
-    collector = HostCollector(table, folders=(), monotonic=clock.monotonic)
+    collector = HostCollector(table, folders=(), monotonic=clock.monotonic, time=clock.time)
     found = samples(table, await collector.collect())
     memory = psutil.virtual_memory()
     assert found["host_memory_total_bytes"] == memory.total
@@ -339,7 +381,7 @@ async def test_this_host_agrees_with_psutil(clock: ManualClock) -> None:
 async def test_own_cost_includes_children(clock: ManualClock) -> None:
     """The agent's cost covers itself and what it started, and its CPU time never falls."""
     table = SeriesTable()
-    collector = HostCollector(table, folders=(), monotonic=clock.monotonic)
+    collector = HostCollector(table, folders=(), monotonic=clock.monotonic, time=clock.time)
     alone = samples(table, await collector.collect())
     with psutil.Popen(["sleep", "60"]) as child:
         clock.advance(60)
@@ -360,6 +402,23 @@ async def test_own_cost_includes_children(clock: ManualClock) -> None:
         <= after["agent_cpu_seconds_total"]
         <= own.user + own.system + own.children_user + own.children_system + 0.1
     )
+
+
+async def test_own_cost_sees_a_child_at_once(clock: ManualClock) -> None:
+    """A process that the agent starts counts from the next look on, and no longer when it ended."""
+    if read_file(f"/proc/self/task/{os.getpid()}/children") is None:
+        pytest.skip("this kernel does not list children")
+    table = SeriesTable()
+    collector = HostCollector(table, folders=(), monotonic=clock.monotonic, time=clock.time)
+    alone = samples(table, await collector.collect())
+    with psutil.Popen(["sleep", "60"]) as child:
+        clock.advance(1)
+        both = samples(table, await collector.collect())
+        child.kill()
+    clock.advance(1)
+    after = samples(table, await collector.collect())
+    assert both["agent_processes"] == alone["agent_processes"] + 1
+    assert after["agent_processes"] == alone["agent_processes"]
 
 
 async def test_aclose_twice(clock: ManualClock) -> None:

@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import random
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from collectors.openmetrics import PageError, PageScanner
+from collectors.openmetrics import MAX_LINES, PageError, PageScanner
 
 HERE = Path(__file__).parents[1] / "captures"
 SHARED = Path(__file__).parents[2].parent / "shared" / "captures"
@@ -370,3 +371,45 @@ def test_a_timestamp_is_not_taken_for_the_value(value: str):
     """The value is the first of two numbers, on the first page and on later ones."""
     page = f"a {value} 1700000000000\n".encode()
     assert scanned(page) == scanned(page, page) == [("a", (), f"{value}.0")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"a%d 1 1700000000000\n", b'a{x="\\\\%d"} 1\n', b"a%d  1\n"],
+    ids=["time", "escape", "gap"],
+)
+def test_only_so_many_lines_go_to_the_official_parser(line: bytes):
+    """A page of lines that only that one understands is refused, not read for seconds."""
+    page = b"".join(line % number for number in range(1000))
+    assert len(scanned(page)) == 1000
+    began = time.process_time()
+    with pytest.raises(PageError, match="more than 1000 lines of an unusual form"):
+        scanned(page + b"".join(line % number for number in range(1000, 15_000)))
+    assert time.process_time() - began < 1
+
+
+def test_a_line_of_unusual_form_may_be_only_so_long():
+    """The official parser takes ever longer for a longer line, so it gets none that is."""
+    labels = ",".join(f'a{number}="\\\\"' for number in range(30_000))
+    with pytest.raises(PageError, match="bytes of an unusual form"):
+        scanned(b"x{" + labels.encode() + b"} 1\n")
+
+
+def test_a_page_with_many_escapes_is_learned_in_several_looks():
+    """What was understood before the limit was reached counts at the next look."""
+    page = b"".join(b'a{x="\\\\%d"} 1\n' % number for number in range(2500))
+    scanner = PageScanner(Everything())
+    for _ in range(2):
+        with pytest.raises(PageError, match="1000 lines"):
+            scanner.scan(page)
+    assert len(scanner.scan(page)[1]) == 2500
+
+
+def test_a_page_has_only_so_many_lines():
+    """Megabytes of the shortest lines are refused before they are looked at."""
+    most = b"a 1\n" * MAX_LINES
+    assert len(scanned(most)) == MAX_LINES
+    with pytest.raises(PageError, match=f"more than {MAX_LINES} lines"):
+        scanned(most + b"\n")
+    with pytest.raises(PageError, match=f"more than {MAX_LINES} lines"):
+        scanned(most, most + b"a 1\n")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from agent.model import Frame, Look, Reading
+from agent.model import Event, Frame, Look, Reading
 
 Step = Reading | BaseException | Callable[[], "Reading"]
 
@@ -103,6 +103,7 @@ class NotedLog:
     def __init__(self) -> None:
         self.sources: list[tuple[str, Look]] = []
         self.exporters: list[tuple[str, str]] = []
+        self.happened: list[Event] = []
 
     def source(self, name: str, look: Look, time: float) -> None:
         """Take note of a look."""
@@ -113,6 +114,11 @@ class NotedLog:
         """Take note of a publication."""
         del time
         self.exporters.append((name, error))
+
+    def events(self, events: Sequence[Event], time: float) -> None:
+        """Take note of what happened."""
+        del time
+        self.happened.extend(events)
 
     def errors(self, name: str) -> Sequence[str]:
         """Return what a source failed of, look by look."""

@@ -37,6 +37,7 @@ class Tick:
     looks: Sequence[Look]
     specs: dict[str, SourceSpec]
     gone: Sequence[str]
+    now: float | None = None
 
 
 @st.composite
@@ -59,6 +60,7 @@ EVENTS = st.builds(
     message=TEXTS,
 )
 DURATIONS = st.floats(0, 100).map(lambda seconds: round(seconds, 6))
+AGES = st.just(0.0) | DURATIONS
 
 
 @st.composite
@@ -69,9 +71,13 @@ def lives(draw: st.DrawFn, table: SeriesTable) -> list[Tick]:
     specs: dict[str, SourceSpec] = {}
     kept: dict[str, list[int]] = {}
     ticks: list[Tick] = []
-    now = draw(st.floats(1e9, 2e9))
+    time = draw(st.floats(1e9, 2e9))
+    # A recording of before there was one has no monotonic clock.
+    now = draw(st.none() | st.floats(0, 1e6))
     for _tick in range(draw(st.integers(0, 12))):
-        now += draw(st.sampled_from([0.1, 1.0, 15.0, -30.0]))
+        passed = draw(st.sampled_from([0.1, 1.0, 15.0]))
+        time += passed + draw(st.sampled_from([0.0, 0.0, -30.0, 3600.0]))
+        now = None if now is None else now + passed
         gone = [name for name in list(specs) if draw(st.integers(0, 9)) == 0]
         for name in gone:
             del specs[name]
@@ -86,11 +92,18 @@ def lives(draw: st.DrawFn, table: SeriesTable) -> list[Tick]:
         for name in specs:
             outcome = draw(st.sampled_from(["same", "same", "new", "error", "unavailable", "none"]))
             duration = draw(DURATIONS)
+            age = draw(AGES)
             if outcome in ("error", "unavailable"):
                 gone_away = outcome == "unavailable"
                 error = draw(TEXTS)
                 looks.append(
-                    Look(source=name, duration=duration, error=error, unavailable=gone_away)
+                    Look(
+                        source=name,
+                        duration=duration,
+                        error=error,
+                        unavailable=gone_away,
+                        age=age,
+                    )
                 )
             elif outcome != "none":
                 if outcome == "new" or name not in kept:
@@ -98,6 +111,6 @@ def lives(draw: st.DrawFn, table: SeriesTable) -> list[Tick]:
                 values = [draw(VALUES) for _id in kept[name]]
                 events = draw(st.lists(EVENTS, max_size=2))
                 reading = Reading(kept[name], values, events)
-                looks.append(Look(source=name, duration=duration, reading=reading))
-        ticks.append(Tick(now, looks, dict(specs), gone))
+                looks.append(Look(source=name, duration=duration, reading=reading, age=age))
+        ticks.append(Tick(time, looks, dict(specs), gone, now))
     return ticks

@@ -2,14 +2,17 @@
 
 import asyncio
 import base64
+import os
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import trustme
 
+from agent import http_client
 from agent.config import EngineInstance, Secret
 from agent.config.settings import BasicAuth, Tls
 from agent.model import Reading, SeriesTable, SourceError
@@ -164,7 +167,7 @@ async def test_not_a_number_is_left_out(watch: Watch) -> None:
 
 async def test_a_page_of_most_of_a_megabyte_is_read(watch: Watch) -> None:
     """Lines that nobody wants are passed over, whatever their number."""
-    more = b"".join(b'other_family{number="%d"} 1\n' % number for number in range(20_000))
+    more = b"".join(b'another_family{number="%d"} 1\n' % number for number in range(19_000))
     server = EngineServer.vllm()
     server.documents["/metrics"] = PAGE + more
     assert len(PAGE + more) > LIMIT / 2
@@ -571,3 +574,52 @@ async def test_a_secret_that_is_missing_is_said_without_being_shown(
         await one.look()
     wrong = await watch(EngineServer.vllm(), tls=Tls(ca_file=tmp_path / "none"))
     assert isinstance(await wrong.collector.collect(), Reading)
+
+
+async def test_a_secret_that_is_a_pipe_is_refused_at_once(watch: Watch, tmp_path: Path) -> None:
+    """Nothing waits for someone to write into it, neither for a token nor for a certificate."""
+    os.mkfifo(tmp_path / "pipe")
+    one = await watch(EngineServer.vllm(), bearer_token=Secret(file=tmp_path / "pipe"))
+    with pytest.raises(SourceError, match="pipe cannot be read: it is no regular file"):
+        await asyncio.wait_for(one.look(), 10)
+    instance = EngineInstance(
+        name="chat", engine="vllm", url="https://127.0.0.1:1", tls=Tls(ca_file=tmp_path / "pipe")
+    )
+    other = Watched(instance)
+    with pytest.raises(SourceError, match="pipe is no regular file"):
+        await asyncio.wait_for(other.look(), 10)
+    await other.collector.aclose()
+
+
+async def test_a_file_that_never_answers_costs_its_engine_alone(
+    watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret on a dead filesystem holds up neither the loop nor other engines, and heals."""
+    released = threading.Event()
+    hung = secret(tmp_path, "late")
+    real = http_client.credentials
+
+    def credentials(token: Secret | None, basic: BasicAuth | None) -> dict[str, str]:
+        if token is hung:
+            released.wait(30)
+        return real(token, basic)
+
+    monkeypatch.setattr(http_client, "credentials", credentials)
+    (tmp_path / "other").mkdir()
+    one = await watch(EngineServer.vllm(), bearer_token=hung)
+    other = await watch(EngineServer.vllm(), bearer_token=secret(tmp_path / "other", "soon"))
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await one.look()
+        assert (await other.look())[RUNNING] == 6
+    assert sum(thread.name == "secrets" for thread in threading.enumerate()) <= 2
+    released.set()
+    assert (await asyncio.wait_for(one.look(), 10))[RUNNING] == 6
+
+
+async def test_a_document_nested_without_end_costs_only_its_facts(watch: Watch) -> None:
+    """JSON that Python cannot read is no JSON; the page is read all the same."""
+    server = EngineServer.vllm()
+    server.documents["/version"] = b"[" * 100_000
+    assert (await (await watch(server)).look())[RUNNING] == 6

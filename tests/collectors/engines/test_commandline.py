@@ -1,7 +1,13 @@
 """Command lines say which engine they start and how; nothing else is taken for an engine."""
 
-import pytest
+from urllib.parse import urlsplit
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.config import EngineInstance
+from agent.config.values import Name, Url
 from collectors.engines import ENGINES
 from collectors.engines.commandline import recognise
 from collectors.engines.process import EngineProcess
@@ -141,3 +147,62 @@ def test_a_flag_at_the_end_without_a_value_is_nothing() -> None:
 def test_the_address_follows_from_the_flags(command: str, url: str) -> None:
     """A server that listens everywhere is asked on loopback; one with TLS over TLS."""
     assert process(command).url == url
+
+
+@pytest.mark.parametrize(
+    ("command", "url"),
+    [
+        ("vllm serve m --host [x --port 9823", "http://127.0.0.1:9823"),
+        ("vllm serve m --host [::1]", "http://[::1]:8000"),
+        ("vllm serve m --host a/b?c", "http://127.0.0.1:8000"),
+        ("vllm serve m --host " + "a" * 300, "http://127.0.0.1:8000"),
+        ("vllm serve m --host node-7.example.org", "http://node-7.example.org:8000"),
+        ("vllm serve m --host fe80::1%eth0", "http://[fe80::1%eth0]:8000"),
+        ("vllm serve m --port " + "9" * 5000, "http://127.0.0.1:8000"),
+        ("vllm serve m --port 0", "http://127.0.0.1:8000"),
+        ("vllm serve m --port 65536", "http://127.0.0.1:8000"),
+        ("vllm serve m --max-num-seqs " + "9" * 5000, "http://127.0.0.1:8000"),
+        ("vllm serve m --max-model-len " + "9" * 400 + "k", "http://127.0.0.1:8000"),
+        ("llama-server --api-prefix /a?b#[c", "http://127.0.0.1:8080"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_dropped(command: str, url: str) -> None:
+    """Host, port, base path and numbers that no server can have are not taken over."""
+    server = process(command)
+    assert server.url == url
+    assert not {Fact.MAX_NUM_SEQS, Fact.MAX_MODEL_LEN} & server.facts.keys()
+
+
+_WORDS = st.one_of(
+    st.sampled_from(
+        [flag for engine in ENGINES.values() for flags in engine.flags.values() for flag in flags]
+    ),
+    st.sampled_from(
+        ["[x", "[::1]", "::1%", "[", "]:", "a]b", "/a\nb", "9" * 5000, "1" * 400 + "k"]
+    ),
+    st.text(max_size=20),
+    st.binary(max_size=20).map(lambda word: word.decode("utf-8", "replace")),
+)
+
+
+@settings(deadline=None)
+@given(
+    start=st.sampled_from([["vllm", "serve"], ["llama-server"], ["python3", "-m"], []]),
+    words=st.lists(_WORDS, max_size=12),
+    joined=st.booleans(),
+)
+def test_no_command_line_is_too_odd(start: list[str], words: list[str], *, joined: bool) -> None:
+    """Whatever stands on a command line, reading it raises nothing, nor does what follows."""
+    if joined:
+        words = ["=".join(words[at : at + 2]) for at in range(0, len(words), 2)]
+    found = recognise([*start, *words], ENGINES.values())
+    if found is None:
+        return
+    server = EngineProcess(engine=found[0], pid=1, start_time=0.0, facts=found[1])
+    parts = urlsplit(server.url)
+    assert parts.hostname
+    assert server.unix_socket or parts.port == server.port
+    assert not server.serves(EngineInstance(name="a", engine="vllm", url="http://192.0.2.1:1"))
+    assert Name().convert(server.default_name())
+    assert not any(character in server.url for character in " \n\t")
+    assert Url().convert(server.url)

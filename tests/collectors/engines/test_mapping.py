@@ -1,5 +1,6 @@
 """An engine's page becomes series of the catalogue: all that is wanted, and nothing lost unsaid."""
 
+import contextlib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
@@ -248,22 +249,67 @@ def test_facts_are_read_for_each_rank() -> None:
     assert "None" not in {value for facts in page.plan.facts.values() for value in facts.values()}
 
 
+def _invented(number: int) -> list[str]:
+    """Return a page of 100 series, one name and new labels for each number."""
+    return [
+        f'vllm:num_requests_running{{engine="{number}-{other}",model_name="m"}} 1'
+        for other in range(100)
+    ]
+
+
 def test_a_source_that_invents_series_is_forgotten_and_in_the_end_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither the memory of the page nor the table of series grows without bound."""
     monkeypatch.setattr(module, "MAX_SERIES", 3000)
     reader = Reader("vllm")
-
-    def invent(number: int) -> None:
-        lines = (
-            f'vllm:num_requests_running{{engine="{number}-{other}",model_name="m"}} 1'
-            for other in range(100)
-        )
-        reader.page(*lines)
-
     for number in range(30):
-        invent(number)
+        reader.page(*_invented(number))
         assert len(reader.map._slots) <= 1300
-    with pytest.raises(SourceError, match="more than 3000 series"):
-        invent(31)
+    for number in range(30, 60):
+        with pytest.raises(SourceError, match="more than 3000 series"):
+            reader.page(*_invented(number))
+    assert len(reader.table) <= 3000 + 60 * module.REGAINED
+    assert len(reader.map._slots) <= 200
+    assert len(reader.map._numbers) <= 200
+
+
+def test_what_was_known_before_is_read_after_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine whose page is normal again is up again at once."""
+    monkeypatch.setattr(module, "MAX_SERIES", 350)
+    reader = Reader("vllm")
+    normal = _invented(0)
+    reader.page(*normal)
+    for number in range(1, 9):
+        with contextlib.suppress(SourceError):
+            reader.page(*_invented(number))
+    with pytest.raises(SourceError):
+        reader.page(*_invented(9))
+    assert len(reader.page(*normal).plan.ids) == 100
+    assert len(reader.map._slots) == 100
+
+
+def test_a_refused_page_is_read_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of series that may be new grows again with each look, slowly."""
+    monkeypatch.setattr(module, "MAX_SERIES", 150)
+    reader = Reader("vllm")
+    reader.page(*_invented(0))
+    for _ in range(round(50 / module.REGAINED) - 30):
+        with pytest.raises(SourceError, match="more than 150 series"):
+            reader.page(*_invented(1))
+    for _ in range(40):
+        with contextlib.suppress(SourceError):
+            assert len(reader.page(*_invented(1)).plan.ids) == 100
+            return
+    raise AssertionError("never read again")
+
+
+def test_after_a_restart_series_may_be_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the engine was before says nothing of what it is now."""
+    monkeypatch.setattr(module, "MAX_SERIES", 100)
+    reader = Reader("vllm")
+    reader.page(*_invented(0))
+    with pytest.raises(SourceError):
+        reader.page(*_invented(1))
+    reader.map.restarted()
+    assert len(reader.page(*_invented(1)).plan.ids) == 100

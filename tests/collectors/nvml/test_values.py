@@ -43,6 +43,7 @@ async def test_a_whole_gpu_in_base_units(tmp_path: Path) -> None:
                 "dedicated",
             ): 1,
             ("gpu_up", "0"): 1,
+            ("gpu_index", "0"): 0,
             ("gpu_memory_used_bytes", "0"): 10 * GIB,
             ("gpu_memory_free_bytes", "0"): 69 * GIB,
             ("gpu_memory_reserved_bytes", "0"): GIB,

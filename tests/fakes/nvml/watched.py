@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,12 @@ class Watched:
     """
 
     def __init__(
-        self, driver: StubDriver, *, deadline: float, kill: Callable[[Process], None]
+        self,
+        driver: StubDriver,
+        *,
+        deadline: float,
+        kill: Callable[[Process], None],
+        names: MutableMapping[str, str] | None,
     ) -> None:
         self.driver = driver
         self.clock = ManualClock()
@@ -36,7 +41,7 @@ class Watched:
             monotonic=self.clock.monotonic, deadline=deadline, env=driver.env(), kill=kill
         )
         self.collector = NvmlCollector(
-            self.table, Nvml(), clock=self.clock, supervisor=self.supervisor
+            self.table, Nvml(), clock=self.clock, supervisor=self.supervisor, names=names
         )
         self.samples: dict[tuple[str, ...], float] = {}
         self.ids: Any = ()
@@ -105,9 +110,10 @@ async def watched(
     *,
     deadline: float = 10.0,
     kill: Callable[[Process], None] = subprocess.Popen.kill,
+    names: MutableMapping[str, str] | None = None,
 ) -> AsyncIterator[Watched]:
     """Give a collector on a stub driver, closed at the end."""
-    watching = Watched(driver, deadline=deadline, kill=kill)
+    watching = Watched(driver, deadline=deadline, kill=kill, names=names)
     try:
         yield watching
     finally:

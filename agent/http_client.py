@@ -1,0 +1,74 @@
+"""What every part of the agent that asks a server over HTTP shares: TLS and credentials."""
+
+import base64
+import ssl
+import stat
+
+from agent.aside import Aside
+from agent.config import Secret
+from agent.config.settings import BasicAuth, Tls
+
+
+class Access:
+    """How one server is verified and what it is shown.
+
+    Files are read beside the event loop, because one on a dead filesystem never answers: that
+    then costs the requests to this server, whose time whoever asks limits, and nothing else.
+
+    Args:
+        bearer_token: sent with each request, if given.
+        basic_auth: likewise; one of the two at most.
+        tls: how an `https` address is verified.
+    """
+
+    def __init__(
+        self, *, bearer_token: Secret | None, basic_auth: BasicAuth | None, tls: Tls
+    ) -> None:
+        self._bearer_token = bearer_token
+        self._basic_auth = basic_auth
+        self._tls = tls
+        self._aside = Aside("secrets")
+
+    async def credentials(self) -> dict[str, str]:
+        """Return the headers of `credentials`; errors as there."""
+        if self._bearer_token is None and self._basic_auth is None:
+            return {}
+        return await self._aside.do(lambda: credentials(self._bearer_token, self._basic_auth))
+
+    async def tls_context(self) -> ssl.SSLContext:
+        """Return the context of `tls_context`; errors as there."""
+        return await self._aside.do(lambda: tls_context(self._tls))
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """Return how a server is verified, and what is shown to it.
+
+    Raises:
+        OSError: a file is missing or does not hold what it should.
+    """
+    for path in (tls.ca_file, tls.cert_file, tls.key_file):
+        if path is not None and not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(f"{path} is no regular file")
+    context = ssl.create_default_context(cafile=tls.ca_file)
+    if tls.cert_file is not None:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    if tls.insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def credentials(bearer_token: Secret | None, basic_auth: BasicAuth | None) -> dict[str, str]:
+    """Return the Authorization header, none without credentials.
+
+    Secrets are read anew for each request, so that they can be renewed.
+
+    Raises:
+        ConfigError: a secret is not where it should be.
+    """
+    if bearer_token is not None:
+        return {"Authorization": f"Bearer {bearer_token.reveal()}"}
+    if basic_auth is not None:
+        pair = f"{basic_auth.username}:{basic_auth.password.reveal()}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    return {}
