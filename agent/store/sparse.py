@@ -1,0 +1,81 @@
+"""Ticks at which only some series have values: what rules record, each at its own interval."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agent.store.segment import REMEMBERED, Column, Segment, satisfies
+from agent.store.series import Labels, Matcher
+from agent.store.target import Directory
+
+
+@dataclass(eq=False, slots=True)
+class SparseSegment(Segment):
+    """A segment that is kept by series.
+
+    Attributes:
+        by_series: the column of each; the ticks are those of the segment.
+    """
+
+    by_series: dict[int, Column] = field(default_factory=dict)
+    _matched: dict[tuple[Matcher, ...], tuple[int, dict[int, Labels]]] = field(default_factory=dict)
+
+    def record(self, time: float, ids: Sequence[int], values: Sequence[float]) -> None:
+        """Take over values for a tick, the last one or a new one."""
+        if not self.times or time > self.times[-1]:
+            self.times.append(time)
+        tick = len(self.times) - 1
+        for series_id, value in zip(ids, values, strict=True):
+            column = self.by_series.get(series_id)
+            if column is None:
+                column = self.by_series[series_id] = Column([], array("d"))
+            if column.runs and column.runs[-1][1] > tick:
+                column.values[-1] = value
+            else:
+                column.add(tick, (value,))
+
+    def count(self) -> int:
+        """Return how many values there are."""
+        return sum(len(column.values) for column in self.by_series.values())
+
+    def series(self) -> set[int]:
+        """Return every series that has a value here."""
+        return set(self.by_series)
+
+    def matching(self, matchers: tuple[Matcher, ...], directory: Directory) -> dict[int, Labels]:
+        """Return the series here that satisfy every matcher, with their labels."""
+        count = len(self.by_series)  # series come and do not go
+        known = self._matched.get(matchers)
+        if known is not None and known[0] == count:
+            return known[1]
+        found = {
+            series_id: labels
+            for series_id in list(self.by_series)
+            if satisfies(labels := directory.labels(series_id), matchers)
+        }
+        if len(self._matched) >= REMEMBERED:
+            self._matched.clear()
+        self._matched[matchers] = (count, found)
+        return found
+
+    def columns(self, ids: Sequence[int], start: int, end: int) -> dict[int, Column]:
+        """Return the columns of these series over the ticks from `start` up to `end`."""
+        found: dict[int, Column] = {}
+        for series_id in ids:
+            column = self.by_series.get(series_id)
+            cut = None if column is None else _cut(column, start, end)
+            if cut is not None:
+                found[series_id] = cut
+        return found
+
+
+def _cut(column: Column, start: int, end: int) -> Column | None:
+    """Return a copy of the part of a column between two ticks, None for an empty one."""
+    part = Column([], array("d"))
+    passed = 0
+    for first, last in list(column.runs):
+        low, high = max(first, start), min(last, end)
+        if low < high:
+            part.add(low, column.values[passed + low - first : passed + high - first])
+        passed += last - first
+    return part if part.runs else None

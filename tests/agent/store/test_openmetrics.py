@@ -1,0 +1,183 @@
+"""What is exported is OpenMetrics, and Prometheus takes it."""
+
+import json
+import math
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from socket import socket
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from agent.__main__ import main
+from agent.model import Metric, MetricType, SeriesTable
+from agent.store.history import History
+from agent.store.openmetrics import export
+from agent.store.reader import HistoryReader
+from agent.store.series import STALE
+from agent.store.target import Target
+from tests.fakes.clock import ManualClock
+from tests.fakes.history import FULL, frame, named, series
+
+START = 1_800_000_000.0
+COUNTER = Metric(
+    name="inferwatch_test_total", type=MetricType.COUNTER, help="Counts.", labels=("x",)
+)
+AWKWARD = 'back\\slash, "quotes"\nand a line'
+
+
+def _write(path: Path) -> None:
+    """Write a history: one series that counts, one with an awkward label and awkward values."""
+    table = SeriesTable()
+    history = History(table, clock=ManualClock(), path=path)
+    odd = [1.5, math.inf, -math.inf, math.nan, STALE, 1e-300]
+    for second in range(400):
+        values = {
+            series(table, COUNTER, "a"): float(second),
+            series(table, FULL, AWKWARD): odd[second % len(odd)],
+        }
+        history.append(frame(table, START + second, values))
+    assert history.close()
+
+
+def _exported(path: Path, *, start: float = 0.0, end: float = 2e9) -> str:
+    """Return all of a history as text."""
+    with closing(HistoryReader(path, Target(job="j", instance="i"))) as reader:
+        return "".join(export(reader, [], start, end))
+
+
+def test_the_text_says_what_the_history_holds(tmp_path: Path):
+    """A parser of OpenMetrics finds every sample, name, label and time; ends are left out."""
+    path = tmp_path / "history.db"
+    _write(path)
+    families = {f.name: f for f in text_string_to_metric_families(_exported(path))}
+    assert {name: family.type for name, family in families.items()} == {
+        "inferwatch_test": "counter",
+        "inferwatch_test_full": "unknown",
+        "up": "unknown",
+    }
+    counted = families["inferwatch_test"].samples
+    assert [sample.value for sample in counted] == list(range(400))
+    assert counted[5].labels == {"x": "a", "job": "j", "instance": "i"}
+    assert float(counted[5].timestamp) == START + 5
+    awkward = families["inferwatch_test_full"].samples
+    assert awkward[0].labels["x"] == AWKWARD
+    assert [str(sample.value) for sample in awkward[:5]] == ["1.5", "inf", "-inf", "nan", "1e-300"]
+
+
+def test_a_range_and_selectors_narrow_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The command writes the series that any selector takes, after --from and up to --to."""
+    path = tmp_path / "history.db"
+    _write(path)
+    command = ["history", "export", "-", "--path", str(path), "--match", '{x="a"}']
+    command += ["--from", str(START + 10), "--to", "2027-01-15T08:00:20Z"]
+    assert main(command) == 0
+    families = list(text_string_to_metric_families(capsys.readouterr().out))
+    assert [family.name for family in families] == ["inferwatch_test"]
+    assert [sample.value for sample in families[0].samples] == list(range(11, 21))
+
+
+def test_the_command_shows_span_series_and_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """One line for the file, one for each resolution."""
+    path = tmp_path / "history.db"
+    _write(path)
+    assert main(["history", "--path", str(path)]) == 0
+    whole, every, five = capsys.readouterr().out.splitlines()
+    assert whole.startswith(f"{path}: ")
+    assert whole.endswith(" 3 series")
+    span = "2027-01-15 08:00:00 to 2027-01-15 08:06:39 UTC (6 min)"
+    assert span in every
+    assert span in five
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--path", "/nowhere/history.db"], "no history yet"),
+        (["export", "-", "--path", "HERE", "--match", "rate(a[5m]) + b"], "one selector"),
+        (["export", "-", "--path", "HERE", "--match", "{"], "--match {"),
+        (["export", "HERE", "--path", "HERE"], "File exists"),
+    ],
+)
+def test_the_command_says_what_is_wrong(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    expected: str,
+):
+    """A sentence and status 2, never a traceback; a file that exists is not overwritten."""
+    path = tmp_path / "history.db"
+    _write(path)
+    before = path.read_bytes()
+    assert main(["history", *(argument.replace("HERE", str(path)) for argument in arguments)]) == 2
+    assert expected in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+@pytest.mark.server
+def test_prometheus_answers_from_an_export_as_the_history_does(tmp_path: Path):
+    """`promtool` makes blocks of the text; a Prometheus on them gives the same samples."""
+    for program in ("promtool", "prometheus"):
+        assert shutil.which(program), f"needs {program}"
+    path = tmp_path / "history.db"
+    _write(path)
+    text = tmp_path / "history.om"
+    text.write_text(_exported(path))
+    blocks = tmp_path / "blocks"
+    subprocess.run(
+        ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(blocks)],
+        check=True,
+        capture_output=True,
+    )
+    config = tmp_path / "prometheus.yml"
+    config.write_text("global: {}\n")
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            "prometheus",
+            f"--config.file={config}",
+            f"--storage.tsdb.path={blocks}",
+            "--storage.tsdb.retention.time=100y",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        found = _asked(port, 'inferwatch_test_total{job="j"}[400s]', START + 399)
+    finally:
+        process.terminate()
+        process.wait(10)
+    with closing(HistoryReader(path, Target(job="j", instance="i"))) as reader:
+        (wanted,) = reader.select(named(COUNTER), START - 1, START + 399)
+    assert found["metric"] == dict(wanted.labels)
+    assert [(time, float(value)) for time, value in found["values"]] == list(
+        zip(wanted.times, wanted.values, strict=True)
+    )
+
+
+def _asked(port: int, query: str, moment: float) -> dict[str, list[tuple[float, str]]]:
+    """Return the one series that a Prometheus gives, once it has started."""
+    arguments = urllib.parse.urlencode({"query": query, "time": moment})
+    address = f"http://127.0.0.1:{port}/api/v1/query?{arguments}"
+    end = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                result = json.load(answer)["data"]["result"]
+        except (urllib.error.URLError, ConnectionError):
+            result = []
+        if result:
+            (series_found,) = result
+            return series_found  # type: ignore[no-any-return]
+        assert time.monotonic() < end, "Prometheus does not answer"
+        time.sleep(0.1)
