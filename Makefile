@@ -3,25 +3,33 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.run-stamp
 STAMP := $(VENV)/.stamp
 PREFIX ?= /opt/inferwatch
 DESTDIR ?=
-LISTEN ?= :9745
+LISTEN ?=
+CONFIG ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check format lint types contracts docs bench lock \
-        golden promqltest test-server test-gpu test-engine test-systemd coverage install uninstall clean need-cc need-server
+        golden deploy promqltest test-server test-gpu test-engine test-systemd coverage install uninstall clean need-cc need-server
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-$(STAMP): pyproject.toml requirements/dev.lock
+# What the agent needs, which is all that demo and run wait for.
+$(RUN_STAMP): pyproject.toml requirements/run.lock
 	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 or later: install python3, or say make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python 3.11 or later, found $$($(PYTHON) --version); say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "needs Python's venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/run.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# What working on it needs besides.
+$(STAMP): $(RUN_STAMP) requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.lock
 	@touch $@
 
 need-cc:
@@ -30,11 +38,11 @@ need-cc:
 need-server:
 	@command -v prometheus >/dev/null && command -v promtool >/dev/null || { echo "needs prometheus and promtool on the PATH: on Debian and Ubuntu, apt install prometheus" >&2; exit 1; }
 
-demo: $(STAMP) ## the whole agent on a recording of a serving host, at http://localhost:9745
-	$(BIN)/inferwatch demo --listen $(LISTEN)
+demo: $(RUN_STAMP) ## the whole agent on a recording of a serving host, at http://localhost:9745 or LISTEN=ADDRESS
+	$(BIN)/inferwatch demo $(if $(LISTEN),--listen $(LISTEN))
 
-run: $(STAMP) ## the agent on this host, at http://localhost:9745
-	$(BIN)/inferwatch run
+run: $(RUN_STAMP) ## the agent on this host, at http://localhost:9745 or LISTEN=ADDRESS, with CONFIG=FILE
+	$(BIN)/inferwatch run $(if $(CONFIG),--config $(CONFIG)) $(if $(LISTEN),--listen $(LISTEN))
 
 test: $(STAMP) need-cc ## every test that needs no GPU, engine, server or systemd
 	$(BIN)/python -m pytest -q -m "not gpu and not engine and not server and not systemd"
@@ -77,14 +85,20 @@ golden: $(STAMP) ## write the golden pages of the tests anew; look at the differ
 docs: $(STAMP) ## the pages made from the code
 	$(BIN)/inferwatch metrics > docs/metrics.md
 
+deploy: ## the shipped rules for Prometheus, in deploy/prometheus; RUNBOOKS=URL says where docs/ can be read
+	mkdir -p deploy/prometheus/rules
+	rm -f deploy/prometheus/rules/*.yml
+	for file in agent/alerts/rules/*.yml; do sed 's|docs/runbooks\.md#|$(if $(RUNBOOKS),$(RUNBOOKS)/)&|' $$file > deploy/prometheus/rules/$${file##*/}; done
+
 promqltest: $(STAMP) ## Prometheus's own test scripts, also as build/promqltest.json
 	$(BIN)/python -m tests.promqltest
 
 bench: $(STAMP) need-cc need-server ## costs beside real peers, also as build/bench.json
 	$(BIN)/python -m benchmarks
 
-lock: $(STAMP) ## resolve the development dependencies anew; needs uv
+lock: ## resolve the dependencies anew; needs uv
 	uv pip compile --quiet --group dev pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/dev.lock
+	uv pip compile --quiet pyproject.toml --constraint requirements/dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/run.lock
 
 install: ## install as a service of this host, as root; see docs/install.md
 	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(PYTHON)" sh systemd/install.sh

@@ -9,11 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 
 class InferwatchError(Exception):
-    """Root of the errors that the agent raises on purpose; the message is for its user."""
+    """Root of the errors that the agent raises on purpose; the message is for its user.
+
+    Attributes:
+        exit_status: with which it ends a command: 2 where the input is wrong, 1 where it failed.
+    """
+
+    exit_status: ClassVar[int] = 2
 
 
 class ConfigError(InferwatchError):
@@ -30,6 +36,12 @@ class UnavailableError(SourceError):
 
 class RecordingError(InferwatchError):
     """A recording cannot be read; the message says where it stops making sense."""
+
+
+class RecordingFailedError(RecordingError):
+    """A recording cannot be written, or is whole and holds nothing."""
+
+    exit_status = 1
 
 
 class MetricType(StrEnum):
@@ -153,6 +165,12 @@ class SeriesTable:
         self._series.append(Series(metric, key[1], suffix, le))
         return len(self._series) - 1
 
+    def find(
+        self, metric: Metric, labels: Sequence[str] = (), *, suffix: str = "", le: str = ""
+    ) -> int | None:
+        """Return the identifier of a series, or None if it was never interned."""
+        return self._ids.get((metric, tuple(labels), suffix, le))
+
     def __getitem__(self, series_id: int) -> Series:
         """Return the series with this identifier."""
         return self._series[series_id]
@@ -225,6 +243,7 @@ class Look:
         reading: what it gave, or None when it failed.
         error: why it failed, for people.
         unavailable: it failed because there is no such source on this host.
+        age: seconds from its end to the tick that took it; 0 where it ended within that tick.
     """
 
     source: str
@@ -232,6 +251,38 @@ class Look:
     reading: Reading | None = None
     error: str = ""
     unavailable: bool = False
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """What a receiver of alerts is to be told now; the labels say which alert it is.
+
+    Attributes:
+        labels: identity, `alertname` included; none is empty.
+        annotations: what people are told.
+        starts_at: Unix seconds since when it fires.
+        ends_at: when it was resolved; while it fires, when to take it for resolved unless it is
+            sent again.
+        resolved: it no longer fires.
+        generator_url: where it can be looked into.
+    """
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: float
+    ends_at: float
+    resolved: bool
+    generator_url: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits of the labels, the same that Alertmanager gives them."""
+        digest = 0xCBF29CE484222325  # FNV-1a, 64 bits
+        for name, value in sorted(self.labels.items()):
+            for byte in (*name.encode(), 255, *value.encode(), 255):
+                digest = (digest ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+        return f"{digest:016x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +295,7 @@ class Frame:
         ids: series identifiers, each at most once.
         values: as many numbers.
         events: what happened since the frame before.
+        alerts: those of which the receivers are to be told at this tick.
     """
 
     time: float
@@ -251,6 +303,7 @@ class Frame:
     ids: Sequence[int]
     values: Sequence[float]
     events: Sequence[Event] = ()
+    alerts: Sequence[Alert] = ()
 
 
 class Clock(Protocol):

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import measure, pages, report
+from benchmarks import history, measure, pages, report
 
 OUT = Path(__file__).parents[1] / "build" / "bench.json"
 
@@ -32,13 +32,14 @@ def main() -> int:
             found = measure.profiled(folder, given.seconds, given.engines)
             print(report.profile_table(found, given.top))
             return 0
-        print(f"takes about {3 * given.seconds + 30:.0f} s", flush=True)
+        print(f"takes about {3 * given.seconds + 75:.0f} s", flush=True)
         page_costs = pages.page_costs(40)
         with measure.engines(folder) as ports:
             tick_costs = pages.tick_costs(ports, 10)
         measured = measure.measure(folder, given.seconds)
     classic = pages.classic_exposition(measured.page, 10)
     figures = report.figures(measured, page_costs, tick_costs, classic)
+    figures |= history.keys(history.measure())
     print(report.table(figures))
     if measured.others:
         print(f"{measured.others} engines of this host were watched as well: figures are too high")

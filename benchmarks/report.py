@@ -28,6 +28,9 @@ BUDGETS = (
     Budget("parse_ratio_to_official", 1 / 30, "parse by the official parser's"),
     Budget("metrics_p50_ms", 2.0, "/metrics p50, ms"),
     Budget("metrics_p99_ms", 10.0, "/metrics p99, ms"),
+    Budget("history_cpu_ms_per_s", 1.0, "history of 2,000 series, CPU ms per s"),
+    Budget("history_bytes_ratio_to_prometheus", 1.7, "bytes a sample by Prometheus's"),
+    Budget("history_read_24h_ms", 50.0, "24 h of 10 series, CPU ms"),
 )
 
 

@@ -1,6 +1,7 @@
 """The composition root: the only package that names collectors and exporters."""
 
+from agent.app.judging import rules_of
 from agent.app.live import Agent
 from agent.app.replayed import ReplayAgent
 
-__all__ = ["Agent", "ReplayAgent"]
+__all__ = ["Agent", "ReplayAgent", "rules_of"]

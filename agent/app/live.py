@@ -9,6 +9,7 @@ import structlog
 
 from agent.analysis.peaks import Peaks
 from agent.app.common import new_pipeline, signals, source_lines, version
+from agent.app.judging import Judging, rules_of
 from agent.app.sources import Sources
 from agent.catalog import agent as catalog
 from agent.config import Settings
@@ -39,12 +40,16 @@ class Agent:
         self._table = SeriesTable()
         self._peaks = Peaks(settings.tick.peak_window)
         self._pipeline = new_pipeline(self._table, self._peaks)
+        log = ChangeLog()
+        self._judging = Judging(settings, table=self._table, clock=self._clock, log=log)
         self._recorder: _Recorder | None = None
+        self._open_recording: Callable[[], RecordingWriter] | None = None
         self._runtime = Runtime(
             self._pipeline,
             clock=self._clock,
             interval=settings.tick.interval,
-            log=ChangeLog(),
+            log=log,
+            judge=self._judging.judge,
             alive=self._alive,
             record=self._record,
         )
@@ -52,33 +57,37 @@ class Agent:
         self._page = PrometheusExporter(self._clock)
         self._api = HttpApi(self._page, self._views())
         self._reload_requested = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._runtime.own.further = self._judging.readings
         self._facts = self._runtime.own.facts
         self._facts[self._table.intern(catalog.BUILD_INFO, (version(),))] = 1.0
         self._reload_success = self._table.intern(catalog.CONFIG_RELOAD_SUCCESS)
         self._reload_time = self._table.intern(catalog.CONFIG_RELOAD_TIME)
 
     def record_to(self, path: Path, *, note: str, scrub: bool) -> None:
-        """Write what the collectors see to a file while running."""
+        """Write what the collectors see to a file while running; it is made once all else works."""
         header = {"agent": version(), "note": note}
-        writer = RecordingWriter(
+        self._open_recording = lambda: RecordingWriter(
             path, self._table, header=header, scrubber=Scrubber() if scrub else None
         )
-        self._recorder = _Recorder(writer, self._pipeline)
 
     async def run(self, *, duration: float | None = None) -> None:
         """Run until SIGTERM or SIGINT, or for a number of seconds.
 
         Raises:
-            ConfigError: an address to listen on cannot be had.
+            ConfigError: an address to listen on cannot be had, or a rule file has problems.
+            RecordingError: the recording that was asked for cannot be written.
         """
-        with signals(self._runtime.stop, self._reload_requested.set):
+        with signals(self._runtime.stop, self.request_reload):
             reloader: asyncio.Task[None] | None = None
             try:
-                await self._api.listen(self._settings.exporters.http_api.listen)
-                self._service.expect(self._settings.tick.interval)
-                await self._sources.apply(self._settings.collectors)
+                async with self._reloading:
+                    await self._use(self._settings)
+                await self._judging.restore()
                 self._note_reload(well=True)
-                self._runtime.exporters += [self._page, self._api]
+                self._runtime.exporters += [self._page, self._judging.receivers]
+                if self._open_recording is not None:
+                    self._recorder = _Recorder(self._open_recording(), self._pipeline)
                 self._log.info(
                     "inferwatch is watching",
                     version=version(),
@@ -99,43 +108,73 @@ class Agent:
         await self._sources.aclose()
         await self._runtime.aclose()
         await self._api.aclose()
-        if self._recorder is not None:
-            self._recorder.writer.close()
-        self._log.info("inferwatch has stopped")
+        await self._judging.aclose()
+        try:
+            if self._recorder is not None:
+                self._recorder.writer.close()
+        finally:
+            self._log.info("inferwatch has stopped")
+
+    def request_reload(self) -> None:
+        """Have the settings read again soon, as SIGHUP does."""
+        self._reload_requested.set()
 
     async def _reload_on_request(self) -> None:
-        """Reload whenever SIGHUP asked for it."""
+        """Reload whenever it was requested."""
         while True:
             await self._reload_requested.wait()
             self._reload_requested.clear()
-            with contextlib.suppress(ConfigError):  # said in the log and in a metric
+            with contextlib.suppress(Exception):  # said in the log and in a metric
                 await self.reload()
 
     async def reload(self) -> None:
         """Read the settings again and go on with them; what they leave as it was goes on running.
 
+        Reloads that are asked for at the same time come one after the other.
+
         Raises:
             ConfigError: they have problems; the old ones stay in use.
+            Exception: they cannot be used for another reason; likewise.
         """
-        self._service.reloading(self._clock.monotonic())
+        async with self._reloading:
+            self._service.reloading(self._clock.monotonic())
+            try:
+                await self._reload()
+            finally:
+                self._service.reloaded()
+
+    async def _reload(self) -> None:
+        """Do it; one at a time."""
         try:
             settings = self._read_settings()
-            await self._api.listen(settings.exporters.http_api.listen)
+            await self._use(settings)
         except ConfigError as error:
             self._note_reload(well=False)
             self._log.error("the configuration was refused, the old one stays", reason=str(error))
-            await self._api.listen(self._settings.exporters.http_api.listen)
             raise
-        finally:
-            self._service.reloaded()
+        except Exception:
+            self._note_reload(well=False)
+            self._log.exception("the configuration cannot be used, the old one stays")
+            await self._use(self._settings)
+            raise
         configure_logging(settings.logging)
+        self._settings = settings
+        self._note_reload(well=True)
+        self._log.info("the configuration was read again")
+
+    async def _use(self, settings: Settings) -> None:
+        """Go on with these settings.
+
+        Raises:
+            ConfigError: a rule file has problems or an address cannot be had; nothing has changed.
+        """
+        rules = rules_of(settings)
+        await self._api.listen(settings.exporters.http_api.listen)
+        self._judging.use(rules)
         self._runtime.interval = settings.tick.interval
         self._service.expect(settings.tick.interval)
         self._peaks.window = settings.tick.peak_window
         await self._sources.apply(settings.collectors)
-        self._settings = settings
-        self._note_reload(well=True)
-        self._log.info("the configuration was read again")
 
     def _note_reload(self, *, well: bool) -> None:
         """Keep the metrics about the configuration."""
@@ -145,14 +184,17 @@ class Agent:
 
     def _alive(self, frame: Frame) -> None:
         """Tell the service manager that a tick is complete."""
-        down = [line.name for line in source_lines(self._pipeline) if line.state == "down"]
-        status = f"{len(frame.ids)} series" + (f"; down: {', '.join(down)}" if down else "")
+
+        def status() -> str:
+            down = [line.name for line in source_lines(self._pipeline) if line.state == "down"]
+            return f"{len(frame.ids)} series" + (f"; down: {', '.join(down)}" if down else "")
+
         self._service.tick(self._clock.monotonic(), status)
 
-    def _record(self, time: float, looks: Sequence[Look]) -> None:
+    def _record(self, time: float, now: float, looks: Sequence[Look]) -> None:
         """Hand the looks of a tick to the recorder, if there is one."""
         if self._recorder is not None:
-            self._recorder.take(time, looks)
+            self._recorder.take(time, now, looks)
 
     def _views(self) -> Views:
         """Return what the HTTP endpoint may ask."""
@@ -162,13 +204,13 @@ class Agent:
             reload=self.reload,
             banner="",
             version=version(),
-            interval=self._settings.tick.interval,
+            interval=lambda: self._runtime.interval,
         )
 
     def _engine_pages(self) -> Mapping[str, EnginePage | None]:
         """Return the last page of each engine; None where it is too old to show."""
         pages: dict[str, EnginePage | None] = {}
-        now = self._clock.time()
+        now = self._clock.monotonic()
         for collector in self._sources.engines():
             health = self._pipeline.sources.get(collector.name)
             fresh = health is not None and health.fresh(now)
@@ -188,11 +230,11 @@ class _Recorder:
         self._pipeline = pipeline
         self._known: dict[str, Health] = {}
 
-    def take(self, time: float, looks: Sequence[Look]) -> None:
+    def take(self, time: float, now: float, looks: Sequence[Look]) -> None:
         """Write a tick."""
         sources = self._pipeline.sources
         specs = {name: health.spec for name, health in sources.items()}
         # One that went and returned between two ticks is another.
         gone = [name for name, health in self._known.items() if sources.get(name) is not health]
-        self.writer.write(time, looks, specs, gone)
+        self.writer.write(time, looks, specs, gone, now=now)
         self._known = dict(sources)

@@ -11,12 +11,14 @@ from agent.analysis.peaks import Peaks
 from agent.app.common import new_pipeline, signals, source_lines, version
 from agent.catalog import agent as catalog
 from agent.config import Listen, Settings
-from agent.model import ConfigError, Exporter, SeriesTable
+from agent.model import ConfigError, Frame, RecordingFailedError, SeriesTable
 from agent.recording import RecordedTick, RecordingReader
 from agent.replay import Replay, ReplayClock, until_damage
-from agent.service import ServiceManager, SystemClock
+from agent.service import SystemClock
 from exporters.http_api import HttpApi, Views
 from exporters.prometheus import PrometheusExporter
+
+_NO_CONFIGURATION = "a replay has no configuration to read again"
 
 
 class ReplayAgent:
@@ -35,7 +37,6 @@ class ReplayAgent:
         self._reader = RecordingReader(path, self._table)
         self._speed = speed
         self._clock = ReplayClock()
-        self._service = ServiceManager()
         self._pipeline = new_pipeline(self._table, Peaks(Settings().tick.peak_window))
         self._page = PrometheusExporter(self._clock)
         header = self._reader.header
@@ -47,50 +48,67 @@ class ReplayAgent:
         self._banner = "This is a replay of a recording. " + str(header.get("note", ""))
 
     async def last_page(self) -> str:
-        """Play to the end and return the page in the text format."""
-        await self._replay([self._page], SystemClock()).run(self._ticks(loop=False))
-        return self._page.render(openmetrics=False)
+        """Play to the end and return the page in the text format.
+
+        Raises:
+            RecordingError: the recording is damaged, or holds no tick.
+        """
+        self._check(await self._replay().run(self._ticks(loop=False)))
+        return self._page.render(openmetrics=False).decode()
 
     async def run(self, *, listen: Listen, loop: bool) -> None:
         """Serve the recording while it plays, until its end or a signal.
 
         Raises:
             ConfigError: the address to listen on cannot be had.
-            RecordingError: the recording is damaged further on.
+            RecordingError: the recording is damaged further on, or holds no tick.
         """
         log = structlog.get_logger()
         api = HttpApi(self._page, self._views())
         stop = asyncio.Event()
-        with signals(stop.set, lambda: None):
+        with signals(stop.set, self._decline_reload):
             try:
                 await api.listen([listen])
                 log.info("inferwatch plays a recording", recording=str(self._reader.path))
-                log.info("open it in a browser", url=f"http://localhost:{listen.port}")
-                replay = self._replay([self._page, api], SystemClock())
-                playing = asyncio.create_task(replay.run(self._ticks(loop=loop)))
+                log.info("open it in a browser", url=listen.url)
+                playing = asyncio.create_task(self._replay().run(self._ticks(loop=loop)))
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait((playing, stopped), return_when=asyncio.FIRST_COMPLETED)
                 for task in (playing, stopped):
                     task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await playing
+                    self._check(await playing)
                 if self._reader.unknown:
                     names = ", ".join(sorted(self._reader.unknown))
                     log.warning("the recording has metrics that this agent lacks", metrics=names)
             finally:
                 await api.aclose()
 
-    def _replay(self, exporters: list[Exporter], pace: SystemClock) -> Replay:
+    def _replay(self) -> Replay:
         """Return what plays."""
         return Replay(
             self._pipeline,
-            exporters,
+            [self._page],
             clock=self._clock,
-            pace=pace,
+            pace=SystemClock(),
             speed=self._speed,
             facts=self._facts,
-            alive=lambda frame: self._service.tick(pace.monotonic(), f"{len(frame.ids)} series"),
         )
+
+    def _check(self, last: Frame | None) -> None:
+        """Refuse a recording that had nothing to play.
+
+        Raises:
+            RecordingFailedError: there was no frame.
+        """
+        if last is None:
+            raise RecordingFailedError(
+                f"{self._reader.path}: holds no ticks: its recorder ended before the first"
+            )
+
+    def _decline_reload(self) -> None:
+        """Answer SIGHUP, which without an answer would end the process."""
+        structlog.get_logger().info(_NO_CONFIGURATION)
 
     def _ticks(self, *, loop: bool) -> Iterator[RecordedTick]:
         """Yield the ticks, again and again if wanted, with a time that goes on."""
@@ -98,8 +116,8 @@ class ReplayAgent:
         while True:
             first = last = None
             for tick in until_damage(self._reader.ticks(), _warn):
-                first = tick.time if first is None else first
-                last = tick.time
+                first = tick.monotonic if first is None else first
+                last = tick.monotonic
                 yield tick.shifted(shift)
             if not loop or first is None or last is None:
                 return
@@ -109,7 +127,7 @@ class ReplayAgent:
         """Return what the HTTP endpoint may ask."""
 
         async def refuse() -> None:
-            raise ConfigError("a replay has no configuration to read again")
+            raise ConfigError(_NO_CONFIGURATION)
 
         return Views(
             engine_pages=dict,
@@ -117,7 +135,8 @@ class ReplayAgent:
             reload=refuse,
             banner=self._banner,
             version=version(),
-            interval=Settings().tick.interval,
+            interval=lambda: Settings().tick.interval,
+            no_engine_pages="a recording holds no pages of engines",
         )
 
 

@@ -7,10 +7,20 @@ here. One module a subject; a new metric is one declaration in its module.
 from dataclasses import replace
 from types import ModuleType
 
-from agent.catalog import agent, dcgm, engine, events, gpu, host, process
+from agent.catalog import agent, alerts, dcgm, engine, events, gpu, history, host, process
 from agent.model import Metric
 
-SUBJECTS: tuple[ModuleType, ...] = (engine, gpu, dcgm, events, process, host, agent)
+SUBJECTS: tuple[ModuleType, ...] = (
+    engine,
+    gpu,
+    dcgm,
+    events,
+    process,
+    host,
+    alerts,
+    history,
+    agent,
+)
 
 
 def metrics_of(subject: ModuleType) -> list[Metric]:

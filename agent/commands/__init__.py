@@ -1,10 +1,20 @@
 """The subcommands, one file each: `add_arguments(parser)` and `run(arguments) -> exit status`."""
 
 import argparse
-from importlib import metadata
 from typing import Protocol, cast
 
-from agent.commands import check_config, demo, metrics, record, replay, run
+from agent.commands import (
+    backtest,
+    check_config,
+    check_rules,
+    demo,
+    history,
+    metrics,
+    record,
+    replay,
+    run,
+    test_alert,
+)
 
 
 class Command(Protocol):
@@ -23,10 +33,6 @@ class Command(Protocol):
 
 
 COMMANDS: tuple[Command, ...] = cast(
-    "tuple[Command, ...]", (run, check_config, record, replay, demo, metrics)
+    "tuple[Command, ...]",
+    (run, check_config, check_rules, test_alert, record, replay, backtest, history, demo, metrics),
 )
-
-
-def version() -> str:
-    """Return the version of the installed distribution."""
-    return metadata.version("inferwatch")

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from agent.app import rules_of
 from agent.commands.common import settings_from
 
 
@@ -12,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Say what is wrong, all at once, or that nothing is."""
-    settings_from(arguments.file)
+    """Say what is wrong, all at once, or that nothing is; the rule files are read as well."""
+    rules_of(settings_from(arguments.file))
     print(f"{arguments.file}: good")
     return 0

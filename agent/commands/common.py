@@ -41,14 +41,14 @@ def add_listen_argument(parser: argparse.ArgumentParser) -> None:
     """Declare `--listen`."""
     parser.add_argument(
         "--listen",
-        type=_listen,
+        type=listen_address,
         default=Listen("", 9745),
         metavar="ADDRESS",
         help="where to serve /metrics; :9745 by default",
     )
 
 
-def _listen(text: str) -> Listen:
+def listen_address(text: str) -> Listen:
     """Return an address, or have argparse say what was expected."""
     try:
         return ListenAddress().convert(text)

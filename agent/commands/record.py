@@ -2,10 +2,19 @@
 
 import argparse
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agent.app import Agent
-from agent.commands.common import add_config_argument, config_path, settings_from
+from agent.commands.common import (
+    add_config_argument,
+    config_path,
+    listen_address,
+    settings_from,
+)
+from agent.config import Listen, Settings
+from agent.config.settings import Exporters, Http
 from agent.config.values import Duration
 from agent.log import configure_logging
 from agent.model import RecordingError
@@ -21,7 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scrub",
         action="store_true",
-        help="replace process names and paths by numbered words",
+        help="replace names of engines, models and processes, commands and paths by numbered "
+        "words, and leave out error messages and sentences of events",
+    )
+    parser.add_argument(
+        "--listen",
+        type=listen_address,
+        metavar="ADDRESS",
+        help="serve the pages meanwhile, such as at :9746; without it nothing is served",
     )
     parser.add_argument("--note", default="", help="a sentence for those who will read it")
 
@@ -35,13 +51,30 @@ def _seconds(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the agent with its recorder on; it serves its pages meanwhile."""
+    """Run the agent with its recorder on and without what a service has, so beside one as well."""
     if arguments.file.exists():
         raise RecordingError(f"{arguments.file}: exists already; choose another name")
     path = config_path(arguments)
-    settings = settings_from(path)
+    listen = () if arguments.listen is None else (arguments.listen,)
+
+    def read() -> Settings:
+        return without_services(settings_from(path), listen=listen)
+
+    settings = read()
     configure_logging(settings.logging)
-    agent = Agent(settings, read_settings=lambda: settings_from(path))
+    agent = Agent(settings, read_settings=read)
     agent.record_to(arguments.file, note=arguments.note, scrub=arguments.scrub)
     asyncio.run(agent.run(duration=arguments.duration))
     return 0
+
+
+def without_services(settings: Settings, *, listen: Sequence[Listen]) -> Settings:
+    """Return settings that collect the same, but keep no history, tell nobody of alerts, and
+    listen on these addresses alone.
+    """
+    return replace(
+        settings,
+        history=replace(settings.history, enabled=False),
+        alerts=replace(settings.alerts, enabled=False),
+        exporters=Exporters(http_api=Http(listen=tuple(listen))),
+    )

@@ -2,21 +2,43 @@
 
 import argparse
 import asyncio
+from dataclasses import replace
 
 from agent.app import Agent
-from agent.commands.common import add_config_argument, config_path, settings_from
+from agent.commands.common import (
+    add_config_argument,
+    config_path,
+    listen_address,
+    settings_from,
+)
+from agent.config import Settings
+from agent.config.settings import Http
 from agent.log import configure_logging
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_config_argument(parser)
+    parser.add_argument(
+        "--listen",
+        type=listen_address,
+        metavar="ADDRESS",
+        help="where to serve /metrics, in the place of what the configuration says",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the agent; a configuration with problems ends it before it opens a socket."""
     path = config_path(arguments)
-    settings = settings_from(path)
+
+    def read() -> Settings:
+        settings = settings_from(path)
+        if arguments.listen is None:
+            return settings
+        http_api = Http(listen=(arguments.listen,))
+        return replace(settings, exporters=replace(settings.exporters, http_api=http_api))
+
+    settings = read()
     configure_logging(settings.logging)
-    asyncio.run(Agent(settings, read_settings=lambda: settings_from(path)).run())
+    asyncio.run(Agent(settings, read_settings=read).run())
     return 0

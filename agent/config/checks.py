@@ -1,58 +1,43 @@
 """What no single value can say: rules between values of the configuration."""
 
-import difflib
 from collections.abc import Collection, Iterator
 from dataclasses import fields
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
-from agent.config.settings import EngineInstance, Settings
+from agent.config.settings import AlertReceiver, EngineInstance, Settings
+from agent.config.values import names_this_host
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _LISTEN = "exporters.http_api.listen"
 
 
-def cross_checks(
-    settings: Settings, engines: Collection[str], refused: Collection[str] = ()
-) -> Iterator[tuple[str, str]]:
+def cross_checks(settings: Settings, refused: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """Yield the key and the message of each contradiction within settings.
 
     Args:
         settings: with defaults in the place of what was refused.
-        engines: names of the engines that the agent knows.
         refused: keys with a problem of their own; what depends on them is not judged.
     """
     yield from _stale_before_due(settings, refused)
-    yield from _engines_known(settings.collectors.engines.instances, engines)
     yield from _instances(settings.collectors.engines.instances)
+    yield from _receivers(settings.exporters.alertmanager.receivers)
     if not any(key.startswith(_LISTEN) for key in refused):
         yield from _ports(settings)
 
 
 def _stale_before_due(settings: Settings, refused: Collection[str]) -> Iterator[tuple[str, str]]:
-    """A source whose values go stale before it is asked again would flicker."""
+    """A source whose values go stale before it is asked again would flicker, or never be seen."""
+    tick = 0.0 if "tick.interval" in refused else settings.tick.interval
     for item in fields(settings.collectors):
+        key = f"collectors.{item.name}"
         source = getattr(settings.collectors, item.name)
-        if {f"collectors.{item.name}.{key}" for key in ("interval", "stale_after")} & {*refused}:
+        if {f"{key}.interval", f"{key}.stale_after"} & {*refused}:
             continue
+        found = f"found {source.stale_after:g}s"
         if source.stale_after <= source.interval:
-            yield (
-                f"collectors.{item.name}.stale_after",
-                f"expected over {source.interval:g}s, its interval, found {source.stale_after:g}s",
-            )
-
-
-def _engines_known(
-    instances: tuple[EngineInstance, ...], engines: Collection[str]
-) -> Iterator[tuple[str, str]]:
-    """Each instance is of an engine that the agent knows."""
-    for index, instance in enumerate(instances):
-        if instance.engine not in engines:
-            near = difflib.get_close_matches(instance.engine, engines, n=1, cutoff=0.5)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            yield (
-                f"collectors.engines.instances[{index}].engine",
-                f"expected one of {', '.join(engines)}, found '{instance.engine}'{hint}",
-            )
+            yield f"{key}.stale_after", f"expected over {source.interval:g}s, its interval, {found}"
+        elif source.enabled and source.stale_after <= tick and f"{key}.enabled" not in refused:
+            yield f"{key}.stale_after", f"expected over {tick:g}s, the interval of ticks, {found}"
 
 
 def _instances(instances: tuple[EngineInstance, ...]) -> Iterator[tuple[str, str]]:
@@ -68,15 +53,33 @@ def _instances(instances: tuple[EngineInstance, ...]) -> Iterator[tuple[str, str
         if place in places:
             yield f"{key}.url", f"{instance.url} is the address of '{places[place]}' already"
         places.setdefault(place, instance.name)
-        if instance.bearer_token and instance.basic_auth:
-            yield f"{key}.basic_auth", "expected either basic_auth or bearer_token, found both"
-        if (instance.tls.cert_file is None) != (instance.tls.key_file is None):
-            yield f"{key}.tls", "expected cert_file and key_file together"
+        yield from _credentials(instance, key)
+
+
+def _receivers(receivers: tuple[AlertReceiver, ...]) -> Iterator[tuple[str, str]]:
+    """Names of receivers are unique: each names a spool. Credentials are of one kind."""
+    names: set[str] = set()
+    for index, receiver in enumerate(receivers):
+        key = f"exporters.alertmanager.receivers[{index}]"
+        if receiver.name in names:
+            yield f"{key}.name", f"'{receiver.name}' is the name of another receiver"
+        names.add(receiver.name)
+        yield from _credentials(receiver, key)
+
+
+def _credentials(server: EngineInstance | AlertReceiver, key: str) -> Iterator[tuple[str, str]]:
+    """Credentials for a server are of one kind, and a certificate comes with its key."""
+    if server.bearer_token and server.basic_auth:
+        yield f"{key}.basic_auth", "expected either basic_auth or bearer_token, found both"
+    if (server.tls.cert_file is None) != (server.tls.key_file is None):
+        yield f"{key}.tls", "expected cert_file and key_file together"
 
 
 def _ports(settings: Settings) -> Iterator[tuple[str, str]]:
     """The agent listens on each port once, and no engine is at a port of the agent."""
     listens = settings.exporters.http_api.listen
+    if not listens:
+        yield _LISTEN, "expected at least one address"
     for index, listen in enumerate(listens):
         key = f"{_LISTEN}[{index}]"
         for other in listens[:index]:
@@ -87,15 +90,33 @@ def _ports(settings: Settings) -> Iterator[tuple[str, str]]:
     for index, instance in enumerate(settings.collectors.engines.instances):
         parts = urlsplit(instance.url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        if instance.unix_socket is None and parts.hostname in _LOOPBACK and port in own:
+        if instance.unix_socket is None and names_this_host(parts.hostname) and port in own:
             yield f"collectors.engines.instances[{index}].url", f"port {port} is the agent's own"
 
 
 def _overlap(host: str, other: str) -> bool:
     """Return whether two hosts to listen on share an address: some stand for all of a family."""
-    if host == other or not host or not other:
-        return True
-    for every, that in ((host, other), (other, host)):
-        if (every == "0.0.0.0" and ":" not in that) or (every == "::" and ":" in that):
-            return True
-    return False
+    return any(_same(one, two) for one in _places(host) for two in _places(other))
+
+
+def _places(host: str) -> set[IPv4Address | IPv6Address | str]:
+    """Return the addresses that a host stands for, or its name, which nobody looks up here."""
+    name = host.lower().removesuffix(".")
+    if not name:
+        return {IPv4Address("0.0.0.0"), IPv6Address("::")}
+    if name in ("localhost", "localhost.localdomain") or name.endswith(".localhost"):
+        return {IPv4Address("127.0.0.1"), IPv6Address("::1")}
+    if name in ("ip6-localhost", "ip6-loopback"):
+        return {IPv6Address("::1")}
+    try:
+        return {ip_address(host)}
+    except ValueError:
+        return {name}
+
+
+def _same(one: IPv4Address | IPv6Address | str, two: IPv4Address | IPv6Address | str) -> bool:
+    """Return whether two places overlap."""
+    if isinstance(one, str) or isinstance(two, str):
+        every = IPv4Address("0.0.0.0")
+        return one == two or every in (one, two)
+    return one == two or (one.version == two.version and (one.is_unspecified or two.is_unspecified))

@@ -8,7 +8,7 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,7 @@ import yaml
 from agent.config.checks import cross_checks
 from agent.config.secret import Secret
 from agent.config.settings import Settings
+from agent.config.values import EngineName
 from agent.model import ConfigError
 
 
@@ -100,7 +101,7 @@ class _Reader:
         if not isinstance(settings, Settings):
             return None
         refused = {problem.key for problem in self.problems}
-        for key, message in cross_checks(settings, self._engines, refused):
+        for key, message in cross_checks(settings, refused):
             self.problems.append(Problem(self._line_of(key), key, message))
         return settings
 
@@ -128,6 +129,8 @@ class _Reader:
             return self._mapping(kind, node, key)
         if get_origin(kind) is tuple:
             return self._sequence(get_args(kind)[0], node, key)
+        if get_origin(kind) is Mapping:
+            return self._pairs(get_args(kind), node, key)
         return self._scalar(kind, node, key)
 
     def _scalar(self, kind: Any, node: yaml.Node, key: str) -> Any:
@@ -137,12 +140,23 @@ class _Reader:
             return self._refuse(node, key, f"expected {expected or 'a single value'}")
         raw = _construct(node)
         try:
-            return convert(raw)
+            value = convert(raw)
         except ValueError as error:
             message = f"expected {expected or error}, found {_shown(node.value)}"
             if not isinstance(raw, str) and _is_good(convert, node.value):
                 message += "; write it between quotes"
             return self._refuse(node, key, message)
+        if get_origin(kind) is Annotated and isinstance(get_args(kind)[1], EngineName):
+            self._check_engine(value, node, key)
+        return value
+
+    def _check_engine(self, name: str, node: yaml.Node, key: str) -> None:
+        """Note an engine that the agent does not know; the rest of the instance is judged on."""
+        if name not in self._engines:
+            near = difflib.get_close_matches(name, self._engines, n=1, cutoff=_NEAR)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            message = f"expected one of {', '.join(self._engines)}, found '{name}'{hint}"
+            self._refuse(node, key, message)
 
     def _sequence(self, kind: Any, node: yaml.Node, key: str) -> tuple[Any, ...] | _Refused:
         """Return a list."""
@@ -152,6 +166,23 @@ class _Reader:
             self._value(kind, item, f"{key}[{index}]") for index, item in enumerate(node.value)
         ]
         return _REFUSED if _REFUSED in values else tuple(values)
+
+    def _pairs(
+        self, kinds: tuple[Any, ...], node: yaml.Node, key: str
+    ) -> dict[Any, Any] | _Refused:
+        """Return names of the user's own choice and their values."""
+        name, kind = kinds
+        if _is_null(node):
+            return {}
+        if not isinstance(node, yaml.MappingNode):
+            return self._refuse(node, key, "expected names with values")
+        found: dict[Any, Any] = {}
+        for name_node, value_node in node.value:
+            called = self._scalar(name, name_node, key)
+            if called is not _REFUSED and called in found:
+                called = self._refuse(name_node, f"{key}.{called}", "stands here twice")
+            found[called] = self._value(kind, value_node, f"{key}.{called}")
+        return _REFUSED if _REFUSED in (*found, *found.values()) else found
 
     def _mapping(self, kind: Any, node: yaml.Node, key: str) -> Any:
         """Return a group of keys; one that was refused has its default, if there is one."""
@@ -185,7 +216,7 @@ class _Reader:
             shown = name if not plain or _PLAIN.fullmatch(name) else _shown(name)
             path = f"{key}.{shown}" if key else shown
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+                near = difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
                 hint = f"did you mean '{near[0]}'?" if near else f"expected {', '.join(names)}"
                 # A secret that was pasted where its place should be named is no key to echo.
                 place = key if secret and not near else path
@@ -224,7 +255,7 @@ def _compose(text: str) -> yaml.Node | Problem | None:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = _QUOTED.sub("'…'", error.problem or "")
+        problem = _QUOTED.sub(_redacted, error.problem or "")
         return Problem(mark.line + 1 if mark else 1, "", f"is not YAML: {problem}")
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -242,9 +273,19 @@ _SECRET_FORMS = {
     "credential": ("the name of a systemd credential", re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")),
 }
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,60}")
-# What YAML's messages quote from the file, other than the names of tokens and single characters.
-_QUOTED = re.compile(r"'(?!<)[^']{3,}'|\"[^\"]{3,}\"")
+# What YAML's messages quote: texts of the file, but also single characters, the signs that were
+# expected and names of tokens such as <scalar>.
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+_HARMLESS = re.compile(r".{0,2}|<[a-z ]+>|\\(x..|u.{4}|U.{8})")
 _SHOWN = 60
+# How much alike a key and the one that was meant are.
+_NEAR = 0.6
+
+
+def _redacted(quoted: re.Match[str]) -> str:
+    """Return what YAML quotes, unless it can be a secret."""
+    text = quoted[1] if quoted[1] is not None else quoted[2]
+    return quoted[0] if _HARMLESS.fullmatch(text) else "'…'"
 
 
 def _shown(text: str) -> str:

@@ -4,6 +4,7 @@ These classes are the whole schema: the reader, `config.example.yaml`'s test and
 all follow from them. Each key is optional. A key is named after the module that it steers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,8 @@ from agent.config.secret import Secret
 from agent.config.values import (
     AbsolutePath,
     Duration,
+    EngineName,
+    LabelName,
     Listen,
     ListenAddress,
     Name,
@@ -37,7 +40,11 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What every source has. `stale_after`: age at which its last values leave the page."""
+    """What every source has.
+
+    `stale_after`: age at which its last values leave the page; more than its interval and that
+    of the ticks.
+    """
 
     enabled: bool = True
     interval: Interval = 1.0
@@ -81,7 +88,7 @@ class Discovery(Source):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BasicAuth:
-    """User and password for an engine behind a proxy."""
+    """User and password for a server."""
 
     username: Annotated[str, Text()]
     password: Secret
@@ -107,7 +114,7 @@ class EngineInstance:
     """
 
     name: Annotated[str, Name()]
-    engine: Annotated[str, Name()]
+    engine: Annotated[str, EngineName()]
     url: Annotated[str, Url()]
     unix_socket: File | None = None
     bearer_token: Secret | None = None
@@ -120,7 +127,7 @@ class Engines(Source):
     """The engines: what holds for each of them, and those that discovery cannot find."""
 
     timeout: Timeout = 2.0
-    max_page_size: Annotated[int, Size(1024)] = 16 * 2**20
+    max_page_size: Annotated[int, Size(1024)] = 4 * 2**20
     instances: tuple[EngineInstance, ...] = ()
 
 
@@ -145,10 +152,62 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertReceiver:
+    """One Alertmanager; `url` is that of its web interface."""
+
+    name: Annotated[str, Name()]
+    url: Annotated[str, Url()]
+    timeout: Timeout = 10.0
+    bearer_token: Secret | None = None
+    basic_auth: BasicAuth | None = None
+    tls: Tls = field(default_factory=Tls)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertReceivers:
+    """Every receiver is told of every alert. `spool_size`: what may wait for each on disk."""
+
+    receivers: tuple[AlertReceiver, ...] = ()
+    spool_size: Annotated[int, Size(4096)] = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exporters:
     """The destinations."""
 
     http_api: Http = field(default_factory=Http)
+    alertmanager: AlertReceivers = field(default_factory=AlertReceivers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What Prometheus would know this agent by; on every series of the history and every alert.
+
+    `instance`: without one, the host name and the port of the HTTP endpoint. `external`: labels
+    such as the site or the cluster.
+    """
+
+    job: Annotated[str, Text()] = "inferwatch"
+    instance: Annotated[str, Text()] | None = None
+    external: Mapping[Annotated[str, LabelName()], Annotated[str, Text()]] = field(
+        default_factory=dict
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """The rules that are evaluated here.
+
+    `shipped`: those that come with the agent. `rule_files`: further Prometheus rule files, in
+    which `*` may stand for any part of a file name. `disabled`: names of alerts to leave out.
+    `external_url`: where people reach this agent's page; without one, host name and port.
+    """
+
+    enabled: bool = True
+    shipped: bool = True
+    rule_files: tuple[File, ...] = ()
+    disabled: tuple[Annotated[str, Text()], ...] = ()
+    external_url: Annotated[str, Url()] | None = None
 
 
 class LogLevel(StrEnum):
@@ -178,10 +237,28 @@ class Logging:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The history on disk; without it, the last minutes are kept in memory.
+
+    `full_age`: how long every sample is kept; `five_minutes_age`: how long the five-minute
+    windows are. Either ends earlier where `max_size` is reached.
+    """
+
+    enabled: bool = True
+    path: File = Path("/var/lib/inferwatch/history.db")
+    full_age: Annotated[float, Duration(3600.0)] = 7 * 86_400.0
+    five_minutes_age: Annotated[float, Duration(3600.0)] = 90 * 86_400.0
+    max_size: Annotated[int, Size(2**20)] = 2 * 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole file."""
 
     tick: Tick = field(default_factory=Tick)
     collectors: Collectors = field(default_factory=Collectors)
+    labels: Labels = field(default_factory=Labels)
+    history: History = field(default_factory=History)
+    alerts: Alerts = field(default_factory=Alerts)
     exporters: Exporters = field(default_factory=Exporters)
     logging: Logging = field(default_factory=Logging)

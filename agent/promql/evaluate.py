@@ -1,7 +1,11 @@
 """Evaluation: fetch what the plan of a query names, then compute."""
 
+from collections.abc import Sequence
+from typing import overload
+
 from agent.promql.errors import PromqlError
 from agent.promql.notes import Notes
+from agent.promql.plan import Selector
 from agent.promql.query import Query
 from agent.promql.run import (
     Options,
@@ -42,7 +46,8 @@ def evaluate_instant(
         EvaluationError: it has no answer on these samples.
     """
     moment = milliseconds(time)
-    run = _fetched(query, source, Run(moment, moment, 1, moment, moment, options, [], notes))
+    run = Run(moment, moment, 1, moment, moment, options, [], notes)
+    run.data = _Fetched(query, source, run)
     root = query.root
     if isinstance(root, VectorExpr):
         return finished(root.at(run, moment))
@@ -87,23 +92,58 @@ def evaluate_range(
         root = VectorExpr(lambda run, time: Vector([()], [number(run, time)]))
     if not isinstance(root, VectorExpr):
         raise PromqlError("a range query must be a scalar or an instant vector")
-    run = _fetched(query, source, Run(first, last, every, first, last, options, [], notes))
+    run = Run(first, last, every, first, last, options, [], notes)
+    run.data = _Fetched(query, source, run)
     found = series(root, run, finish=True)
     return Matrix([SeriesSamples(row.labels, row.times, row.values) for row in sorted(found)])
 
 
-def _fetched(query: Query, source: Source, run: Run) -> Run:
-    """Fill in the samples of every selector."""
-    lookback = milliseconds(run.options.lookback)
-    for selector in query.selectors:
+class _Fetched(Sequence[list[Row]]):
+    """The samples of each selector, fetched when an operand that reads them is evaluated.
+
+    Most alerts have an operand without a result at nearly every moment, and what it would be
+    compared with then costs nothing.
+    """
+
+    def __init__(self, query: Query, source: Source, run: Run) -> None:
+        self._selectors = query.selectors
+        self._source = source
+        self._run = run
+        self._rows: list[list[Row] | None] = [None] * len(query.selectors)
+        # A source may know a cheaper way to the newest samples, which are all that an instant
+        # selector reads at a single time.
+        self._latest = getattr(source, "latest", None) if run.start == run.end else None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> list[Row]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[list[Row]]: ...
+
+    def __getitem__(self, index: int | slice) -> list[Row] | Sequence[list[Row]]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        rows = self._rows[index]
+        if rows is None:
+            rows = self._rows[index] = self._fetch(self._selectors[index])
+        return rows
+
+    def _fetch(self, selector: Selector) -> list[Row]:
+        """Return the samples of one selector."""
+        run = self._run
+        lookback = milliseconds(run.options.lookback)
         start, end = selector.span(run.start, run.end, lookback)
-        found = source.select(selector.matchers, start / 1000, end / 1000)
+        begin, until = start / 1000, end / 1000
+        if self._latest is not None and selector.range is None and not selector.path:
+            newest = self._latest(selector.matchers, begin, until)
+            return [Row(labels, [time], [value], False) for labels, time, value in newest]
+        found = self._source.select(selector.matchers, begin, until)
         if selector.range is None:
-            rows = [Row(item.labels, item.times, item.values, False) for item in found]
-        else:
-            rows = [_without_markers(item) for item in found]
-        run.data.append(rows)
-    return run
+            return [Row(item.labels, item.times, item.values, False) for item in found]
+        return [_without_markers(item) for item in found]
 
 
 def _without_markers(item: SeriesSamples) -> Row:

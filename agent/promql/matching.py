@@ -54,11 +54,15 @@ def set_operator(
 
     def intersection(run: Run, time: int) -> Vector:
         found = first(run, time)
+        if not found.labels:
+            return found  # the other side is not even fetched
         present = {*map(sign, second(run, time).labels)}
         return found.pick([i for i, item in enumerate(found.labels) if sign(item) in present])
 
     def difference(run: Run, time: int) -> Vector:
         found = first(run, time)
+        if not found.labels:
+            return found
         present = {*map(sign, second(run, time).labels)}
         return found.pick([i for i, item in enumerate(found.labels) if sign(item) not in present])
 
@@ -88,8 +92,9 @@ def vector_vector(
     single = matching.cardinality is Cardinality.ONE_TO_ONE
 
     def at(run: Run, time: int) -> Vector:
-        many, one = left.at(run, time), right.at(run, time)
-        if not many.labels or not one.labels:
+        many = left.at(run, time)
+        one = right.at(run, time) if many.labels else many  # not fetched for nothing
+        if not one.labels:
             return Vector([], [])
         if swapped:
             many, one = one, many

@@ -64,7 +64,7 @@ class Run:
     first: int
     last: int
     options: Options
-    data: list[list[Row]]
+    data: Sequence[list[Row]]
     notes: Notes | None = None
     subqueries: dict[int, list[Row]] = field(default_factory=dict)
 

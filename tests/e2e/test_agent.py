@@ -1,5 +1,6 @@
 """The daemon as a process: real sockets, a real child for the driver, real signals."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -181,14 +182,13 @@ def test_a_taken_port_is_said(host: Host):
 
 
 def test_a_recording_gives_the_same_numbers(tmp_path: Path, host: Host):
-    """What `record` wrote while watching, `replay` shows again."""
+    """What `record` wrote beside the service, `replay` shows again, without the names."""
     port = free_port()
-    config = tmp_path / "record.yaml"
-    config.write_text(host.config.read_text().replace(host.agent.url.rpartition(":")[2], str(port)))
     recording = tmp_path / "host.rec.gz"
     with agent_process(
         tmp_path,
-        *("record", str(recording), "--config", str(config), "--scrub"),
+        *("record", str(recording), "--config", str(host.config), "--scrub"),
+        *("--listen", f"127.0.0.1:{port}"),
         port=port,
         env=host.driver.env(),
     ) as recorder:
@@ -202,5 +202,25 @@ def test_a_recording_gives_the_same_numbers(tmp_path: Path, host: Host):
         timeout=30,
         check=True,
     )
-    assert f"{RUNNING} 6" in done.stdout.splitlines()
-    assert "inferwatch_gpus 2" in done.stdout.splitlines()
+    scrubbed = re.sub('(instance_name|model_name)="[^"]*"', r'\1="\1-N"', RUNNING)
+    page = re.sub(r'="(instance_name|model_name)-\d+"', r'="\1-N"', done.stdout)
+    assert f"{scrubbed} 6" in page.splitlines()
+    assert "inferwatch_gpus 2" in page.splitlines()
+    assert '"chat"' not in page
+    assert "engine/chat" not in page
+
+
+def test_a_recorder_serves_nothing_unless_told(tmp_path: Path, host: Host):
+    """Beside the service and with its configuration, a recorder takes no address of its own."""
+    command = [sys.executable, "-I", "-m", "agent", "record", "r", "--duration", "500ms"]
+    done = subprocess.run(
+        [*command, "--config", str(host.config)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        cwd=tmp_path,
+        env=host.driver.env(),
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert (tmp_path / "r").stat().st_size > 100

@@ -11,7 +11,10 @@ from agent.__main__ import main
 from agent.commands.metrics import metrics_page
 from agent.config import Settings, load_settings
 from agent.config.settings import EngineInstance
+from agent.model import SeriesTable
+from agent.recording import RecordingWriter
 from collectors.engines import ENGINES
+from tests.e2e.process import free_port
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.yaml"
@@ -82,6 +85,20 @@ def test_check_config_says_every_problem(tmp_path: Path, capsys: pytest.CaptureF
     ]
 
 
+def test_one_version_of_each_dependency():
+    """What `make demo` installs is, pin for pin, a part of what `make test` installs."""
+    run, dev = (
+        {
+            line.split()[0]
+            for line in (ROOT / "requirements" / name).read_text().splitlines()
+            if "==" in line
+        }
+        for name in ("run.lock", "dev.lock")
+    )
+    assert run
+    assert run <= dev
+
+
 def test_the_table_of_metrics_is_made_from_the_catalogue():
     """`docs/metrics.md` is what `make docs` writes."""
     assert (ROOT / "docs" / "metrics.md").read_text() == metrics_page()
@@ -93,3 +110,14 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     path.write_text("hello")
     assert main(["replay", str(path), "--print"]) == 2
     assert str(path) in capsys.readouterr().err
+
+
+def test_a_recording_without_ticks_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A recorder that was ended before its first tick leaves nothing to play: status 1, a line."""
+    path = tmp_path / "x.rec.gz"
+    RecordingWriter(path, SeriesTable(), header={}).close()
+    told = f"{path}: holds no ticks: its recorder ended before the first\n"
+    assert main(["replay", str(path), "--print"]) == 1
+    assert capsys.readouterr() == ("", told)
+    assert main(["replay", str(path), "--listen", f"127.0.0.1:{free_port()}"]) == 1
+    assert capsys.readouterr().err.endswith(told)

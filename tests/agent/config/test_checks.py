@@ -45,6 +45,40 @@ def test_stale_default_before_a_long_interval():
     ]
 
 
+def test_stale_before_the_next_tick():
+    """Values must outlive the tick, or they would never be seen; a source that is off has none."""
+    text = "tick: {interval: 20s}\ncollectors:\n  dcgm: {stale_after: 20s}\n  nvml: {enabled: no}\n"
+    told = "stale_after: expected over 20s, the interval of ticks, found"
+    assert _problems(text) == [
+        f"f:2: collectors.engines.{told} 10s",
+        f"f:2: collectors.host.{told} 10s",
+        f"f:2: collectors.kernel_log.{told} 10s",
+        f"f:2: collectors.processes.{told} 10s",
+        f"f:3: collectors.dcgm.{told} 20s",
+    ]
+    assert _problems("tick: {interval: 9s}") == []
+    (problem,) = _problems("tick: {interval: 9s}\ncollectors: {nvml: {stale_after: 8s}}")
+    assert "expected over 9s, the interval of ticks, found 8s" in problem
+    refused = "tick: {interval: 20m}\ncollectors: {nvml: {stale_after: 8s}}"
+    assert [line.split(": ")[1] for line in _problems(refused)] == ["tick.interval"]
+
+
+def test_unknown_engine_of_an_instance_with_other_problems():
+    """An engine that is unknown is said whatever else is wrong with its instance."""
+    assert [line.split(": ")[1] for line in _problems(_instances("engine: vlm, url: x"))] == [
+        "collectors.engines.instances[0]",
+        "collectors.engines.instances[0].engine",
+        "collectors.engines.instances[0].url",
+    ]
+
+
+def test_nothing_to_listen_on():
+    """An agent that nobody can ask is a mistake; a list that is only a comment is the default."""
+    problem = "f:1: exporters.http_api.listen: expected at least one address"
+    assert _problems("exporters: {http_api: {listen: []}}") == [problem]
+    assert _problems("exporters: {http_api: {listen: }}") == []
+
+
 def test_unknown_engine():
     """An engine that the agent does not know is refused with those that it does."""
     (problem,) = _problems(_instances("name: a, engine: vlm, url: 'http://h:1'"))
@@ -100,6 +134,18 @@ def test_one_kind_of_credentials():
         ("127.0.0.1:9745", "[::1]:9745", False),
         ("127.0.0.1:9745", "127.0.0.2:9745", False),
         (":9745", ":9746", False),
+        ("localhost:9745", "127.0.0.1:9745", True),
+        ("LOCALHOST:9745", "[::1]:9745", True),
+        ("localhost.:9745", "localhost.localdomain:9745", True),
+        ("ip6-localhost:9745", "[::1]:9745", True),
+        ("ip6-localhost:9745", "127.0.0.1:9745", False),
+        ("[::1]:9745", "[0:0::1]:9745", True),
+        ("[fe80::1%eth0]:9745", "[fe80::1%eth1]:9745", False),
+        ("0.0.0.0:9745", "localhost:9745", True),
+        ("0.0.0.0:9745", "[::1]:9745", False),
+        ("gpu-host:9745", "gpu-host:9745", True),
+        ("gpu-host:9745", "0.0.0.0:9745", True),
+        ("gpu-host:9745", "127.0.0.1:9745", False),
     ],
 )
 def test_ports_twice(first: str, second: str, *, overlap: bool):

@@ -18,6 +18,8 @@ from agent.config.values import (
     Text,
     Url,
     Value,
+    is_loopback,
+    names_this_host,
 )
 
 HUGE = 10**400
@@ -139,12 +141,33 @@ def test_listen_addresses(raw: str, listen: Listen):
 
 
 @pytest.mark.parametrize(
-    "raw", ["", "9745", ":0", ":65536", "::1:80", "a b:80", ":" + "9" * 5000, "[x]:80", 9745, *ODD]
-)
+    "raw",
+    [
+        "", "9745", ":0", ":65536", "::1:80", "a b:80", ":" + "9" * 5000, "[x]:80", 9745,
+        "999.1.1.1:80", "1.2.3:80", "127.1:80", "0.0.0.0.:80", "1:80", ".:80", "a..b:80",
+        "-a:80", "a/b:80", "a" * 64 + ":80", "a.b" * 99 + ":80", *ODD,
+    ],
+)  # fmt: skip
 def test_no_listen_addresses(raw: object):
     """Anything else is refused with examples of what would do."""
     with pytest.raises(ValueError, match=r"^an address such as :9745"):
         ListenAddress().convert(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "url"),
+    [
+        (":9745", "http://localhost:9745"),
+        ("0.0.0.0:9745", "http://localhost:9745"),
+        ("[::]:9745", "http://localhost:9745"),
+        ("127.0.0.2:80", "http://127.0.0.2:80"),
+        ("[::1]:80", "http://[::1]:80"),
+        ("gpu-host.example:80", "http://gpu-host.example:80"),
+    ],
+)
+def test_the_url_of_an_address_to_listen_on(raw: str, url: str):
+    """People are told an address that opens where the agent listens."""
+    assert ListenAddress().convert(raw).url == url
 
 
 VALUES: list[Value] = [
@@ -174,3 +197,31 @@ def test_nothing_else_is_raised(value: Value, raw: object):
     except ValueError as error:
         said = str(error)
     assert said.startswith(("a ", "an "))
+
+
+@pytest.mark.parametrize(
+    ("remote", "here"),
+    [
+        ("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("::ffff:127.0.0.1", True),
+        ("::1%lo", True), ("192.0.2.1", False), ("::ffff:192.0.2.1", False), ("fe80::1%e", False),
+        ("", False), (None, False), ("localhost", False),
+    ],
+)  # fmt: skip
+def test_loopback(remote: str | None, *, here: bool):
+    """Only an address of the loopback interface counts as this host, in every notation."""
+    assert is_loopback(remote) is here
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("localhost", True),
+        ("127.0.0.2", True),
+        ("::1", True),
+        ("example.org", False),
+        (None, False),
+    ],
+)
+def test_names_this_host(host: str | None, *, here: bool):
+    """A name that is not `localhost` may be any host's."""
+    assert names_this_host(host) is here

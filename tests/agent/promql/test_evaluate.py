@@ -174,8 +174,16 @@ class CountingSource:
 def test_a_source_is_asked_once_for_each_selector():
     """Neither steps nor subqueries ask again; the span is that of the plan."""
     source = CountingSource()
-    evaluate_range(parse("max_over_time(rate(x[1m])[5m:10s]) + y + y"), source, 1000, 2000, 1)
+    evaluate_range(parse("max_over_time(rate(x[1m])[5m:10s]) or y"), source, 1000, 2000, 1)
     assert source.asked == [(640, 2000), (700, 2000)]
+
+
+def test_what_cannot_matter_is_not_fetched():
+    """Where the left side has no series the right side of most operators is not asked for."""
+    for operator in ("and", "unless", "*", ">"):
+        source = CountingSource()
+        evaluate_range(parse(f"x {operator} y"), source, 1000, 2000, 1)
+        assert source.asked == [(700, 2000)]
 
 
 def test_queries_keep_nothing_between_evaluations():

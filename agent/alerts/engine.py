@@ -1,0 +1,229 @@
+"""All rules of this host: which are due at a tick, and whom to tell what of their alerts."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from agent.alerts.context import numbers, subject
+from agent.alerts.group import Alerting, GroupState, Site, Transition, expanded
+from agent.alerts.recorded import RecordedSeries
+from agent.alerts.rule import Group
+from agent.alerts.saved import SETTLING, restore, save
+from agent.alerts.schedule import Schedule
+from agent.alerts.source import History, OneTick
+from agent.alerts.state import AlertStates, Instance, State
+from agent.model import Alert, Event, SeriesTable
+
+RESEND: Final = 60.0
+"""Seconds after which receivers are told again, as Prometheus's `--rules.alert.resend-delay`."""
+
+# An alert that is not sent again ends after this many times the interval at which it should be.
+_MISSED: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one tick gave.
+
+    Attributes:
+        alerts: those of which receivers are to be told now.
+        events: alerts that began to fire or were resolved.
+        failures: group, rule and reason of each rule that has no result.
+        changed: the state of an alert is another than before, so it is worth saving.
+    """
+
+    alerts: Sequence[Alert]
+    events: Sequence[Event]
+    failures: Sequence[tuple[str, str, str]]
+    changed: bool
+
+
+class RuleEngine:
+    """Evaluates groups of rules and keeps the state of their alerts.
+
+    Args:
+        groups: the rules.
+        table: of the history that they are evaluated on.
+        tick: seconds between ticks.
+        site: see there.
+        stagger: spread groups that are not due at every tick over their interval, and align them
+            with the clock; else the first tick is the first evaluation of all.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        *,
+        table: SeriesTable,
+        tick: float,
+        site: Site | None = None,
+        stagger: bool = True,
+    ) -> None:
+        self._table = table
+        self._tick = tick
+        self._site = site or Site()
+        self._stagger = stagger
+        self._recorded = RecordedSeries(table)
+        self._groups: list[GroupState] = []
+        self._ended: list[GroupState] = []
+        self._schedule = Schedule((), tick)
+        self._time: float | None = None
+        self._settled_at: float | None = None
+        self.replace(groups)
+
+    def replace(self, groups: Sequence[Group]) -> None:
+        """Go on with these rules; alerts of rules that are the same stay as they are."""
+        known = dict(self._keyed())
+        self._ended += self._groups
+        self._groups = [
+            GroupState(
+                group,
+                site=self._site,
+                table=self._table,
+                recorded=self._recorded,
+            )
+            for group in groups
+        ]
+        for key, rule in self._rules():
+            before = known.get(key)
+            if before is not None:
+                rule.states.instances = before.instances
+        self._schedule = Schedule(
+            [group.interval for group in groups],
+            self._tick,
+            stagger=self._stagger,
+            start=self._time,
+        )
+
+    def evaluate(self, time: float, history: History) -> Outcome:
+        """Evaluate the groups that are due.
+
+        Args:
+            time: Unix seconds of the tick, whose samples the history has.
+            history: is read, and takes what rules write.
+        """
+        if self._time is not None and time < self._time:
+            for instance in self._instances():
+                instance.set_back(time)
+            self._schedule.set_back()
+        self._time = time
+        settling = self._settled_at is not None and time < self._settled_at
+        tick = OneTick(history)
+        for group in self._ended:  # what goes on is written again at its next evaluation
+            group.end(time, tick)
+        self._ended.clear()
+        transitions: list[Transition] = []
+        failures: list[tuple[str, str, str]] = []
+        for place in self._schedule.due(time):
+            state = self._groups[place]
+            evaluated = state.evaluate(time, tick, settling=settling)
+            transitions += evaluated.transitions
+            failures += [(state.group.name, rule, why) for rule, why in evaluated.failures]
+        return Outcome(
+            alerts=[*self._due(time, tick)],
+            events=[*map(_event(time), _told(transitions))],
+            failures=failures,
+            changed=bool(transitions),
+        )
+
+    def _due(self, time: float, tick: OneTick) -> Iterator[Alert]:
+        """Yield the alerts of which receivers are to be told, and note that they are."""
+        for group in self._groups:
+            for rule in group.alerting:
+                for instance in rule.states.instances.values():
+                    if instance.due(time, RESEND):
+                        instance.sent_at = time
+                        interval = max(group.group.interval, RESEND)
+                        yield self._alert(rule, instance, time + _MISSED * interval, tick, time)
+
+    def _alert(
+        self, rule: Alerting, instance: Instance, until: float, tick: OneTick, time: float
+    ) -> Alert:
+        """Return an alert as it goes out."""
+        labels = {**self._site.external_labels, **dict(instance.labels)}
+        resolved = instance.state is State.RESOLVED
+        link = self._site.external_url
+        data = rule.data(instance.element, instance.value, time, tick)
+        annotations = {
+            "subject": subject(labels),
+            "numbers": numbers(rule.rule.query, dict(instance.labels), time, tick),
+            "page": link,
+        }
+        for name, template in rule.rule.annotations.items():
+            annotations[name] = expanded(template, data)
+        ends_at = instance.resolved_at if resolved else until
+        return Alert(
+            labels=labels,
+            annotations={name: text for name, text in annotations.items() if text},
+            starts_at=instance.active_at if instance.fired_at is None else instance.fired_at,
+            ends_at=until if ends_at is None else ends_at,
+            resolved=resolved,
+            generator_url=f"{link}/?alert={quote(rule.rule.name)}" if link else "",
+        )
+
+    def _rules(self) -> Iterator[tuple[tuple[str, str, int], Alerting]]:
+        """Yield the alerting rules, each with a key that stays when the files are read again."""
+        seen: dict[tuple[str, str], int] = {}
+        for group in self._groups:
+            for rule in group.alerting:
+                key = (group.group.name, rule.rule.name)
+                seen[key] = seen.get(key, -1) + 1
+                yield (*key, seen[key]), rule
+
+    def _keyed(self) -> Iterator[tuple[tuple[str, str, int], AlertStates]]:
+        """Yield the states with such keys."""
+        return ((key, rule.states) for key, rule in self._rules())
+
+    def _instances(self) -> Iterator[Instance]:
+        """Yield every alert."""
+        for _key, rule in self._rules():
+            yield from rule.states.instances.values()
+
+    def alerts(self) -> list[tuple[str, Instance]]:
+        """Return the alerts that are pending or firing, each with the name of its rule."""
+        return [
+            (rule.rule.name, instance)
+            for _key, rule in self._rules()
+            for instance in rule.states.active()
+        ]
+
+    def saved(self, time: float) -> dict[str, Any]:
+        """Return the state of all alerts for `restore`, as values that JSON has."""
+        return save(time, ((key[0], states) for key, states in self._keyed()))
+
+    def restore(self, saved: Any, time: float) -> int:
+        """Take up what was saved before the agent was restarted; see `agent.alerts.saved`.
+
+        Returns:
+            How many alerts were taken up.
+        """
+        self._settled_at = time + SETTLING
+        return restore(saved, time, ((key[0], states) for key, states in self._keyed()))
+
+
+def _told(transitions: Sequence[Transition]) -> Iterator[Transition]:
+    """Yield those transitions that are worth an event."""
+    for transition in transitions:
+        if transition.instance.state is not State.PENDING and transition.before is not None:
+            yield transition
+
+
+def _event(time: float) -> Callable[[Transition], Event]:
+    """Return the function that tells a transition at a time as an event."""
+
+    def event(transition: Transition) -> Event:
+        labels: Mapping[str, str] = dict(transition.instance.labels)
+        fires = transition.instance.state is State.FIRING
+        about = subject(labels)
+        where = f" ({about})" if about else ""
+        said = "fires" if fires else "is resolved"
+        return Event(
+            time=time,
+            kind="alert_firing" if fires else "alert_resolved",
+            source="rules",
+            labels=labels,
+            message=f"{transition.rule.name}{where} {said}",
+        )
+
+    return event

@@ -1,0 +1,269 @@
+"""One group of rules: evaluates them in their order and keeps the state of their alerts."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.alerts.errors import RuleError
+from agent.alerts.recorded import ALERTS, ALERTS_FOR_STATE, RecordedSeries
+from agent.alerts.rule import AlertRule, Group, RecordingRule
+from agent.alerts.source import NAME, OneTick
+from agent.alerts.state import AlertStates, Instance, State
+from agent.alerts.template import Data, Result, Template
+from agent.model import InferwatchError, SeriesTable
+from agent.promql import Scalar, Vector, evaluate_instant, parse
+from agent.store.series import STALE, Labels
+
+# What was worked out for the labels of results is kept while they are among this many.
+_REMEMBERED: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What rules know of the host on which they run.
+
+    Attributes:
+        external_labels: added to every alert that goes out.
+        external_url: where the agent's own page is.
+    """
+
+    external_labels: Mapping[str, str] = field(default_factory=dict)
+    external_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An alert whose state changed, and its state before, None for a new one."""
+
+    rule: AlertRule
+    instance: Instance
+    before: State | None
+
+
+@dataclass(slots=True)
+class Evaluated:
+    """What one evaluation of a group gave.
+
+    Attributes:
+        transitions: alerts whose state changed.
+        failures: name of each rule that failed, and why.
+    """
+
+    transitions: list[Transition] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+
+class GroupState:
+    """A group and what is known of its alerts.
+
+    Args:
+        group: the rules.
+        site: see there.
+        table: of the history.
+        recorded: shared by all groups.
+    """
+
+    def __init__(
+        self, group: Group, *, site: Site, table: SeriesTable, recorded: RecordedSeries
+    ) -> None:
+        self.group = group
+        self._table = table
+        self._recorded = recorded
+        self.rules: list[_Recording | Alerting] = [
+            _Recording(rule) if isinstance(rule, RecordingRule) else Alerting(rule, site)
+            for rule in group.rules
+        ]
+        self._written: list[Mapping[Labels, float]] = [{} for _rule in group.rules]
+
+    @property
+    def alerting(self) -> Iterator["Alerting"]:
+        """The rules that give alerts."""
+        return (rule for rule in self.rules if isinstance(rule, Alerting))
+
+    def evaluate(self, time: float, tick: OneTick, *, settling: bool) -> Evaluated:
+        """Evaluate every rule at this time; one that fails harms no other.
+
+        Args:
+            time: Unix seconds.
+            tick: the history; takes what is recorded.
+            settling: see `AlertStates.advance`.
+        """
+        outcome = Evaluated()
+        written: dict[Labels, float] = {}
+        for place, rule in enumerate(self.rules):
+            try:
+                samples = self._evaluate(rule, time, tick, outcome, settling=settling)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other rules go on
+                # Its series have not ended: they are in the list of the next evaluation.
+                outcome.failures.append((rule.rule.name, str(error) or type(error).__name__))
+                continue
+            before, self._written[place] = self._written[place], samples
+            if samples or before:
+                said = {**dict.fromkeys(before.keys() - samples.keys(), STALE), **samples}
+                tick.write(time, said)
+                written.update(said)
+        self._record(time, tick, written)
+        return outcome
+
+    def _record(self, time: float, tick: OneTick, written: Mapping[Labels, float]) -> None:
+        """Hand over what the rules wrote."""
+        if written:
+            ids = [*map(self._recorded.intern, written)]
+            tick.record(time, self._table, ids, [*written.values()])
+
+    def _evaluate(
+        self,
+        rule: "_Recording | Alerting",
+        time: float,
+        tick: OneTick,
+        outcome: Evaluated,
+        *,
+        settling: bool,
+    ) -> dict[Labels, float]:
+        """Evaluate one rule and return what it writes."""
+        limit = self.group.limit
+        if isinstance(rule, Alerting):
+            outcome.transitions += rule.evaluate(time, tick, limit=limit, settling=settling)
+            return rule.samples()
+        return rule.evaluate(time, tick, limit=limit)
+
+    def end(self, time: float, tick: OneTick) -> None:
+        """Write that every series of the group has ended: its rules are no longer evaluated."""
+        ended = {labels: STALE for written in self._written for labels in written}
+        self._record(time, tick, ended)
+
+
+def _vector(value: object) -> Iterator[tuple[Labels, float]]:
+    """Give the elements of a result; a number is one without labels."""
+    if isinstance(value, Vector):
+        yield from value
+    elif isinstance(value, Scalar):
+        yield (), value.value
+    else:
+        raise RuleError("the expression is neither a vector nor a number")
+
+
+class _Recording:
+    """A recording rule, and the names of what it gave lately."""
+
+    def __init__(self, rule: RecordingRule) -> None:
+        self.rule = rule
+        self._renamed: dict[Labels, Labels] = {}
+
+    def evaluate(self, time: float, tick: OneTick, *, limit: int) -> dict[Labels, float]:
+        """Return what is to be written.
+
+        Raises:
+            InferwatchError: it has no result at this time, or too large a one.
+        """
+        written: dict[Labels, float] = {}
+        count = 0
+        for labels, value in _vector(evaluate_instant(self.rule.query, tick, time)):
+            written[self._name(labels)] = value
+            count += 1
+        if len(written) < count:
+            raise RuleError("two series have the same labels once the rule's labels are set")
+        if 0 < limit < count:
+            raise RuleError(f"gives {count} series, over the limit of {limit}")
+        return written
+
+    def _name(self, labels: Labels) -> Labels:
+        """Return the labels under which an element is written."""
+        known = self._renamed.get(labels)
+        if known is None:
+            if len(self._renamed) >= _REMEMBERED:
+                self._renamed.clear()
+            pairs = {**dict(labels), **self.rule.labels, NAME: self.rule.name}
+            known = tuple(sorted((name, value) for name, value in pairs.items() if value))
+            self._renamed[labels] = known
+        return known
+
+
+class Alerting:
+    """An alerting rule and its alerts."""
+
+    def __init__(self, rule: AlertRule, site: Site) -> None:
+        self.rule = rule
+        self.states = AlertStates(rule)
+        self._site = site
+        self._fixed = all(template.constant for template in rule.labels.values())
+        self._identities: dict[Labels, Labels] = {}
+
+    def evaluate(
+        self, time: float, tick: OneTick, *, limit: int, settling: bool
+    ) -> list[Transition]:
+        """Bring the alerts up to this time and return those whose state changed.
+
+        Raises:
+            InferwatchError: the rule has no result at this time, or too large a one.
+        """
+        found: dict[Labels, tuple[Labels, float]] = {}
+        for element, value in _vector(evaluate_instant(self.rule.query, tick, time)):
+            labels = self._identity(element, value, time, tick)
+            if labels in found:
+                raise RuleError("two alerts have the same labels once the rule's labels are set")
+            found[labels] = (element, value)
+        if not found and not self.states.instances:
+            return []
+        changes = self.states.advance(time, found, settling=settling)
+        active = len(self.states.active())
+        if 0 < limit < active:
+            self.states.instances.clear()
+            raise RuleError(f"gives {active} alerts, over the limit of {limit}")
+        return [Transition(self.rule, instance, before) for instance, before in changes]
+
+    def _identity(self, element: Labels, value: float, time: float, tick: OneTick) -> Labels:
+        """Return the labels of the alert that an element is."""
+        known = self._identities.get(element)
+        if known is not None:
+            return known
+        pairs = {name: text for name, text in element if name != NAME}
+        data = self.data(element, value, time, tick)
+        for name, template in self.rule.labels.items():
+            pairs[name] = expanded(template, data)
+        pairs["alertname"] = self.rule.name
+        labels = tuple(sorted((name, text) for name, text in pairs.items() if text))
+        if self._fixed:
+            if len(self._identities) >= _REMEMBERED:
+                self._identities.clear()
+            self._identities[element] = labels
+        return labels
+
+    def data(self, element: Labels, value: float, time: float, tick: OneTick) -> Data:
+        """Return what the templates of one alert are rendered with."""
+        return Data(
+            labels=dict(element),
+            value=value,
+            external_labels=self._site.external_labels,
+            external_url=self._site.external_url,
+            query=_querier(time, tick),
+        )
+
+    def samples(self) -> dict[Labels, float]:
+        """Return the series that say which alerts are pending and firing."""
+        written: dict[Labels, float] = {}
+        for instance in self.states.active():
+            state = instance.state.value
+            pairs = [*instance.labels, (NAME, ALERTS), ("alertstate", state)]
+            written[tuple(sorted(pairs))] = 1.0
+            since = [*instance.labels, (NAME, ALERTS_FOR_STATE)]
+            written[tuple(sorted(since))] = float(int(instance.active_at))
+        return written
+
+
+def _querier(time: float, tick: OneTick) -> Callable[[str], list[Result]]:
+    """Return the function `query` of templates for one moment."""
+
+    def query(text: str) -> list[Result]:
+        value = evaluate_instant(parse(text), tick, time)
+        return [Result(dict(labels), number) for labels, number in _vector(value)]
+
+    return query
+
+
+def expanded(template: Template, data: Data) -> str:
+    """Return the text of a template; what is wrong with it is said in its place."""
+    try:
+        return template.render(data)
+    except InferwatchError as error:
+        return f"<error expanding template: {error}>"

@@ -1,0 +1,111 @@
+"""The state of alerts between two runs of the agent, as values that JSON has.
+
+What was firing goes on firing, and receivers are told anew. What was pending goes on waiting; the
+time for which nobody watched does not count. What is older than Prometheus's outage tolerance is
+not taken up again.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from agent.alerts.state import AlertStates, Instance, State
+
+OUTAGE_TOLERANCE: Final = 3600.0
+"""Seconds after which what was saved says nothing about now; Prometheus's default."""
+
+SETTLING: Final = 60.0
+"""Seconds that sources get after a start before what they do not say is taken for untrue."""
+
+_VERSION: Final = 1
+_TIMES: Final = ("active_at", "fired_at", "resolved_at", "kept_since", "sent_at")
+
+
+def save(time: float, states: Iterable[tuple[str, AlertStates]]) -> dict[str, Any]:
+    """Return the state of all alerts.
+
+    Args:
+        time: Unix seconds.
+        states: the name of the group and the alerts of each rule.
+    """
+    alerts = [
+        {"group": group, "alert": rule.rule.name, **_as_json(instance)}
+        for group, rule in states
+        for instance in rule.instances.values()
+    ]
+    return {"version": _VERSION, "time": time, "alerts": alerts}
+
+
+def restore(saved: Any, time: float, states: Iterable[tuple[str, AlertStates]]) -> int:
+    """Take up what was saved; what makes no sense or has no rule any more is left out.
+
+    Args:
+        saved: what `save` gave, or whatever was found in its place.
+        time: Unix seconds now.
+        states: as for `save`; those of the same group and name are filled.
+
+    Returns:
+        How many alerts were taken up.
+    """
+    if not isinstance(saved, Mapping) or saved.get("version") != _VERSION:
+        return 0
+    then, alerts = saved.get("time"), saved.get("alerts")
+    if not isinstance(then, int | float) or not isinstance(alerts, list):
+        return 0
+    if not 0 <= time - then <= OUTAGE_TOLERANCE:
+        return 0
+    rules: dict[tuple[str, str], AlertStates] = {}
+    for group, rule in states:
+        rules.setdefault((group, rule.rule.name), rule)
+    count = 0
+    for item in alerts:
+        try:
+            known = rules.get((item["group"], item["alert"]))
+            instance = _from_json(item)
+        except (LookupError, AttributeError, TypeError, ValueError):
+            continue
+        if known is not None:
+            _return(instance, time - then)
+            known.instances[instance.labels] = instance
+            count += 1
+    return count
+
+
+def _return(instance: Instance, outage: float) -> None:
+    """Let an alert go on where it was."""
+    instance.returning = True
+    # Receivers may have taken it for resolved meanwhile, or may have missed its end.
+    instance.sent_at = None
+    if instance.state is State.PENDING:
+        instance.active_at += outage
+
+
+def _as_json(instance: Instance) -> dict[str, Any]:
+    """Return an alert as values that JSON has; the value itself may be none of them."""
+    return {
+        "labels": dict(instance.labels),
+        "element": dict(instance.element),
+        "value": repr(instance.value),
+        "state": instance.state.value,
+        **{name: getattr(instance, name) for name in _TIMES},
+    }
+
+
+def _from_json(item: Mapping[str, Any]) -> Instance:
+    """Return an alert; raises where one of its parts is not what it should be."""
+    times = {name: item[name] for name in _TIMES}
+    if any(not isinstance(then, int | float | None) for then in times.values()):
+        raise TypeError
+    if times["active_at"] is None or not item["labels"]:
+        raise ValueError
+    return Instance(
+        labels=_labels(item["labels"]),
+        element=_labels(item["element"]),
+        value=float(item["value"]),
+        state=State(item["state"]),
+        **times,
+    )
+
+
+def _labels(pairs: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return labels as they are kept."""
+    return tuple(sorted((str(name), str(value)) for name, value in pairs.items()))

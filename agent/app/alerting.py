@@ -1,0 +1,170 @@
+"""Rules on the running agent: evaluated at each tick, their state kept over a restart."""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from agent.alerts.engine import Outcome, RuleEngine
+from agent.alerts.group import Site
+from agent.alerts.rule import Group
+from agent.alerts.source import History
+from agent.catalog import alerts as catalog
+from agent.model import Clock, Frame, Reading, SeriesTable
+
+STATE_FILE: Final = "alerts.json"
+"""Name of the file in the state folder."""
+
+# While an alert is active its state is written this often: it tells how long an outage was.
+_SAVE_EVERY: Final = 30.0
+# Larger than the state of any host; what is larger is not ours.
+_LARGEST: Final = 64 * 2**20
+
+
+class Alerting:
+    """Evaluates rules and says in the frame whom to tell what.
+
+    Args:
+        groups: the rules.
+        site: see there.
+        table: of the run.
+        history: has the samples of the frame when it is handed over.
+        clock: measures how long the rules take, and says when state was saved.
+        tick: seconds between ticks.
+        state_file: where state is kept over a restart; None for nowhere.
+        told: called with a sentence for the log.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        *,
+        site: Site,
+        table: SeriesTable,
+        history: History,
+        clock: Clock,
+        tick: float,
+        state_file: Path | None = None,
+        told: Callable[[str], None] = lambda _sentence: None,
+    ) -> None:
+        self.engine = RuleEngine(groups, table=table, tick=tick, site=site)
+        self._table = table
+        self._history = history
+        self._clock = clock
+        self._state_file = state_file
+        self._told = told
+        self._rules = sum(len(group.rules) for group in groups)
+        self._duration: float | None = None
+        self._failures: Counter[tuple[str, str]] = Counter()
+        self._failing: dict[tuple[str, str], str] = {}
+        self._saved_at = float("-inf")
+        self._saving: asyncio.Task[None] | None = None
+        self._again = False
+        self._save_trouble = ""
+
+    def replace(self, groups: Sequence[Group]) -> None:
+        """Go on with other rules; alerts of those that stay go on as they are."""
+        self.engine.replace(groups)
+        self._rules = sum(len(group.rules) for group in groups)
+        self._failing.clear()
+
+    async def restore(self) -> int:
+        """Take up the state of the run before; return how many alerts."""
+        saved: Any = None
+        if self._state_file is not None:
+            try:
+                saved = await asyncio.to_thread(_read, self._state_file)
+            except FileNotFoundError:
+                pass
+            except (OSError, ValueError, RecursionError) as error:
+                self._told(f"the state of alerts in {self._state_file} cannot be used: {error}")
+        return self.engine.restore(saved, self._clock.time())
+
+    def evaluate(self, frame: Frame) -> Frame:
+        """Return the frame with what rules made of it; the history has it already."""
+        begun = self._clock.monotonic()
+        outcome = self.engine.evaluate(frame.time, self._history)
+        self._duration = self._clock.monotonic() - begun
+        self._tell_failures(outcome)
+        active = self._clock.monotonic() - self._saved_at >= _SAVE_EVERY and self.engine.alerts()
+        if outcome.changed or active:
+            self._save_soon()
+        return replace(frame, alerts=outcome.alerts, events=(*frame.events, *outcome.events))
+
+    def _tell_failures(self, outcome: Outcome) -> None:
+        """Count the rules that had no result; say each reason once."""
+        for group, rule, why in outcome.failures:
+            self._failures[group, rule] += 1
+            if self._failing.get((group, rule)) != why:
+                self._failing[group, rule] = why
+                self._told(f"rule {rule} of group {group} has no result: {why}")
+
+    def reading(self) -> Reading:
+        """Return the samples about the rules."""
+        intern = self._table.intern
+        samples = {intern(catalog.RULES): float(self._rules)}
+        if self._duration is not None:
+            samples[intern(catalog.RULES_DURATION)] = self._duration
+        states = Counter((name, instance.state.value) for name, instance in self.engine.alerts())
+        for labels, count in states.items():
+            samples[intern(catalog.ALERTS, labels)] = float(count)
+        for labels, count in self._failures.items():
+            samples[intern(catalog.RULE_FAILURES, labels)] = float(count)
+        return Reading([*samples], [*samples.values()])
+
+    def _save_soon(self) -> None:
+        """Save in the background; one save at a time, the last state wins."""
+        self._saved_at = self._clock.monotonic()
+        if self._state_file is None:
+            return
+        if self._saving is not None and not self._saving.done():
+            self._again = True
+            return
+        self._saving = asyncio.create_task(self._save(self._state_file))
+
+    async def _save(self, path: Path) -> None:
+        """Write the state until it is the latest."""
+        while True:
+            self._again = False
+            saved = self.engine.saved(self._clock.time())
+            trouble = ""
+            try:
+                await asyncio.to_thread(_write, path, saved)
+            except OSError as error:
+                trouble = f"the state of alerts cannot be saved: {error}"
+            if trouble and trouble != self._save_trouble:
+                self._told(trouble)
+            self._save_trouble = trouble
+            if not self._again:
+                return
+
+    async def aclose(self) -> None:
+        """Save what there is; safe to call twice."""
+        if self._state_file is None:
+            return
+        if self._saving is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._saving
+        await self._save(self._state_file)
+
+
+def _read(path: Path) -> Any:
+    """Return what a file holds."""
+    with path.open("rb") as file:
+        return json.loads(file.read(_LARGEST))
+
+
+def _write(path: Path, saved: Any) -> None:
+    """Put a file in the place of the old one, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    with beside.open("w", encoding="utf-8") as file:
+        json.dump(saved, file, separators=(",", ":"))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)

@@ -1,0 +1,108 @@
+"""What becomes of each frame on this host: history, rules, and those who are told."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import structlog
+
+from agent.alerts.errors import RuleError
+from agent.alerts.group import Site
+from agent.alerts.rule import Group
+from agent.app.alerting import STATE_FILE, Alerting
+from agent.app.history import new_history, target_of
+from agent.app.rules import configured_rules
+from agent.config import Settings
+from agent.log import ChangeLog
+from agent.model import Clock, ConfigError, Frame, Reading, SeriesTable
+from exporters.alertmanager import AlertmanagerExporter
+
+
+def rules_of(settings: Settings) -> tuple[Group, ...]:
+    """Return the rules that settings ask for.
+
+    Raises:
+        ConfigError: a rule file is missing or has problems; the message has them all.
+    """
+    try:
+        return configured_rules(settings.alerts)
+    except RuleError as error:
+        raise ConfigError(str(error)) from error
+
+
+class Judging:
+    """Keeps the history, evaluates the rules over it, and has the receivers told.
+
+    Args:
+        settings: which history, rules and receivers.
+        table: of the run.
+        clock: of the run.
+        log: told how receivers fare and what else is wrong.
+
+    Raises:
+        ConfigError: the rules cannot be used.
+    """
+
+    def __init__(
+        self, settings: Settings, *, table: SeriesTable, clock: Clock, log: ChangeLog
+    ) -> None:
+        log_line = structlog.get_logger().warning
+        groups = rules_of(settings)
+        folder = settings.history.path.parent if settings.history.enabled else None
+        target = target_of(settings)
+        self._history = new_history(
+            settings,
+            table,
+            clock=clock,
+            keep_full=frozenset().union(*(group.metric_names for group in groups)),
+            told=log_line,
+        )
+        self._alerting = Alerting(
+            groups,
+            site=Site(
+                external_labels={
+                    "job": target.job,
+                    "instance": target.instance,
+                    **target.external,
+                },
+                external_url=settings.alerts.external_url or f"http://{target.instance}",
+            ),
+            table=table,
+            history=self._history,
+            clock=clock,
+            tick=settings.tick.interval,
+            state_file=None if folder is None else folder / STATE_FILE,
+            told=log_line,
+        )
+        self.receivers = AlertmanagerExporter(
+            settings.exporters.alertmanager.receivers,
+            table=table,
+            clock=clock,
+            random=random.random,
+            folder=folder,
+            spool_size=settings.exporters.alertmanager.spool_size,
+            told=log.exporter,
+        )
+
+    async def restore(self) -> None:
+        """Take up the alerts of the run before."""
+        await self._alerting.restore()
+
+    def judge(self, frame: Frame) -> Frame:
+        """Remember a frame and return it with the alerts that follow from it."""
+        self._history.append(frame)
+        return self._alerting.evaluate(frame)
+
+    def use(self, groups: Sequence[Group]) -> None:
+        """Go on with other rules."""
+        self._alerting.replace(groups)
+
+    def readings(self) -> Sequence[Reading]:
+        """Return the samples about the history, the rules and the receivers."""
+        return (self._history.reading(), self._alerting.reading(), self.receivers.reading())
+
+    async def aclose(self) -> None:
+        """Keep what there is; safe to call twice. The receivers are closed by the runtime."""
+        await self._alerting.aclose()
+        # What is still in memory is compressed and written.
+        await asyncio.to_thread(self._history.close)

@@ -1,0 +1,61 @@
+"""Rules and alerts: how many, how their evaluation and their delivery fare."""
+
+from agent.catalog.declare import counter, gauge
+from agent.model import History
+
+ALERTS = gauge(
+    "alerts",
+    "Alerts in this state now, pending or firing; absent where there is none.",
+    "alertname",
+    "state",
+    source="rules",
+)
+RULES = gauge("rules", "Rules that are evaluated.", source="rules", history=History.FIVE_MINUTES)
+RULE_FAILURES = counter(
+    "rule_evaluation_failures",
+    "Evaluations of the rule that had no result, since the agent started; absent before the first.",
+    "group",
+    "rule",
+    source="rules",
+)
+RULES_DURATION = gauge(
+    "rules_duration_seconds",
+    "How long evaluating the rules took at the tick before this one.",
+    source="rules",
+)
+DELIVERED = counter(
+    "alerts_delivered",
+    "Alerts that the receiver took, since the agent started; one that is told again counts again.",
+    "receiver",
+    source="alertmanager",
+)
+DELIVERY_FAILURES = counter(
+    "alert_delivery_failures",
+    "Requests to the receiver that failed and are tried again.",
+    "receiver",
+    source="alertmanager",
+)
+REFUSED = counter(
+    "alerts_refused",
+    "Alerts that the receiver would not take.",
+    "receiver",
+    source="alertmanager",
+)
+DROPPED = counter(
+    "alerts_dropped",
+    "Alerts that were given up for want of room, for their age, or damaged on disk.",
+    "receiver",
+    source="alertmanager",
+)
+WAITING = gauge(
+    "alerts_waiting",
+    "Alerts that wait for the receiver.",
+    "receiver",
+    source="alertmanager",
+)
+RECEIVER_UP = gauge(
+    "alert_receiver_up",
+    "1 while the receiver answers, 0 while it does not; absent before the first alert.",
+    "receiver",
+    source="alertmanager",
+)

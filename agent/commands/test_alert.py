@@ -1,0 +1,78 @@
+"""Send one alert for real to every configured receiver, and say what each answered."""
+
+import argparse
+import asyncio
+import socket
+
+from agent.commands.common import add_config_argument, config_path, settings_from
+from agent.config import Settings
+from agent.model import Alert, ConfigError, SourceError
+from agent.service import SystemClock
+from exporters.alertmanager import Alertmanager
+
+# Long enough to be seen, short enough that nobody has to silence it.
+_LASTS = 120.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_config_argument(parser)
+    parser.add_argument("--severity", default="info", help="value of the label; info by default")
+    parser.add_argument("--resolve", action="store_true", help="end the alert of the last call")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Send it; 0 where every receiver took it.
+
+    Raises:
+        ConfigError: there is no receiver.
+    """
+    settings = settings_from(config_path(arguments))
+    if not settings.exporters.alertmanager.receivers:
+        raise ConfigError("there is no receiver: set exporters.alertmanager.receivers")
+    alert = _alert(settings, severity=arguments.severity, resolved=arguments.resolve)
+    return 0 if asyncio.run(_send(settings, alert)) else 1
+
+
+def _alert(settings: Settings, *, severity: str, resolved: bool) -> Alert:
+    """Return the alert; its labels are the same at each call, so that it can be ended."""
+    now = SystemClock().time()
+    host = settings.labels.instance or socket.gethostname()
+    labels = {
+        **settings.labels.external,
+        "alertname": "InferwatchTest",
+        "job": settings.labels.job,
+        "instance": host,
+        "severity": severity,
+    }
+    return Alert(
+        labels=labels,
+        annotations={
+            "summary": f"A test of the alerts of {host}; nothing is wrong",
+            "description": "Sent by `inferwatch test-alert`. It ends by itself in two minutes.",
+        },
+        starts_at=now - 1.0,
+        ends_at=now if resolved else now + _LASTS,
+        resolved=resolved,
+        generator_url=settings.alerts.external_url or "",
+    )
+
+
+async def _send(settings: Settings, alert: Alert) -> bool:
+    """Send it to each receiver; return whether all took it."""
+    well = True
+    for receiver in settings.exporters.alertmanager.receivers:
+        server = Alertmanager(receiver)
+        try:
+            async with asyncio.timeout(receiver.timeout):
+                answer = await server.send([alert])
+            print(f"{receiver.name}: {receiver.url} answered {answer}")
+        except TimeoutError:
+            well = False
+            print(f"{receiver.name}: {receiver.url} gave no answer within {receiver.timeout:g}s")
+        except SourceError as error:
+            well = False
+            print(f"{receiver.name}: {error}")
+        finally:
+            await server.aclose()
+    return well

@@ -1,0 +1,162 @@
+"""Groups on a history: what they write, what they say, what does not disturb them."""
+
+import pytest
+
+from agent.alerts.group import Site
+from tests.fakes.rules import START, World, alert_group, groups_of
+
+
+def test_a_rule_sees_what_those_before_it_recorded():
+    """Rules of a group are evaluated in order, each on what the ones before it just wrote."""
+    world = World(
+        alert_group(
+            "{record: 'a:x', expr: 'v * 2'}, {record: 'a:y', expr: 'a:x + 1'},"
+            "{alert: A, expr: 'a:y == 7'}"
+        )
+    )
+    world.tick({"v": 3.0})
+    assert world.written("a:y") == {(): [(0.0, 7.0)]}
+    assert world.states() == {"A": "firing"}
+
+
+def test_groups_see_what_groups_before_them_recorded():
+    """A group reads in the same tick what an earlier group wrote, for windows as well."""
+    world = World(
+        groups_of(
+            "groups: [{name: a, rules: [{record: 'a:x', expr: v}]},"
+            " {name: b, rules: [{record: 'b:n', expr: 'count_over_time(a:x[1m])'}]}]"
+        )
+    )
+    world.ticks(3, {"v": 1.0})
+    assert world.written("b:n") == {(): [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)]}
+
+
+def test_labels_of_a_recording_are_set_and_taken_away():
+    """A rule's labels replace those of the result; an empty one takes the label away."""
+    world = World(alert_group("{record: 'a:x', expr: v, labels: {a: '', b: new, c: more}}"))
+    world.tick({'v{a="1",b="2",d="4"}': 5.0})
+    assert world.written("a:x") == {(("b", "new"), ("c", "more"), ("d", "4")): [(0.0, 5.0)]}
+
+
+def test_a_recorded_series_that_is_no_longer_a_result_ends():
+    """What a rule gave before and does not give now gets a staleness marker, once."""
+    world = World(alert_group("{record: 'a:x', expr: 'v > 0'}"))
+    world.tick({"v": 1.0})
+    world.tick({"v": 0.0})
+    world.tick({"v": 0.0})
+    assert world.written("a:x") == {(): [(0.0, 1.0), (1.0, None)]}
+
+
+def test_the_series_of_alerts_are_those_of_prometheus():
+    """ALERTS says the state, ALERTS_FOR_STATE since when; both end with the alert."""
+    world = World(alert_group("{alert: A, expr: 'v > 0', for: 2s, labels: {severity: info}}"))
+    for value in (1.0, 1.0, 1.0, 0.0):
+        world.tick({'v{x="1"}': value})
+    common = (("severity", "info"), ("x", "1"))
+    assert world.written("ALERTS") == {
+        (("alertname", "A"), ("alertstate", "pending"), *common): [(0, 1), (1, 1), (2, None)],
+        (("alertname", "A"), ("alertstate", "firing"), *common): [(2, 1), (3, None)],
+    }
+    assert world.written("ALERTS_FOR_STATE") == {
+        (("alertname", "A"), *common): [(0, START), (1, START), (2, START), (3, None)]
+    }
+
+
+def test_a_rule_that_fails_harms_no_other():
+    """A rule without a result is told with its reason; the others of its group go on."""
+    world = World(
+        alert_group("{record: 'a:x', expr: 'v * on() w'}, {record: 'a:y', expr: 'sum(v)'}")
+    )
+    outcome = world.tick({'v{i="1"}': 1.0, 'v{i="2"}': 1.0, 'w{i="1"}': 1.0, 'w{i="2"}': 1.0})
+    ((group, rule, why),) = outcome.failures
+    assert (group, rule) == ("g", "a:x")
+    assert "many-to-many" in why or "multiple matches" in why
+    assert world.written("a:y") == {(): [(0.0, 2.0)]}
+
+
+def test_alerts_of_a_rule_that_fails_stay_as_they_are():
+    """An alert fires on while its rule has no result: unknown is not resolved."""
+    world = World(alert_group("{alert: A, expr: 'v > on() w'}"))
+    world.tick({"v": 1.0, "w": 0.0})
+    world.tick({'v{i="1"}': 1.0, 'v{i="2"}': 1.0, 'w{i="1"}': 1.0, 'w{i="2"}': 1.0})
+    assert world.states() == {"A": "firing"}
+
+
+@pytest.mark.parametrize("rule", ["{record: 'a:x', expr: v}", "{alert: A, expr: v}"])
+def test_over_its_limit_a_rule_has_no_result(rule: str):
+    """More results than `limit` are none at all."""
+    world = World(groups_of(f"groups: [{{name: g, limit: 1, rules: [{rule}]}}]"))
+    outcome = world.tick({'v{i="1"}': 1.0, 'v{i="2"}': 1.0})
+    assert "limit of 1" in outcome.failures[0][2]
+    assert world.written("a:x") == {}
+    assert world.states() == {}
+
+
+def test_two_alerts_with_the_same_labels_are_refused():
+    """A rule whose labels make two of its alerts one is said to be wrong."""
+    world = World(alert_group("{alert: A, expr: v, labels: {i: same}}"))
+    outcome = world.tick({'v{i="1"}': 1.0, 'v{i="2"}': 1.0})
+    assert "same labels" in outcome.failures[0][2]
+
+
+def test_what_goes_out_carries_labels_numbers_and_links():
+    """An alert has external labels, the rule's annotations, the numbers now and a minute before."""
+    world = World(
+        alert_group(
+            "{alert: A, expr: 'inferwatch_gpus > 4', labels: {severity: \"{{ $labels.gpu }}x\"},"
+            " annotations: {summary: '{{ $value }} on {{ $externalLabels.site }}'}}"
+        ),
+        site=Site(external_labels={"site": "here"}, external_url="http://host:9745"),
+    )
+    for second in range(61):
+        (outcome,) = world.ticks(1, {'inferwatch_gpus{gpu="3"}': 5.0 + (second >= 30)})
+    (alert,) = outcome.alerts
+    assert alert.labels == {"alertname": "A", "severity": "3x", "gpu": "3", "site": "here"}
+    assert alert.annotations == {
+        "summary": "6 on here",
+        "subject": "gpu 3",
+        "numbers": "inferwatch_gpus: 6, a minute before 5",
+        "page": "http://host:9745",
+    }
+    assert alert.generator_url == "http://host:9745/?alert=A"
+
+
+def test_a_template_that_fails_says_so_in_its_place():
+    """What is wrong with an annotation stands where its text would be; the alert goes out."""
+    world = World(alert_group("{alert: A, expr: v, annotations: {a: '{{ gt $value 1 }}'}}"))
+    (alert,) = world.tick({"v": 1.0}).alerts
+    assert alert.annotations["a"].startswith("<error expanding template: ")
+
+
+def test_a_template_can_query():
+    """`query` in a template is answered from the same history at the same time."""
+    text = '{{ with query "w" }}{{ . | first | value }} {{ . | first | label "x" }}{{ end }}'
+    world = World(alert_group(f"{{alert: A, expr: v, annotations: {{a: '{text}'}}}}"))
+    (alert,) = world.tick({"v": 1.0, 'w{x="y"}': 9.0}).alerts
+    assert alert.annotations["a"] == "9 y"
+
+
+def test_changes_are_events():
+    """The beginning and the end of an alert are events, waiting is none."""
+    world = World(alert_group("{alert: A, expr: 'v > 0', for: 1s}"))
+    kinds = [
+        [event.kind for event in world.tick({'v{gpu="0"}': value}).events]
+        for value in (1.0, 1.0, 1.0, 0.0)
+    ]
+    assert kinds == [[], ["alert_firing"], [], ["alert_resolved"]]
+
+
+def test_rules_that_are_read_again_keep_their_alerts():
+    """After a reload an alert of the same name in the same group fires on, others are gone."""
+    both = "{alert: A, expr: 'v > 0', for: 2s}, {alert: B, expr: 'v > 0'}"
+    world = World(alert_group(both))
+    world.ticks(2, {"v": 1.0})
+    world.engine.replace(alert_group("{alert: A, expr: 'v > 0.5', for: 2s}"))
+    world.tick({"v": 1.0})
+    assert world.states() == {"A": "firing"}
+    ended = {
+        dict(labels)["alertname"]: rows[-1][1]
+        for labels, rows in world.written("ALERTS").items()
+        if dict(labels)["alertstate"] == "firing"
+    }
+    assert ended == {"A": 1.0, "B": None}

@@ -1,0 +1,212 @@
+"""The live agent inside one event loop: what a reload may and may not do."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import structlog
+from aiohttp.test_utils import unused_port
+
+from agent.app import Agent
+from agent.commands.record import without_services
+from agent.config import Settings, read_settings
+from agent.model import ConfigError, RecordingError
+from agent.recording import RecordingReader
+from collectors.engines import ENGINES
+
+SOURCES = ("host", "processes", "kernel_log", "nvml", "dcgm", "discovery")
+
+
+def _settings(*ports: int, tick: str = "100ms") -> Settings:
+    """Return settings without sources that listen on these ports."""
+    listen = ", ".join(f'"127.0.0.1:{port}"' for port in ports)
+    off = "\n".join(f"  {name}: {{enabled: false}}" for name in SOURCES)
+    return read_settings(
+        f"tick: {{interval: {tick}}}\nexporters: {{http_api: {{listen: [{listen}]}}}}\n"
+        "history: {enabled: false}\nalerts: {enabled: false}\n"
+        f"logging: {{level: error, format: json}}\ncollectors:\n{off}\n",
+        "f",
+        engines=ENGINES,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _log() -> Iterator[None]:
+    """Have each test begin with a log of its own and leave none: a reload configures it."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+
+
+class _Running:
+    """An agent that runs, and what it will read at its next reload."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.next: Callable[[], Settings] = lambda: settings
+        self.agent = Agent(settings, read_settings=lambda: self.next())
+
+    async def page(self, port: int) -> str:
+        """Return the page at a port."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/metrics") as answer,
+        ):
+            return await answer.text()
+
+    async def wait_for(self, port: int, line: str) -> None:
+        """Wait until the page at a port has a line."""
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    if line in (await self.page(port)).splitlines():
+                        return
+                await asyncio.sleep(0.02)
+
+    async def post_reload(self, port: int) -> int:
+        """Ask for a reload and return the status of the answer."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"http://127.0.0.1:{port}/-/reload") as answer,
+        ):
+            return answer.status
+
+
+@contextlib.asynccontextmanager
+async def _running(settings: Settings) -> AsyncIterator[_Running]:
+    """Run an agent until the block ends; it has to be there still by then."""
+    running = _Running(settings)
+    task = asyncio.create_task(running.agent.run())
+    port = settings.exporters.http_api.listen[0].port
+    try:
+        await running.wait_for(port, WELL)
+        yield running
+        assert not task.done()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+WELL = "inferwatch_config_last_reload_successful 1"
+ILL = "inferwatch_config_last_reload_successful 0"
+
+
+async def test_reloads_at_once_come_one_after_the_other():
+    """Many reloads at the same time, each with another address, all succeed in turn."""
+    home, ports = unused_port(), [unused_port() for _each in range(6)]
+    async with _running(_settings(home)) as running:
+        turns = iter(ports)
+        running.next = lambda: _settings(home, next(turns))
+        assert await asyncio.gather(*(running.post_reload(home) for _each in ports)) == [200] * 6
+        assert WELL in await running.page(ports[-1])
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await running.page(ports[0])
+
+
+async def test_a_reload_that_fails_unexpectedly_is_not_the_last():
+    """Whatever reading the settings raises, the metric says so and the next reload is heard."""
+    port = unused_port()
+    async with _running(_settings(port)) as running:
+
+        def broken() -> Settings:
+            raise RuntimeError("of no expected kind")
+
+        for attempt in (running.agent.request_reload, None):
+            running.next = broken
+            if attempt is not None:
+                attempt()
+            else:
+                assert await running.post_reload(port) == 500
+            await running.wait_for(port, ILL)
+            running.next = lambda: _settings(port)
+            running.agent.request_reload()
+            await running.wait_for(port, WELL)
+
+
+async def test_a_refused_address_leaves_the_old_ones(monkeypatch: pytest.MonkeyPatch):
+    """A new address that is taken is refused; the old ones are served on, by one restoration."""
+    old, other = unused_port(), unused_port()
+    taken = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    async with taken, _running(_settings(old)) as running:
+        running.next = lambda: _settings(other, port)
+        heard: list[object] = []
+        listen = running.agent._api.listen
+
+        async def counted(addresses: object) -> None:
+            heard.append(addresses)
+            await listen(addresses)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(running.agent._api, "listen", counted)
+        with pytest.raises(ConfigError, match="cannot listen"):
+            await running.agent.reload()
+        await running.wait_for(old, ILL)
+        assert len(heard) == 1
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await running.page(other)
+
+
+async def test_settings_that_cannot_be_used_are_taken_back(monkeypatch: pytest.MonkeyPatch):
+    """Where the sources of new settings cannot be started, the old settings are used on."""
+    old, new = unused_port(), unused_port()
+    async with _running(_settings(old)) as running:
+        apply, failures = running.agent._sources.apply, [OSError("no more processes")]
+
+        async def broken(settings: object) -> None:
+            if failures:
+                raise failures.pop()
+            await apply(settings)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(running.agent._sources, "apply", broken)
+        running.next = lambda: _settings(new, tick="200ms")
+        with pytest.raises(OSError, match="no more processes"):
+            await running.agent.reload()
+        await running.wait_for(old, ILL)
+        assert running.agent._runtime.interval == 0.1
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await running.page(new)
+
+
+async def test_a_longer_tick_is_no_silence():
+    """After a reload with a longer interval, the page is judged by that interval."""
+    port = unused_port()
+    async with _running(_settings(port)) as running:
+        running.next = lambda: _settings(port, tick="9s")
+        await running.agent.reload()
+        assert running.agent._views().interval() == 9.0
+
+
+async def test_a_start_that_fails_leaves_no_recording(tmp_path: Path):
+    """A recorder whose address is taken ends without a file, so that the next try can have it."""
+    taken = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+    settings = _settings(taken.sockets[0].getsockname()[1])
+    path = tmp_path / "r"
+    async with taken:
+        agent = Agent(settings, read_settings=lambda: settings)
+        agent.record_to(path, note="", scrub=False)
+        with pytest.raises(ConfigError, match="cannot listen"):
+            await agent.run()
+    assert not path.exists()
+
+
+async def test_an_agent_without_an_address_records(tmp_path: Path):
+    """A recorder may serve nothing; what it writes can be read."""
+    settings = without_services(_settings(unused_port()), listen=())
+    agent = Agent(settings, read_settings=lambda: settings)
+    agent.record_to(tmp_path / "r", note="quiet", scrub=False)
+    await agent.run(duration=0.35)
+    reader = RecordingReader(tmp_path / "r", agent._table)
+    assert reader.header["note"] == "quiet"
+    assert len(list(reader.ticks())) >= 3
+
+
+async def test_a_file_that_cannot_be_written_ends_the_start(tmp_path: Path):
+    """A recording in a folder that does not exist is refused, and the agent lets go of all."""
+    settings = _settings(unused_port())
+    agent = Agent(settings, read_settings=lambda: settings)
+    agent.record_to(tmp_path / "none" / "r", note="", scrub=False)
+    with pytest.raises(RecordingError, match="cannot be written"):
+        await agent.run()

@@ -1,0 +1,139 @@
+"""The shipped rules as text: complete, documented, and within what they may use."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.catalog import METRICS
+
+ROOT = Path(__file__).parents[2]
+RULES = sorted((ROOT / "agent" / "alerts" / "rules").glob("*.yml"))
+UNIT_TESTS = sorted((ROOT / "tests" / "rules").glob("*.yml"))
+DEPLOYED = ROOT / "deploy" / "prometheus" / "rules"
+RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text()
+
+SECTION = re.compile(r"^### (\w+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
+PARTS = ("**Means.**", "**Matters.**", "**Check.**", "**Do.**", "**False alarms.**")
+
+
+def groups() -> Iterator[dict[str, Any]]:
+    """Yield every group of the shipped files."""
+    for file in RULES:
+        yield from yaml.safe_load(file.read_text())["groups"]
+
+
+def rules() -> Iterator[dict[str, Any]]:
+    """Yield every rule of the shipped files."""
+    for group in groups():
+        yield from group["rules"]
+
+
+ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+def cases() -> dict[str, dict[str, Any]]:
+    """Return the unit tests by name."""
+    return {
+        case["name"]: case
+        for file in UNIT_TESTS
+        for case in yaml.safe_load(file.read_text())["tests"]
+    }
+
+
+def test_names_are_unique():
+    """No two alerts and no two groups share a name, whatever file they are in."""
+    alerts = [rule["alert"] for rule in rules() if "alert" in rule]
+    names = [group["name"] for group in groups()]
+    assert len(alerts) == len(set(alerts)) > 30
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("name", sorted(ALERTS))
+def test_alert_is_complete(name: str):
+    """Each alert has severity, the label that tells the set, summary, description and runbook."""
+    alert = ALERTS[name]
+    assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+    assert alert["labels"]["ruleset"] == "inferwatch"
+    annotations = alert["annotations"]
+    assert set(annotations) == {"summary", "description", "runbook_url"}
+    assert "\n" not in annotations["summary"]
+    assert annotations["runbook_url"] == f"docs/runbooks.md#{name.lower()}"
+
+
+@pytest.mark.parametrize("name", sorted(ALERTS))
+def test_alert_has_a_unit_test(name: str):
+    """Each alert is tested to wait, to fire, to leave the near misses alone, and to end."""
+    case = cases()[name]
+    instances = {
+        re.search(r'instance="([^"]+)"', item["series"])[1] for item in case["input_series"]
+    }
+    assert any(instance.startswith("fires") for instance in instances)
+    assert any(instance.startswith("miss-") for instance in instances)
+    expected = [bool(check["exp_samples"]) for check in case["promql_expr_test"]]
+    assert expected[0] is False
+    assert any(expected)
+    assert expected[-1] is False
+    assert all(f'alertname="{name}"' in check["expr"] for check in case["promql_expr_test"])
+
+
+def test_every_metric_is_one_of_ours():
+    """A rule reads metrics of the catalogue and series that a rule records, nothing else."""
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    for rule in rules():
+        for name in re.findall(r"\binferwatch[a-z0-9_:]+", rule["expr"]):
+            base = re.sub(r"_(bucket|count|sum)$", "", name)
+            assert name in recorded or name in METRICS or base in METRICS, (name, rule)
+
+
+def test_windows_hold_at_a_scrape_of_15_seconds():
+    """No window is shorter than a minute, and the alerts of every tick look back 5 at most."""
+    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    for group in groups():
+        for rule in group["rules"]:
+            for count, unit in re.findall(r"\[(\d+)([smhd])\]", rule["expr"]):
+                window = int(count) * seconds[unit]
+                assert window >= 60, rule
+                assert window <= 120 or "interval" in group, rule
+
+
+def test_sums_keep_the_labels_of_the_target():
+    """No rule sums `by`, which would merge the hosts of a fleet."""
+    assert not [rule for rule in rules() if re.search(r"\b(by|on) ?\(", rule["expr"])]
+
+
+def test_xid_classes_cover_each_code_once():
+    """Each XID belongs to one class, but for those that mean nothing (14, 106, 107)."""
+    classes = {}
+    for name in ("GpuXidFatal", "GpuXidHardware", "GpuXidApplication", "GpuXidOther"):
+        found = re.search(r'code(=~|!~)"([^"]+)"', ALERTS[name]["expr"])
+        assert found is not None
+        classes[name] = (found[1] == "=~", re.compile(found[2]))
+    for code in map(str, range(1, 200)):
+        hit = [
+            name
+            for name, (wanted, pattern) in classes.items()
+            if bool(pattern.fullmatch(code)) is wanted
+        ]
+        assert len(hit) == (code not in {"14", "106", "107"}), (code, hit)
+    fatal = classes["GpuXidFatal"][1]
+    assert all(fatal.fullmatch(code) for code in ("48", "64", "74", "79", "95", "119", "120"))
+    assert not any(fatal.fullmatch(code) for code in ("13", "31", "43", "45", "63", "92", "94"))
+
+
+def test_runbooks_describe_every_alert():
+    """Each alert has a section of five parts in the runbooks, and no section lacks its alert."""
+    sections = dict(SECTION.findall(RUNBOOKS))
+    assert set(sections) == set(ALERTS)
+    for name, text in sections.items():
+        assert [part for part in PARTS if part not in text] == [], name
+
+
+def test_deployed_copy_is_the_shipped_set():
+    """`deploy/prometheus/rules` is what `make deploy` makes of the shipped rules."""
+    assert {file.name for file in DEPLOYED.iterdir()} == {file.name for file in RULES}
+    for file in RULES:
+        assert (DEPLOYED / file.name).read_text() == file.read_text()

@@ -1,0 +1,107 @@
+"""The unit tests of the shipped rules, written for promtool, in the agent's own hands."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.alerts.engine import RuleEngine
+from agent.alerts.load import compile_groups
+from agent.alerts.rule import AlertRule, Group
+from agent.alerts.state import State
+from agent.config.rule_files import read_rule_file
+from agent.model import Frame, Metric, MetricType, SeriesTable
+from agent.store.history import History
+from tests.fakes.clock import ManualClock
+from tests.rules import notation
+
+UNIT_TESTS = Path(__file__).parents[1] / "rules"
+START = 1_800_000_000.0
+
+
+def cases() -> Iterator[Any]:
+    """Yield each unit test; those of days are left to promtool."""
+    for file in sorted(UNIT_TESTS.glob("*.yml")):
+        document = yaml.safe_load(file.read_text())
+        step = notation.seconds(document["evaluation_interval"])
+        if step > 60:
+            continue
+        rules = [(file.parent / name).resolve() for name in document["rule_files"]]
+        for case in document["tests"]:
+            assert notation.seconds(case["interval"]) == step
+            yield pytest.param(rules, case, step, id=case["name"])
+
+
+def groups(files: list[Path], alert: str) -> list[Group]:
+    """Return the rules that an alert needs, all evaluated at every tick as promtool does."""
+    compiled, problems = compile_groups(
+        [group for file in files for group in read_rule_file(file)[0]]
+    )
+    assert not problems
+    return [
+        replace(
+            group,
+            interval=0.0,
+            rules=tuple(
+                rule
+                for rule in group.rules
+                if not isinstance(rule, AlertRule) or rule.name == alert
+            ),
+        )
+        for group in compiled
+    ]
+
+
+def played(table: SeriesTable, case: dict[str, Any], *, step: int) -> Iterator[Frame]:
+    """Yield the frames of a unit test. Times as values count from its start, as for promtool."""
+    metrics: dict[tuple[str, tuple[str, ...]], Metric] = {}
+    columns: dict[int, list[float | None]] = {}
+    for item in case["input_series"]:
+        name, labels = notation.series(item["series"])
+        names = tuple(label for label, _value in labels)
+        metric = metrics.setdefault(
+            (name, names),
+            Metric(name=name, type=MetricType.GAUGE, help="Of a test.", labels=names, source=""),
+        )
+        samples = notation.values(item["values"])
+        if name.endswith("_timestamp_seconds"):
+            samples = [None if value is None else START + value for value in samples]
+        columns[table.intern(metric, [value for _label, value in labels])] = samples
+    last = max(notation.seconds(check["eval_time"]) for check in case["promql_expr_test"])
+    for number in range(last // step + 1):
+        row = {
+            series_id: value
+            for series_id, samples in columns.items()
+            if number < len(samples) and (value := samples[number]) is not None
+        }
+        yield Frame(START + number * step, table, list(row), list(row.values()), ())
+
+
+@pytest.mark.parametrize(("files", "case", "step"), list(cases()))
+def test_the_agent_does_as_promtool(files: list[Path], case: dict[str, Any], step: int):
+    """What promtool is expected to find firing at a time is firing in the agent, no more."""
+    table = SeriesTable()
+    history = History(table, clock=ManualClock(), span=1e6)
+    engine = RuleEngine(groups(files, case["name"]), table=table, tick=step, stagger=False)
+    checks = {notation.seconds(check["eval_time"]): check for check in case["promql_expr_test"]}
+    for frame in played(table, case, step=step):
+        history.append(frame)
+        assert engine.evaluate(frame.time, history).failures == []
+        check = checks.pop(round(frame.time - START), None)
+        if check is None:
+            continue
+        firing = Counter(
+            dict(instance.labels)["instance"]
+            for _rule, instance in engine.alerts()
+            if instance.state is State.FIRING
+        )
+        expected = {
+            dict(notation.series(sample["labels"])[1])["instance"]: sample["value"]
+            for sample in check["exp_samples"]
+        }
+        assert firing == expected, check["eval_time"]
+    assert not checks
