@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from agent.commands import COMMANDS, version
+from agent.app.common import version
+from agent.commands import COMMANDS
 from agent.model import InferwatchError
 
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(given.run(given))
     except InferwatchError as error:
         print(error, file=sys.stderr)
-        return 2
+        return error.exit_status
     except BrokenPipeError:  # such as `inferwatch metrics | head`
         sys.stderr.close()
         return 1

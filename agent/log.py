@@ -1,22 +1,25 @@
-"""The log: one line for each change of state, never one for each tick."""
+"""The log: one line for each change of state and each event, never one for each tick."""
 
 import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 import structlog
 
 from agent.config.settings import LogFormat, Logging
-from agent.model import Look
+from agent.model import Event, Look
 
 # Each state of a source is told at most once in this many seconds, so that one that comes and
 # goes does not fill the log; the next line says how many changes were left out. A state that
 # lasts is always told in the end.
 QUIET_SECONDS = 30.0
+# Of each kind of event this many are told within that time; how many more there were is told
+# when it is over.
+EVENTS_AT_ONCE = 10
 
 # Levels of syslog(3), which journald reads from a prefix such as `<4>`.
 _SYSLOG = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -80,27 +83,37 @@ def _journald(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
 
 @dataclass(slots=True)
 class _Told:
-    """What was said about something, and when.
+    """What was said about something, and when. A state comes with its reason.
 
     Attributes:
         state: as it is now.
         said: the state that the last line told.
-        times: when each state was told last, Unix seconds.
+        times: when each state was told last, for whatever reason, Unix seconds.
         unsaid: changes since the last line.
     """
 
-    state: str
-    said: str
+    state: tuple[str, str]
+    said: tuple[str, str]
     times: dict[str, float]
     unsaid: int = 0
 
 
+@dataclass(slots=True)
+class _Events:
+    """How many events of one kind were told since some moment, Unix seconds, and were not."""
+
+    since: float
+    told: int = 0
+    left_out: int = 0
+
+
 class ChangeLog:
-    """Writes how sources and exporters fare, when it changes. A `runtime.StateLog`."""
+    """Writes how sources and exporters fare, when it changes, and events. A `runtime.StateLog`."""
 
     def __init__(self) -> None:
         self._log = structlog.get_logger()
         self._told: dict[str, _Told] = {}
+        self._events: dict[str, _Events] = {}
 
     def source(self, name: str, look: Look, time: float) -> None:
         """Take note of a finished look at a source."""
@@ -115,23 +128,43 @@ class ChangeLog:
         """Take note of how publishing a frame went."""
         self._change(f"exporter {name}", "down" if error else "up", error, time)
 
+    def events(self, events: Sequence[Event], time: float) -> None:
+        """Write a line for each event; a storm of one kind is cut short and counted."""
+        for kind in [kind for kind, each in self._events.items() if not _recent(each.since, time)]:
+            left_out = self._events.pop(kind).left_out
+            if left_out:
+                self._warn("more events of one kind were not told", kind=kind, left_out=left_out)
+        for event in events:
+            known = self._events.setdefault(event.kind, _Events(time))
+            if known.told == EVENTS_AT_ONCE:
+                known.left_out += 1
+                continue
+            known.told += 1
+            labels = {"labels": dict(event.labels)} if event.labels else {}
+            self._warn(event.message or event.kind, kind=event.kind, source=event.source, **labels)
+
+    def _warn(self, sentence: str, **extra: object) -> None:
+        """Write a line."""
+        with contextlib.suppress(OSError):
+            self._log.warning(sentence, **extra)
+
     def _change(self, what: str, state: str, why: str, time: float) -> None:
         """Write a line when the state is another than before."""
         told = self._told.get(what)
         if told is None:
-            self._told[what] = _Told(state, state, {state: time})
+            self._told[what] = _Told((state, why), (state, why), {state: time})
             if not (state == "up" and what.startswith("exporter")):
                 self._write(what, state, why, 0)
             return
-        if told.state != state:
-            told.state = state
+        if told.state != (state, why):
+            told.state = (state, why)
             told.unsaid += 1
-        if told.said == state:
+        if told.said == (state, why):
             return
-        if 0 <= time - told.times.get(state, float("-inf")) < QUIET_SECONDS:
+        if _recent(told.times.get(state, float("-inf")), time):
             return
         left_out, told.unsaid = told.unsaid - 1, 0
-        told.said = state
+        told.said = (state, why)
         told.times[state] = time
         self._write(what, state, why, left_out)
 
@@ -146,3 +179,8 @@ class ChangeLog:
         # A full disk or a closed pipe behind the log is no reason to stop watching.
         with contextlib.suppress(OSError):
             write(f"{what} is {state}", **extra)
+
+
+def _recent(moment: float, time: float) -> bool:
+    """Return whether that was a moment ago; a clock that was set back ends every moment."""
+    return 0 <= time - moment < QUIET_SECONDS

@@ -15,6 +15,10 @@ from agent.catalog import agent as catalog
 from agent.model import EMPTY_READING, Event, Frame, Look, Reading, SeriesTable, SourceSpec
 
 
+# A wall clock that is this far off what passed on the monotonic one was set, not slewed.
+_STEP = 1.0
+
+
 class Analysis(Protocol):
     """Draws conclusions from samples; arithmetic only."""
 
@@ -25,38 +29,51 @@ class Analysis(Protocol):
 
 @dataclass(slots=True)
 class Health:
-    """What is known of one source."""
+    """What is known of one source.
+
+    Attributes:
+        read_at: when its last values were read, Unix seconds on the wall clock of now.
+        seen: the same moment on the monotonic clock, by which they age.
+    """
 
     spec: SourceSpec
     reading: Reading = EMPTY_READING
     read_at: float | None = None
+    seen: float | None = None
     state: Look | None = None
     failures: int = 0
     health_ids: list[int] = field(default_factory=list)
 
-    def take(self, time: float, look: Look) -> None:
+    def take(self, time: float, now: float, look: Look) -> None:
         """Take over a look that was finished by this tick."""
         self.state = look
         if look.reading is not None:
             self.reading = look.reading
-            self.read_at = time
+            self.read_at = time - look.age
+            self.seen = now - look.age
         elif look.unavailable:
             self.reading = EMPTY_READING
         else:
             self.failures += 1
 
-    def set_back(self, time: float) -> None:
-        """Take note that the host's clock went back: nothing was read later than now.
-
-        Otherwise the values of a source that then dies would seem fresh until the clock is
-        where it was before.
-        """
+    def step(self, seconds: float) -> None:
+        """Take note that the wall clock was set by so much."""
         if self.read_at is not None:
-            self.read_at = min(self.read_at, time)
+            self.read_at += seconds
 
-    def fresh(self, time: float) -> bool:
-        """Return whether the last values are young enough to show."""
-        return self.read_at is not None and time - self.read_at <= self.spec.stale_after
+    def set_back(self, time: float, now: float) -> None:
+        """Take note that both clocks went back: nothing was read later than now.
+
+        That happens in recordings without a monotonic clock. Otherwise the values of a source
+        that then dies would seem fresh until the clock is where it was before.
+        """
+        if self.read_at is not None and self.seen is not None:
+            self.read_at = min(self.read_at, time)
+            self.seen = min(self.seen, now)
+
+    def fresh(self, now: float) -> bool:
+        """Return whether the last values are young enough to show, by the monotonic clock."""
+        return self.seen is not None and now - self.seen <= self.spec.stale_after
 
 
 class Pipeline:
@@ -66,9 +83,10 @@ class Pipeline:
         self.table = table
         self._analyses = analyses
         self._sources: dict[str, Health] = {}
-        self._assembler = Assembler(table)
+        self._base = Assembler(table)
+        self._whole = Assembler(table)
         self._events: dict[str, int] = {}
-        self._time = float("-inf")
+        self._clocks: tuple[float, float] | None = None
 
     def add_source(self, spec: SourceSpec) -> None:
         """Make a source known.
@@ -107,38 +125,51 @@ class Pipeline:
         """What is known of each source, by name."""
         return self._sources
 
-    def conclude(self, time: float, looks: Iterable[Look], own: Reading) -> Frame:
+    def conclude(
+        self, time: float, looks: Iterable[Look], own: Reading, *, now: float | None = None
+    ) -> Frame:
         """Return the frame of one tick.
 
         Args:
             time: Unix seconds.
             looks: those finished since the tick before; looks at unknown sources are dropped.
             own: samples and events that the caller adds about itself.
+            now: seconds on a clock that nobody sets, by which values age; without one, `time`.
         """
-        if time < self._time:
-            for health in self._sources.values():
-                health.set_back(time)
-        self._time = time
+        now = time if now is None else now
+        self._follow(time, now)
         events: list[Event] = []
         for look in looks:
             known = self._sources.get(look.source)
             if known is None:
                 continue
-            known.take(time, look)
+            known.take(time, now, look)
             if look.reading is not None:
                 events.extend(look.reading.events)
         events.extend(own.events)
-        blocks = [health.reading for health in self._sources.values() if health.fresh(time)]
-        blocks.append(self._health(time))
+        blocks = [health.reading for health in self._sources.values() if health.fresh(now)]
+        blocks.append(self._health(now))
         blocks.append(own)
-        frame = self._assembler.assemble(time, blocks, events)
-        concluded = [analysis.observe(frame) for analysis in self._analyses]
+        base = self._base.assemble(time, blocks, events)
+        concluded = [analysis.observe(base) for analysis in self._analyses]
         for reading in concluded:
             events.extend(reading.events)
         concluded.append(self._count(events))
-        return self._assembler.assemble(time, [*blocks, *concluded], events)
+        return self._whole.assemble(time, [base, *concluded], events)
 
-    def _health(self, time: float) -> Reading:
+    def _follow(self, time: float, now: float) -> None:
+        """Have what is known of the sources follow the clocks, also where one was set."""
+        before, self._clocks = self._clocks, (time, now)
+        if before is None:
+            return
+        step = (time - before[0]) - (now - before[1])
+        for health in self._sources.values():
+            if now < before[1]:
+                health.set_back(time, now)
+            elif abs(step) > _STEP:
+                health.step(step)
+
+    def _health(self, now: float) -> Reading:
         """Return the samples about the sources themselves."""
         ids: list[int] = []
         values: list[float] = []
@@ -153,7 +184,7 @@ class Pipeline:
                 ids.append(unavailable)
                 values.append(1.0)
                 continue
-            is_up = 1.0 if look.reading is not None and health.fresh(time) else 0.0
+            is_up = 1.0 if look.reading is not None and health.fresh(now) else 0.0
             ids.append(up)
             values.append(is_up)
             if health.spec.up_id is not None:
@@ -175,19 +206,20 @@ class Pipeline:
 class Assembler:
     """Joins readings into frames; the first to give a series wins.
 
-    The layout is prepared once and used for as long as each reading keeps its `ids` list.
+    The layout is prepared once and used for as long as each reading has the same series.
     """
 
     def __init__(self, table: SeriesTable) -> None:
         self._table = table
-        self._layouts: dict[int, _Layout] = {}
+        self._layout = _Layout(())
 
-    def assemble(self, time: float, blocks: Sequence[Reading], events: Sequence[Event]) -> Frame:
-        """Return a frame of these readings; `ids` is the same list while the layout stands."""
-        layout = self._layouts.get(len(blocks))
-        if layout is None or not layout.fits(blocks):
-            layout = _Layout(blocks)
-            self._layouts[len(blocks)] = layout
+    def assemble(
+        self, time: float, blocks: Sequence[Reading | Frame], events: Sequence[Event]
+    ) -> Frame:
+        """Return a frame of these samples; `ids` is the same list while the layout stands."""
+        layout = self._layout
+        if not layout.fits(blocks):
+            layout = self._layout = _Layout(blocks)
         values: list[float] = []
         for block in blocks:
             values.extend(block.values)
@@ -199,7 +231,7 @@ class Assembler:
 class _Layout:
     """Which series the readings hold, and which of their positions are shown."""
 
-    def __init__(self, blocks: Sequence[Reading]) -> None:
+    def __init__(self, blocks: Sequence[Reading | Frame]) -> None:
         self._parts = [block.ids for block in blocks]
         every = [series_id for part in self._parts for series_id in part]
         first: dict[int, int] = {}
@@ -208,9 +240,9 @@ class _Layout:
         self.ids: Sequence[int] = list(first)
         self.kept: list[int] | None = list(first.values()) if len(first) < len(every) else None
 
-    def fits(self, blocks: Sequence[Reading]) -> bool:
+    def fits(self, blocks: Sequence[Reading | Frame]) -> bool:
         """Return whether these readings hold the same series in the same order."""
-        return all(
+        return len(blocks) == len(self._parts) and all(
             part is block.ids or part == block.ids
             for part, block in zip(self._parts, blocks, strict=True)
         )

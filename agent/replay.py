@@ -10,18 +10,24 @@ from agent.recording import RecordedTick
 
 
 class ReplayClock:
-    """The clock of the recording: it stands still between ticks, as nothing happens there."""
+    """The clocks of the recording: they stand still between ticks, as nothing happens there."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self._time = 0.0
+        self._monotonic = 0.0
+
+    def set(self, *, time: float, monotonic: float) -> None:
+        """Go to the moment of a tick."""
+        self._time = time
+        self._monotonic = monotonic
 
     def time(self) -> float:
         """Return Unix seconds of the tick being played."""
-        return self.now
+        return self._time
 
     def monotonic(self) -> float:
-        """Return the same; a recording does not go back."""
-        return self.now
+        """Return its monotonic seconds."""
+        return self._monotonic
 
     async def sleep(self, seconds: float) -> None:
         """Let others run; the time of a recording does not pass by waiting."""
@@ -35,7 +41,7 @@ def play(pipeline: Pipeline, tick: RecordedTick, own: Reading) -> Frame:
         pipeline.remove_source(name)
     for spec in tick.appeared:
         pipeline.add_source(spec)
-    return pipeline.conclude(tick.time, tick.looks, own)
+    return pipeline.conclude(tick.time, tick.looks, own, now=tick.now)
 
 
 def until_damage(
@@ -73,7 +79,6 @@ class Replay:
         pace: the clock on the wall, to wait by.
         speed: seconds of the recording for each second on the wall; 0 for as fast as possible.
         facts: series that each frame carries besides, such as that this is a replay.
-        alive: called after each tick.
     """
 
     def __init__(
@@ -85,7 +90,6 @@ class Replay:
         pace: Clock,
         speed: float,
         facts: dict[int, float],
-        alive: Callable[[Frame], None] = lambda _frame: None,
     ) -> None:
         self._pipeline = pipeline
         self._exporters = exporters
@@ -93,7 +97,6 @@ class Replay:
         self._pace = pace
         self._speed = speed
         self._facts = facts
-        self._alive = alive
         self._ticks = 0
         self._ticks_id = pipeline.table.intern(catalog.TICKS)
 
@@ -104,8 +107,8 @@ class Replay:
         for tick in ticks:
             if self._speed > 0:
                 now = self._pace.monotonic()
-                start = start or (now, tick.time)
-                due = start[0] + (tick.time - start[1]) / self._speed
+                start = start or (now, tick.monotonic)
+                due = start[0] + (tick.monotonic - start[1]) / self._speed
                 await self._pace.sleep(max(0.0, due - now))
             else:
                 await asyncio.sleep(0)
@@ -114,12 +117,11 @@ class Replay:
 
     async def _play(self, tick: RecordedTick) -> Frame:
         """Play one tick."""
-        self._clock.now = tick.time
+        self._clock.set(time=tick.time, monotonic=tick.monotonic)
         ids = [self._ticks_id, *self._facts]
         own = Reading(ids, [float(self._ticks), *self._facts.values()])
         frame = play(self._pipeline, tick, own)
         for exporter in self._exporters:
             await exporter.publish(frame)
         self._ticks += 1
-        self._alive(frame)
         return frame

@@ -4,7 +4,7 @@
                      ─► exporters ─► feed the watchdog
 
 A look that is not finished in that moment goes on beside the ticks and its values enter the
-frame of the tick at which it is finished; the next looks at that source are not waited for until
+frame of the next tick, which knows how old they are by then; the next looks at that source are not waited for until
 one is quick again. A look that outlives its timeout is cancelled; one that cannot be cancelled
 has failed all the same, is left alone, and its source is not looked at again until it ends.
 Nothing that a source does reaches the tick, except as a `Look`.
@@ -12,7 +12,7 @@ Nothing that a source does reaches the tick, except as a `Look`.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from agent.catalog import agent as catalog
@@ -21,6 +21,7 @@ from agent.look import look_at, reason
 from agent.model import (
     Clock,
     Collector,
+    Event,
     Exporter,
     Frame,
     Look,
@@ -31,9 +32,12 @@ from agent.model import (
 from agent.pipeline import Pipeline
 
 # How much of a tick may pass in waiting for its looks: enough for a page of a busy engine,
-# little enough that the frame still belongs to its timestamp.
+# little enough that the frame still belongs to its timestamp. Where ticks are rare, what is
+# missed is missed for long: then it is a tenth of the tick, up to two seconds.
 PATIENCE_SHARE = 0.25
 PATIENCE_LIMIT = 0.25
+RARE_PATIENCE_SHARE = 0.1
+RARE_PATIENCE_LIMIT = 2.0
 # A source that is not on this host is looked for again this often: a driver may be installed.
 UNAVAILABLE_INTERVAL = 15.0
 # What is cancelled or closed gets this long to comply before it is left to itself.
@@ -41,7 +45,7 @@ CLOSE_LIMIT = 1.0
 
 
 class StateLog(Protocol):
-    """Told how sources fare; writes one line per change of state."""
+    """Told how sources fare and what happened; writes one line per change of state and event."""
 
     def source(self, name: str, look: Look, time: float) -> None:
         """Take note of a finished look."""
@@ -49,6 +53,10 @@ class StateLog(Protocol):
 
     def exporter(self, name: str, error: str, time: float) -> None:
         """Take note of how publishing went; empty means well."""
+        ...
+
+    def events(self, events: Sequence[Event], time: float) -> None:
+        """Take note of what happened, at each tick; mostly nothing."""
         ...
 
 
@@ -81,8 +89,10 @@ class Runtime:
         clock: the only clock there is.
         interval: seconds between ticks.
         log: told of every look.
+        judge: is handed each frame and returns it with what rules made of it.
         alive: called after each complete tick with the frame, for the service manager.
-        record: called with time and looks of each tick, before they are judged.
+        record: called with Unix seconds, monotonic seconds and looks of each tick, before they
+            are judged.
     """
 
     def __init__(
@@ -92,14 +102,16 @@ class Runtime:
         clock: Clock,
         interval: float,
         log: StateLog,
+        judge: Callable[[Frame], Frame] = lambda frame: frame,
         alive: Callable[[Frame], None] = lambda _frame: None,
-        record: Callable[[float, Sequence[Look]], None] = lambda _time, _looks: None,
+        record: Callable[[float, float, Sequence[Look]], None] = lambda _time, _now, _looks: None,
     ) -> None:
         self.pipeline = pipeline
         self.interval = interval
         self.exporters: list[Exporter] = []
         self._clock = clock
         self._log = log
+        self._judge = judge
         self._alive = alive
         self._record = record
         self._sources: dict[str, _Running] = {}
@@ -185,14 +197,16 @@ class Runtime:
         clock = self._clock
         begun = clock.monotonic()
         time = clock.time()
-        looks = self._finished_looks()
+        looks = self._finished_looks(begun)
         self._start_looks(begun)
         await self._wait_for_looks()
-        looks += self._finished_looks()
+        looks += self._finished_looks(begun)
         for look in looks:
             self._log.source(look.source, look, time)
-        self._record(time, looks)
-        frame = self.pipeline.conclude(time, looks, self._own.reading())
+        now = round(begun, 6)  # what a recording keeps of it
+        self._record(time, now, looks)
+        frame = self._judge(self.pipeline.conclude(time, looks, self._own.reading(), now=now))
+        self._log.events(frame.events, time)
         await self._publish(frame)
         self._own.ticks += 1
         self._own.duration = clock.monotonic() - begun
@@ -229,10 +243,15 @@ class Runtime:
     @property
     def _patience(self) -> float:
         """How long a tick waits for its looks."""
-        return min(self.interval * PATIENCE_SHARE, PATIENCE_LIMIT)
+        usual = min(self.interval * PATIENCE_SHARE, PATIENCE_LIMIT)
+        return max(usual, min(self.interval * RARE_PATIENCE_SHARE, RARE_PATIENCE_LIMIT))
 
-    def _finished_looks(self) -> list[Look]:
-        """Return the looks that ended since they were last asked for."""
+    def _finished_looks(self, tick: float) -> list[Look]:
+        """Return the looks that ended since they were last asked for.
+
+        Args:
+            tick: when the tick began, on the monotonic clock.
+        """
         now = self._clock.monotonic()
         looks: list[Look] = []
         for running in self._sources.values():
@@ -247,7 +266,8 @@ class Runtime:
             if look.unavailable:
                 running.due = now + max(running.settings.interval, UNAVAILABLE_INTERVAL)
             if not told:
-                looks.append(look)
+                age = round(tick - running.begun - look.duration, 6)
+                looks.append(replace(look, age=age) if age > 0 else look)
         return looks
 
     def _hung(self, running: _Running, now: float) -> list[Look]:
@@ -334,6 +354,7 @@ class OwnSamples:
         skipped: left out so far.
         duration: seconds that the last tick took; None before the first.
         facts: further series and their values, such as the version.
+        further: asked in each tick for what else the agent says of itself.
     """
 
     def __init__(self, table: SeriesTable) -> None:
@@ -341,6 +362,7 @@ class OwnSamples:
         self.skipped = 0
         self.duration: float | None = None
         self.facts: dict[int, float] = {}
+        self.further: Callable[[], Sequence[Reading]] = tuple
         self._ids = [table.intern(catalog.TICKS), table.intern(catalog.TICKS_SKIPPED)]
         self._duration_id = table.intern(catalog.TICK_DURATION)
 
@@ -351,4 +373,7 @@ class OwnSamples:
         if self.duration is not None:
             ids.append(self._duration_id)
             values.append(self.duration)
+        for reading in self.further():
+            ids += reading.ids
+            values += reading.values
         return Reading(ids, values)

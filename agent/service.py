@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import time as _time
+from collections.abc import Callable
 
 
 class SystemClock:
@@ -51,21 +52,21 @@ class ServiceManager:
             self._watchdog = max(self._patience, 4 * interval)
             self._send(f"WATCHDOG_USEC={int(self._watchdog * 1e6)}")
 
-    def tick(self, monotonic: float, status: str) -> None:
+    def tick(self, monotonic: float, status: Callable[[], str]) -> None:
         """Tell that a tick is complete: ready at the first, alive at the others.
 
         Args:
             monotonic: seconds on a clock that never goes back.
-            status: one line for `systemctl status`.
+            status: gives one line for `systemctl status`.
         """
         if not self._address:
             return
         if not self._ready:
-            self._ready = self._send(f"READY=1\nSTATUS={status}")
+            self._ready = self._send(f"READY=1\nSTATUS={status()}")
             self._fed_at = monotonic
         elif monotonic - self._fed_at >= min(self._watchdog / 4 or 30.0, 30.0):
             self._fed_at = monotonic
-            self._send(f"WATCHDOG=1\nSTATUS={status}")
+            self._send(f"WATCHDOG=1\nSTATUS={status()}")
 
     def reloading(self, monotonic: float) -> None:
         """Tell that the configuration is being read again."""

@@ -6,7 +6,6 @@ It knows the rest of the agent only by the callables it is handed, and never wai
 import contextlib
 import gzip
 import html
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -14,7 +13,8 @@ from urllib.parse import quote
 from aiohttp import web
 
 from agent.config import Listen
-from agent.model import ConfigError, Frame
+from agent.config.values import is_loopback
+from agent.model import ConfigError
 from exporters.prometheus import (
     OPENMETRICS,
     TEXT,
@@ -27,6 +27,8 @@ from exporters.prometheus import (
 SILENCE_LIMIT = 30.0
 # Seconds that an answer under way gets when the agent ends; aiohttp spends them twice.
 SHUTDOWN_TIMEOUT = 0.5
+# What an engine may call its page; another type could make a browser run what is on it.
+_ENGINE_TYPES = frozenset({"text/plain", "application/openmetrics-text"})
 # From a peer on this host compression costs more than it saves.
 COMPRESS_FROM = 4096
 
@@ -58,7 +60,8 @@ class Views:
         reload: reads the configuration again; raises ConfigError when it is refused.
         banner: a sentence that every visitor should read, such as that this is a replay.
         version: of the agent.
-        interval: seconds between ticks.
+        interval: seconds between ticks, as they are now.
+        no_engine_pages: why there can be no page of any engine, such as in a replay.
     """
 
     engine_pages: Callable[[], Mapping[str, EnginePage | None]]
@@ -66,13 +69,12 @@ class Views:
     reload: Callable[[], Awaitable[None]]
     banner: str
     version: str
-    interval: float
+    interval: Callable[[], float]
+    no_engine_pages: str = ""
 
 
 class HttpApi:
-    """Serves the pages; an `Exporter` like any other."""
-
-    name = "http_api"
+    """Serves the pages, each rendered when it is asked for."""
 
     def __init__(self, page: PrometheusExporter, views: Views) -> None:
         self._page = page
@@ -83,6 +85,7 @@ class HttpApi:
     def application(self) -> web.Application:
         """Return the routes, for a server or a test client."""
         application = web.Application()
+        application.on_response_prepare.append(_forbid_guessing)
         application.add_routes(
             [
                 web.get("/", self._landing),
@@ -112,13 +115,14 @@ class HttpApi:
         for address in addresses:
             try:
                 await self._start(self._runner, address)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # the latter of names that cannot be looked up
                 await self._stop([new for new in self._sites if new not in before])
                 for old in before:
                     with contextlib.suppress(OSError):
                         await self._start(self._runner, old)
+                why = getattr(error, "strerror", None) or error
                 raise ConfigError(
-                    f"cannot listen on {address}: {error.strerror or error}; "
+                    f"cannot listen on {address}: {why}; "
                     "choose another address at exporters.http_api.listen"
                 ) from error
 
@@ -134,9 +138,6 @@ class HttpApi:
         for address in addresses:
             await self._sites.pop(address).stop()
 
-    async def publish(self, frame: Frame) -> None:
-        """Everything is rendered on demand."""
-
     async def aclose(self) -> None:
         """Stop listening; safe to call twice."""
         runner, self._runner = self._runner, None
@@ -149,7 +150,7 @@ class HttpApi:
         age = self._page.age()
         if age is None:
             return "the first tick is not complete yet"
-        if age > max(SILENCE_LIMIT, 3 * self._views.interval):
+        if age > max(SILENCE_LIMIT, 3 * self._views.interval()):
             return f"the last tick was {age:.0f} s ago"
         return ""
 
@@ -159,11 +160,13 @@ class HttpApi:
         if silence:
             return _unavailable(silence)
         openmetrics = accepts_openmetrics(request.headers.get("Accept", ""))
-        body = self._page.render(openmetrics=openmetrics).encode()
+        body = self._page.render(openmetrics=openmetrics)
         return _answer(request, body, OPENMETRICS if openmetrics else TEXT)
 
     async def _engine_page(self, request: web.Request) -> web.Response:
-        """An engine's own page, byte for byte as it was scraped last."""
+        """An engine's own page, byte for byte as it was scraped last, and always as text."""
+        if self._views.no_engine_pages:
+            raise web.HTTPNotFound(text=f"{self._views.no_engine_pages}\n")
         pages = self._views.engine_pages()
         name = request.match_info["name"]
         if name not in pages:
@@ -172,7 +175,7 @@ class HttpApi:
         page = pages[name]
         if page is None:
             return _unavailable(f"the engine '{name}' gives no page now")
-        return _answer(request, page.body, page.content_type)
+        return _answer(request, page.body, _as_text(page.content_type))
 
     async def _healthy(self, _request: web.Request) -> web.Response:
         """Whether ticks complete. Before the first tick the agent is starting, not ill."""
@@ -192,6 +195,8 @@ class HttpApi:
             await self._views.reload()
         except ConfigError as error:
             return web.Response(status=400, text=f"{error}\n")
+        except Exception as error:  # noqa: BLE001 - said in the log; whoever asked is told as well
+            return web.Response(status=500, text=f"{error or type(error).__name__}\n")
         return web.Response(text="reloaded\n")
 
     async def _landing(self, _request: web.Request) -> web.Response:
@@ -201,14 +206,16 @@ class HttpApi:
         )
 
 
-def is_loopback(remote: str | None) -> bool:
-    """Return whether a peer is on this host, by its address."""
-    try:
-        address = ipaddress.ip_address((remote or "").partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+async def _forbid_guessing(_request: web.Request, response: web.StreamResponse) -> None:
+    """Have a browser take every answer for what it is called."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _as_text(content_type: str) -> str:
+    """Return the type of an engine's page if it is one of metrics, else that of plain text."""
+    if content_type.partition(";")[0].strip().lower() in _ENGINE_TYPES and content_type.isascii():
+        return content_type
+    return "text/plain; charset=utf-8"
 
 
 def _unavailable(why: str) -> web.Response:

@@ -1,19 +1,16 @@
 """The page that Prometheus scrapes, rendered from the newest frame without any I/O.
 
 The page is prepared once for a set of series: the families in the order of the catalogue, each
-line up to its value. After that a scrape formats only the values that changed since the scrape
-before and joins the lines.
+line up to its value. After that a scrape writes the values and joins them with the lines.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import compress
-from operator import ne
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from agent.catalog import METRICS
 from agent.catalog import agent as catalog
 from agent.model import SUFFIXES, Clock, Frame, Metric, MetricType, Series
+from agent.picking import picker
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -30,11 +27,13 @@ class PrometheusExporter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._frame: Frame | None = None
+        self._published = 0.0
         self._template: _Template | None = None
 
     async def publish(self, frame: Frame) -> None:
         """Take over the newest frame."""
         self._frame = frame
+        self._published = self._clock.monotonic()
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
@@ -45,18 +44,18 @@ class PrometheusExporter:
         return self._frame
 
     def age(self) -> float | None:
-        """Return the seconds since the newest frame was made, None before the first."""
-        return None if self._frame is None else self._clock.time() - self._frame.time
+        """Return the seconds since the newest frame was published, None before the first."""
+        return None if self._frame is None else self._clock.monotonic() - self._published
 
-    def render(self, *, openmetrics: bool) -> str:
-        """Return the page in the text format or in OpenMetrics."""
+    def render(self, *, openmetrics: bool) -> bytes:
+        """Return the page in the text format or in OpenMetrics, in UTF-8."""
         frame = self._frame
         if frame is None:
-            return "# EOF\n" if openmetrics else ""
+            return b"# EOF\n" if openmetrics else b""
         template = self._template
         if template is None or template.ids is not frame.ids:
             template = self._template = _Template(frame)
-        age = max(0.0, self._clock.time() - frame.time)
+        age = self._clock.monotonic() - self._published
         return template.render(frame, openmetrics=openmetrics, age=age)
 
 
@@ -96,89 +95,62 @@ def _quality(text: str) -> float:
         return 0.0
 
 
-@dataclass(slots=True)
-class _Header:
-    """The HELP and TYPE lines of a family, which the two formats write differently."""
-
-    at: int
-    text: str
-    openmetrics: str
-
-
-@dataclass(slots=True)
-class _Pieces:
-    """The page in pieces: headers, and the two halves of each line, up to its value and the value.
-
-    Each piece but the first begins with the end of the line before it.
-    """
-
-    texts: list[str] = field(default_factory=list)
-    headers: list[_Header] = field(default_factory=list)
-
-    def add_header(self, metric: Metric) -> None:
-        """Append the lines that introduce a family."""
-        start = "\n" if self.texts else ""
-        text = start + _header(metric, openmetrics=False)
-        self.headers.append(
-            _Header(len(self.texts), text, start + _header(metric, openmetrics=True))
-        )
-        self.texts.append(text)
-
-    def add_line(self, series: Series) -> int:
-        """Append a line; return where its value goes."""
-        self.texts += ("\n" + _prefix(series), "")
-        return len(self.texts) - 1
-
-
 class _Template:
-    """A page with places for its values."""
+    """A page without its values.
+
+    What stands between the values is prepared for each format when it is first asked for.
+    """
 
     def __init__(self, frame: Frame) -> None:
         self.ids = frame.ids
         series = [frame.table[series_id] for series_id in frame.ids]
-        self._pieces = _Pieces()
-        self._places = [0] * len(series)
-        self._values: Sequence[float | None] = [None] * len(series)
-        self._openmetrics = False
-        self._frame: Frame | None = None
-        self._body = ""
-        family: Metric | None = None
-        for position in sorted(range(len(series)), key=lambda at: _sort_key(series[at])):
-            if series[position].metric is not family:
-                family = series[position].metric
-                self._pieces.add_header(family)
-            self._places[position] = self._pieces.add_line(series[position])
-        self._pieces.add_header(catalog.FRAME_AGE)
-        self._pieces.add_line(Series(catalog.FRAME_AGE, ()))
+        order = sorted(range(len(series)), key=lambda at: _sort_key(series[at]))
+        self._in_order = picker(order)
+        self._shown = [*(series[at] for at in order), Series(catalog.FRAME_AGE, ())]
+        self._heads: dict[bool, list[bytes]] = {}
+        self._done: tuple[Frame, bool] | None = None
+        self._body = b""
 
-    def render(self, frame: Frame, *, openmetrics: bool, age: float) -> str:
+    def render(self, frame: Frame, *, openmetrics: bool, age: float) -> bytes:
         """Return the page for a frame of exactly the series that it was prepared for."""
-        if openmetrics is not self._openmetrics:
-            self._openmetrics = openmetrics
-            self._frame = None
-            for header in self._pieces.headers:
-                text = header.openmetrics if openmetrics else header.text
-                self._pieces.texts[header.at] = text
-        if frame is not self._frame:
-            self._fill(frame.values)
-            self._frame = frame
-            self._body = "".join(self._pieces.texts)
+        if openmetrics not in self._heads:
+            self._heads[openmetrics] = _heads(self._shown, openmetrics=openmetrics)
+        if self._done != (frame, openmetrics):
+            pieces = [b""] * (2 * len(frame.ids) + 1)
+            pieces[0::2] = self._heads[openmetrics]
+            pieces[1::2] = _texts(self._in_order(frame.values))
+            self._body = b"".join(pieces)
+            self._done = (frame, openmetrics)
         end = "# EOF\n" if openmetrics else ""
-        return f"{self._body}{format_value(age)}\n{end}"
+        return self._body + f"{format_value(age)}\n{end}".encode()
 
-    def _fill(self, values: Sequence[float]) -> None:
-        """Put the values that changed into their places."""
-        changed = list(map(ne, values, self._values))
-        # Half of a page changes between two scrapes; all of it is compared and written in C.
-        written = "\n".join(map(repr, map(float, compress(values, changed)))) + "\n"
-        if "n" in written:  # inf, -inf, nan
-            new = [format_value(value) for value in compress(values, changed)]
-        else:
-            new = written.replace(".0\n", "\n").split("\n")
-        texts = self._pieces.texts
-        for place, text in zip(compress(self._places, changed), new, strict=False):
-            texts[place] = text
-        self._values = values
+
+def _heads(shown: Sequence[Series], *, openmetrics: bool) -> list[bytes]:
+    """Return what stands between the values: ends of lines, introductions, beginnings of lines."""
+    heads: list[bytes] = []
+    family: Metric | None = None
+    for series in shown:
+        head = "\n" if heads else ""
+        if series.metric is not family:
+            family = series.metric
+            head += _header(family, openmetrics=openmetrics) + "\n"
+        heads.append((head + _prefix(series)).encode())
+    return heads
+
+
+def _texts(values: Collection[float]) -> Iterator[bytes]:
+    """Return numbers as both formats write them.
+
+    A page holds many numbers twice, since the upper buckets of a histogram are all the same. Each
+    is written once, and all of them in one go, without a step of Python for each.
+    """
+    distinct = dict.fromkeys(values)
+    written = "\n".join(map(repr, map(float, distinct))) + "\n"
+    if "n" in written:  # inf, -inf, nan
+        texts = [format_value(value).encode() for value in distinct]
+    else:
+        texts = written.encode().replace(b".0\n", b"\n").split(b"\n")
+    return map(dict(zip(distinct, texts, strict=False)).__getitem__, values)
 
 
 def _sort_key(series: Series) -> tuple[int, tuple[str, ...], int, float]:

@@ -7,11 +7,14 @@ A gzip file of JSON lines, small because each line says only what changed:
     {"metric": 0, "name": "inferwatch_…", "labels": ["gpu", "uuid"]}          a metric appears
     {"series": 0, "metric": 0, "values": ["0", "GPU-…"], "suffix": "", "le": ""}
     {"layout": 0, "series": [0, 1, 2]}                                        a list of series
-    {"t": 1795244882.5, "looks": [[source, duration, layout, {"0": 3.5}, events], …], "gone": []}
+    {"t": 1795244882.5, "m": 8123.25, "looks": [[source, duration, layout, {"0": 3.5}, events], …],
+     "gone": []}
 
+`t` is Unix time, `m` a clock that nobody sets (absent in old recordings, where `t` stands for it).
 The values of a look are those that differ from the look before at the same source, by position;
 after another layout all are there. A source under a name that is there already takes the place
-of that one. A failed look is `[source, duration, "error" or "unavailable", "why"]`.
+of that one. A failed look is `[source, duration, "error" or "unavailable", "why"]`. A look that
+ended before its tick has its age at the end.
 Values that JSON lacks are written "NaN", "+Inf" and "-Inf".
 """
 

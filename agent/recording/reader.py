@@ -22,6 +22,10 @@ from agent.model import (
 )
 from agent.recording.writer import MAGIC, VERSION
 
+# Parts of a look that each one has; its age may follow.
+_FAILED = 4
+_SUCCEEDED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedTick:
@@ -32,19 +36,27 @@ class RecordedTick:
         looks: as they were finished.
         appeared: sources that are new at this tick.
         gone: names of sources that were forgotten before it.
+        now: seconds on the recorder's monotonic clock, if they were recorded.
     """
 
     time: float
     looks: Sequence[Look]
     appeared: Sequence[SourceSpec] = ()
     gone: Sequence[str] = ()
+    now: float | None = None
+
+    @property
+    def monotonic(self) -> float:
+        """Seconds by which to tell how far ticks are apart."""
+        return self.time if self.now is None else self.now
 
     def shifted(self, seconds: float) -> "RecordedTick":
         """Return the same tick, later; its events move with it."""
         if not seconds:
             return self
         looks = [_shifted(look, seconds) for look in self.looks]
-        return replace(self, time=self.time + seconds, looks=looks)
+        now = None if self.now is None else self.now + seconds
+        return replace(self, time=self.time + seconds, looks=looks, now=now)
 
 
 def _shifted(look: Look, seconds: float) -> Look:
@@ -113,7 +125,8 @@ class RecordingReader:
                 if "t" in content:
                     looks = [self._look(entry) for entry in content["looks"]]
                     gone = [str(name) for name in content["gone"]]
-                    tick = RecordedTick(float(content["t"]), looks, appeared, gone)
+                    now = float(content["m"]) if "m" in content else None
+                    tick = RecordedTick(float(content["t"]), looks, appeared, gone, now)
                     appeared = []
                     yield tick
                 elif "source" in content:
@@ -198,6 +211,7 @@ class RecordingReader:
                 duration=duration,
                 error=str(entry[3]),
                 unavailable=what == "unavailable",
+                age=float(entry[4]) if len(entry) > _FAILED else 0.0,
             )
         layout = self._layouts[what]
         last, values = self._last.get(source, (None, []))
@@ -208,7 +222,8 @@ class RecordingReader:
         self._last[source] = (what, values)
         events = [_event(*event) for event in entry[4]]
         reading = Reading(layout.ids, [values[at] for at in layout.kept], events)
-        return Look(source=name, duration=duration, reading=reading)
+        age = float(entry[5]) if len(entry) > _SUCCEEDED else 0.0
+        return Look(source=name, duration=duration, reading=reading, age=age)
 
 
 def _event(time: float, kind: str, source: str, labels: Mapping[str, str], message: str) -> Event:

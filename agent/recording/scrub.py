@@ -4,17 +4,21 @@ import re
 
 from agent.model import Event
 
-# Where a path begins, or how the file of a model ends: llama.cpp names a model by its file.
-_PATH = re.compile(r"(?:/|\.\.?/|~|file:).*|.*/.*\.(?:gguf|safetensors|bin|pt)", re.DOTALL)
+# How a path or an address begins, or a path that ends in the name of a file.
+_PATH = re.compile(
+    r"(?:/|\.\.?/|~|file:|[a-z][a-z0-9+.-]*://).*|.*/[^/]*\.[A-Za-z][A-Za-z0-9]{0,11}", re.DOTALL
+)
 
 
 class Scrubber:
     """Replaces what could name people, customers or folders by numbered words.
 
-    The same text gets the same word, so that a recording stays consistent in itself.
+    The values of the labels in `LABELS` are replaced entirely, those of others where they look
+    like a path or an address. The same text gets the same word, so that a recording stays
+    consistent in itself.
     """
 
-    LABELS = frozenset({"process", "path", "command"})
+    LABELS = frozenset({"command", "instance_name", "model", "model_name", "path", "process"})
 
     def __init__(self) -> None:
         self._words: dict[str, str] = {}
@@ -25,7 +29,12 @@ class Scrubber:
             return self._words.setdefault(value, f"{name}-{len(self._words) + 1}")
         return value
 
+    def source(self, name: str) -> str:
+        """Return the name of a source; that of an engine has the name of its instance in it."""
+        kind, slash, instance = name.partition("/")
+        return kind + slash + self.label("instance_name", instance)
+
     def event(self, event: Event) -> Event:
         """Return the event without its sentence and with scrubbed labels."""
         labels = {name: self.label(name, value) for name, value in event.labels.items()}
-        return Event(event.time, event.kind, event.source, labels)
+        return Event(event.time, event.kind, self.source(event.source), labels)

@@ -9,12 +9,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.model import Event, Look, Metric, RecordingError, Series, SeriesTable, SourceSpec
+from agent.model import (
+    Event,
+    Look,
+    Metric,
+    RecordingFailedError,
+    Series,
+    SeriesTable,
+    SourceSpec,
+)
 from agent.recording.scrub import Scrubber
 
 MAGIC = "inferwatch_recording"
 VERSION = 1
 FLUSH_SECONDS = 10.0
+
+# Whole numbers up to here are written as such: a float holds each of them.
+_EXACT = 2**53
 
 
 class RecordingWriter:
@@ -29,7 +40,7 @@ class RecordingWriter:
     Whatever happens to the writing process, all but the last `FLUSH_SECONDS` can be read.
 
     Raises:
-        RecordingError: the file cannot be written; each method raises it.
+        RecordingFailedError: the file cannot be written; each method raises it.
     """
 
     def __init__(
@@ -41,6 +52,7 @@ class RecordingWriter:
         scrubber: Scrubber | None = None,
     ) -> None:
         self._path = path
+        existed = path.exists()
         with self._told():
             self._file = gzip.open(path, "wt", encoding="utf-8", compresslevel=6)  # noqa: SIM115
         self._flushed_at = float("-inf")
@@ -53,7 +65,13 @@ class RecordingWriter:
         self._series: dict[int, int] = {}
         self._layouts: dict[tuple[int, ...], int] = {}
         self._last: dict[int, tuple[int, list[float]]] = {}
-        self._line({MAGIC: VERSION, **header})
+        try:
+            self._line({MAGIC: VERSION, **header})
+            with self._told():  # whether there is room at all shows here
+                self._file.flush()
+        except RecordingFailedError:
+            self._give_up(remove=not existed)
+            raise
 
     def write(
         self,
@@ -61,6 +79,8 @@ class RecordingWriter:
         looks: Sequence[Look],
         specs: Mapping[str, SourceSpec],
         gone: Sequence[str],
+        *,
+        now: float | None = None,
     ) -> None:
         """Write one tick.
 
@@ -69,6 +89,7 @@ class RecordingWriter:
             looks: finished at this tick.
             specs: the sources that there are now, by name.
             gone: names of sources that were forgotten since the tick before.
+            now: seconds on a monotonic clock.
         """
         for name in gone:
             self._last.pop(self._sources.pop(name, -1), None)
@@ -76,7 +97,8 @@ class RecordingWriter:
             if name not in self._sources or self._specs[name] != spec:
                 self._declare_source(name, spec)
         encoded = [self._look(look) for look in looks if look.source in self._sources]
-        self._line({"t": time, "looks": encoded, "gone": list(gone)})
+        clocks = {"t": time} if now is None else {"t": time, "m": now}
+        self._line({**clocks, "looks": encoded, "gone": [self._name(name) for name in gone]})
         if abs(time - self._flushed_at) >= FLUSH_SECONDS:
             self._flushed_at = time
             with self._told():
@@ -90,20 +112,25 @@ class RecordingWriter:
         self._line(
             {
                 "source": number,
-                "name": name,
+                "name": self._name(name),
                 "stale_after": spec.stale_after,
                 "precedence": spec.precedence,
                 "up": None if spec.up_id is None else self._series_number(spec.up_id),
             }
         )
 
+    def _name(self, source: str) -> str:
+        """Return the name of a source as it is written."""
+        return source if self._scrubber is None else self._scrubber.source(source)
+
     def _look(self, look: Look) -> list[Any]:
         """Return a look as it is written."""
         source = self._sources[look.source]
         duration = look.duration
+        age = [look.age] if look.age else []
         if look.reading is None:
             why = "" if self._scrubber else look.error
-            return [source, duration, "unavailable" if look.unavailable else "error", why]
+            return [source, duration, "unavailable" if look.unavailable else "error", why, *age]
         layout = self._layout_number(look.reading.ids)
         last, before = self._last.get(source, (layout, []))
         if last != layout:
@@ -115,7 +142,8 @@ class RecordingWriter:
             if position >= len(before) or before[position] != value
         }
         self._last[source] = (layout, values)
-        return [source, duration, layout, changed, [self._event(e) for e in look.reading.events]]
+        events = [self._event(event) for event in look.reading.events]
+        return [source, duration, layout, changed, events, *age]
 
     def _event(self, event: Event) -> list[Any]:
         """Return an event as it is written."""
@@ -166,6 +194,14 @@ class RecordingWriter:
         with self._told():
             self._file.write(json.dumps(content, separators=(",", ":")) + "\n")
 
+    def _give_up(self, *, remove: bool) -> None:
+        """Let go of a file that cannot be written; one that was made for it is removed."""
+        with contextlib.suppress(RecordingFailedError):
+            self.close()
+        if remove:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
     def close(self) -> None:
         """Finish the file; safe to call twice."""
         with self._told():
@@ -177,7 +213,7 @@ class RecordingWriter:
         try:
             yield
         except OSError as error:
-            raise RecordingError(
+            raise RecordingFailedError(
                 f"{self._path}: cannot be written: {error.strerror or error}"
             ) from error
 
@@ -187,6 +223,3 @@ def _to_json(value: float) -> float | str:
     if math.isfinite(value):
         return int(value) if value.is_integer() and abs(value) < _EXACT else value
     return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
-
-
-_EXACT = 2**53

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config.settings import LogFormat, Logging, LogLevel
-from agent.log import QUIET_SECONDS, ChangeLog, configure_logging
-from agent.model import EMPTY_READING, Look
+from agent.log import EVENTS_AT_ONCE, QUIET_SECONDS, ChangeLog, configure_logging
+from agent.model import EMPTY_READING, Event, Look
 
 UP = Look(source="a", duration=0.1, reading=EMPTY_READING)
 DOWN = Look(source="a", duration=0.1, error="connection refused")
@@ -145,6 +146,65 @@ def test_a_log_that_cannot_be_written_stops_nothing():
     """A full disk behind the log is no reason to stop watching."""
     configure_logging(Logging(format=LogFormat.JSON), _Full())
     ChangeLog().source("a", DOWN, 1.0)
+    ChangeLog().events([XID], 1.0)
+
+
+def test_another_reason_is_told():
+    """A source that stays down for another reason than before says so, within the limit."""
+    other = replace(DOWN, error="401 Unauthorized")
+    looks = [(0.0, DOWN), (1.0, other), (2.0, DOWN), (40.0, other), (41.0, other), (80.0, DOWN)]
+    assert _told(looks) == [
+        ("source a is down", "connection refused", None),
+        ("source a is down", "401 Unauthorized", 2),
+        ("source a is down", "connection refused", None),
+    ]
+
+
+XID = Event(1.0, "xid", "kernel_log", {"gpu": "0", "code": "79"}, "fell off the bus")
+
+
+def _events(*ticks: tuple[float, list[Event]]) -> list[dict[str, object]]:
+    """Return the lines about events, without the time."""
+    stream = _configured(LogFormat.JSON)
+    log = ChangeLog()
+    for time, events in ticks:
+        log.events(events, time)
+    return [{**line, "time": ""} for line in _json_lines(stream)]
+
+
+def test_events_are_told_with_what_they_are_about():
+    """Each event is one line: its sentence, kind, source and labels."""
+    bare = Event(2.0, "reload", "agent")
+    assert _events((1.0, [XID]), (2.0, []), (3.0, [bare])) == [
+        {
+            "event": "fell off the bus",
+            "level": "warning",
+            "kind": "xid",
+            "source": "kernel_log",
+            "labels": {"gpu": "0", "code": "79"},
+            "time": "",
+        },
+        {"event": "reload", "level": "warning", "kind": "reload", "source": "agent", "time": ""},
+    ]
+
+
+def test_a_storm_of_events_is_limited_and_counted():
+    """Of one kind only so many are told at a time; the rest is one number, told when it is over."""
+    other = replace(XID, kind="oom_kill", message="killed")
+    lines = _events((0.0, [XID] * 50), (1.0, [XID, other]), (40.0, []), (41.0, [XID]))
+    told = [line["event"] for line in lines]
+    assert told == [
+        *["fell off the bus"] * EVENTS_AT_ONCE,
+        "killed",
+        "more events of one kind were not told",
+        "fell off the bus",
+    ]
+    assert (lines[-2]["kind"], lines[-2]["left_out"]) == ("xid", 51 - EVENTS_AT_ONCE)
+
+
+def test_events_after_a_clock_was_set_back_are_told():
+    """When the wall clock goes back an hour, events are told all the same."""
+    assert len(_events((7200.0, [XID] * 50), (3600.0, [XID]))) == EVENTS_AT_ONCE + 2
 
 
 def test_json_lines():

@@ -1,5 +1,7 @@
 """The pure middle: health of sources, precedence, staleness, and values in their places."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,6 +191,36 @@ def test_a_clock_set_back_does_not_keep_the_values_of_the_dead():
     assert shown['source_last_success_timestamp_seconds{source="a"}'] == 1400.0
     assert _key("x") in shown
     assert _key("x") not in _shown(pipeline.conclude(1411.0, [], EMPTY_READING))
+
+
+def test_a_look_that_ended_before_the_tick_is_as_old_as_it_is():
+    """A look that waited 19 s for its tick has the time at which it ended, and its age from it."""
+    pipeline = _pipeline("a", stale_after=30.0)
+    look = replace(_read(pipeline.table, "a", x=1.0), age=19.0)
+    shown = _shown(pipeline.conclude(1000.0, [look], EMPTY_READING, now=50.0))
+    assert shown['source_last_success_timestamp_seconds{source="a"}'] == 981.0
+    assert _key("x") in _shown(pipeline.conclude(1011.0, [], EMPTY_READING, now=61.0))
+    assert _key("x") not in _shown(pipeline.conclude(1011.5, [], EMPTY_READING, now=61.5))
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_a_step_of_the_wall_clock_makes_nothing_older_or_younger(step: float):
+    """NTP may set the clock: values stay and leave by the time that passed, and no other."""
+    pipeline = _pipeline("a", stale_after=10.0)
+    pipeline.conclude(5000.0, [_read(pipeline.table, "a", x=1.0)], EMPTY_READING, now=50.0)
+    shown = _shown(pipeline.conclude(5005.0 + step, [], EMPTY_READING, now=55.0))
+    assert (_key("x") in shown, shown['source_up{source="a"}']) == (True, 1.0)
+    assert shown['source_last_success_timestamp_seconds{source="a"}'] == 5000.0 + step
+    assert _key("x") in _shown(pipeline.conclude(5010.0 + step, [], EMPTY_READING, now=60.0))
+    assert _key("x") not in _shown(pipeline.conclude(5011.0 + step, [], EMPTY_READING, now=61.0))
+
+
+def test_the_time_of_a_success_stands_still():
+    """While the clock is merely slewed, a dead source keeps one time of its last success."""
+    pipeline = _pipeline("a")
+    pipeline.conclude(5000.0, [_read(pipeline.table, "a", x=1.0)], EMPTY_READING, now=50.0)
+    shown = _shown(pipeline.conclude(5001.0005, [], EMPTY_READING, now=51.0))
+    assert shown['source_last_success_timestamp_seconds{source="a"}'] == 5000.0
 
 
 def test_events_are_handed_on_once_and_counted():

@@ -65,8 +65,8 @@ def test_a_replay_gives_the_live_frames(data: st.DataObject):
                 if known.get(name) != spec:
                     live.add_source(spec)
                     known[name] = spec
-            writer.write(tick.time, tick.looks, tick.specs, tick.gone)
-            frames.append(live.conclude(tick.time, tick.looks, EMPTY_READING))
+            writer.write(tick.time, tick.looks, tick.specs, tick.gone, now=tick.now)
+            frames.append(live.conclude(tick.time, tick.looks, EMPTY_READING, now=tick.now))
         writer.close()
         other = SeriesTable()
         replayed = _pipeline(other)
@@ -89,9 +89,9 @@ def test_a_recorded_run_replays(tmp_path: Path):
         pipeline = Pipeline(table)
         writer = RecordingWriter(path, table, header={})
 
-        def take(time: float, looks: Sequence[Look]) -> None:
+        def take(time: float, now: float, looks: Sequence[Look]) -> None:
             specs = {name: health.spec for name, health in pipeline.sources.items()}
-            writer.write(time, looks, specs, [])
+            writer.write(time, looks, specs, [], now=now)
 
         runtime = Runtime(pipeline, clock=clock, interval=1.0, log=NotedLog(), record=take)
         ids = [table.intern(METRIC, ["x"] * len(METRIC.labels))]
@@ -99,8 +99,10 @@ def test_a_recorded_run_replays(tmp_path: Path):
         fast = Source(stale_after=3.0)
         runtime.add(ScriptedCollector("a", good, ValueError("no"), good), fast)
         runtime.add(ScriptedCollector("slow", good, delay=1 / 3), fast)
+        runtime.add(ScriptedCollector("dying", good, ValueError("no")), fast)
         runtime.add(ScriptedCollector("gone", UnavailableError("none")), fast)
-        for _tick in range(8):
+        for number in range(8):
+            clock.step(-3600.0 if number == 4 else 0.0)
             frames.append(await runtime.tick())
             await clock.sleep(1.0)
         writer.close()
@@ -138,6 +140,16 @@ async def test_speed(speed: float, seconds: float):
     assert clock.time() == clock.monotonic() == 1005.0
 
 
+async def test_the_pace_is_that_of_the_monotonic_clock():
+    """Where the wall clock was set while it was recorded, the replay neither waits nor hurries."""
+    pace, clock, pipeline = ManualClock(), ReplayClock(), Pipeline(SeriesTable())
+    replay = Replay(pipeline, [], clock=clock, pace=pace, speed=1.0, facts={})
+    ticks = [RecordedTick(1000.0, [], now=7.0), RecordedTick(4601.0, [], now=8.0)]
+    await replay.run(ticks)
+    assert pace.monotonic() == 1001.0
+    assert (clock.time(), clock.monotonic()) == (4601.0, 8.0)
+
+
 async def test_frames_carry_the_facts_and_count_the_ticks():
     """Each frame says how many ticks were played before it, and what is given to be said."""
     _pace, exporter, _clock, _last = await _replay(0.0)
@@ -160,9 +172,9 @@ async def test_a_recording_without_ticks():
 async def test_the_clock_of_a_recording_does_not_pass_by_waiting():
     """Whoever sleeps on the recorded clock lets others run, and it is still the same time."""
     clock = ReplayClock()
-    clock.now = 7.0
+    clock.set(time=7.0, monotonic=3.0)
     await clock.sleep(100.0)
-    assert clock.time() == 7.0
+    assert (clock.time(), clock.monotonic()) == (7.0, 3.0)
 
 
 def _damaged(count: int) -> Iterator[RecordedTick]:

@@ -139,9 +139,42 @@ async def test_a_slow_source_delays_no_other():
     pages = await bench.ticks(3)
     assert all(KEY % "s" in page and page['source_up{source="slow"}'] == 1.0 for page in pages)
     successes = [page['source_last_success_timestamp_seconds{source="slow"}'] for page in pages]
-    assert successes == [frame.time for frame in bench.frames[1:]]
+    assert successes == pytest.approx([frame.time - 0.2 for frame in bench.frames[1:]])
     assert len(slow.begun) == 4
     assert bench.runtime.own.skipped == 0
+
+
+@pytest.mark.parametrize("interval", [5.0, 20.0, 60.0])
+def test_a_tick_that_is_rare_waits_longer(interval: float):
+    """What takes a tenth of a long interval, but not over 2 s, is in the frame of its tick."""
+
+    async def main() -> None:
+        delay = min(interval / 10, 2.0) - 0.01
+        bench = _Bench(interval=interval)
+        source = ScriptedCollector("a", _value("x", 1.0), delay=delay)
+        bench.runtime.add(source, Source(interval=interval, timeout=5.0, stale_after=2 * interval))
+        pages = await bench.ticks(2)
+        assert [page[KEY % "x"] for page in pages] == [1.0, 1.0]
+        successes = [page['source_last_success_timestamp_seconds{source="a"}'] for page in pages]
+        assert successes == [frame.time for frame in bench.frames]
+
+    run_virtual(main())
+
+
+@_virtual
+async def test_numbers_that_waited_for_their_tick_say_how_old_they_are():
+    """At a tick of 20 s, a look of 3 s is 17 s old in the next frame, and stale by that age."""
+    bench = _Bench(interval=20.0)
+    slow = ScriptedCollector("a", _value("x", 1.0), delay=3.0)
+    bench.runtime.add(slow, Source(interval=20.0, timeout=5.0, stale_after=21.0))
+    first, second = await bench.ticks(2)
+    assert KEY % "x" not in first
+    assert KEY % "x" in second
+    success = second['source_last_success_timestamp_seconds{source="a"}']
+    assert success == pytest.approx(bench.frames[1].time - 17.0)
+    slow.delay = 1e9
+    third, fourth = await bench.ticks(2)
+    assert (KEY % "x" in third, KEY % "x" in fourth) == (True, False)
 
 
 @_virtual
@@ -302,10 +335,10 @@ async def test_recorder_and_service_manager_hear_of_each_tick():
     bench = _Bench(
         ScriptedCollector("a", _value("x", 1.0)),
         alive=lambda frame: told.append(("alive", frame)),
-        record=lambda time, looks: told.append(("record", time, [look.source for look in looks])),
+        record=lambda time, now, looks: told.append(("record", time, now, looks[0].source)),
     )
     frame = await bench.runtime.tick()
-    assert told == [("record", frame.time, ["a"]), ("alive", frame)]
+    assert told == [("record", frame.time, 1000.0, "a"), ("alive", frame)]
 
 
 @_virtual
@@ -403,6 +436,7 @@ async def test_an_event_is_published_once():
     bench.runtime.add(source, Source(interval=10.0, stale_after=60.0))
     await bench.ticks(3)
     assert [len(frame.events) for frame in bench.frames] == [1, 0, 0]
+    assert bench.log.happened == [event]
 
 
 @_virtual
@@ -424,7 +458,7 @@ async def test_durations_are_whole_microseconds():
     looks: list[Look] = []
     bench = _Bench(
         ScriptedCollector("a", _value("x", 1.0), delay=1 / 7),
-        record=lambda _time, given: looks.extend(given),
+        record=lambda _time, _now, given: looks.extend(given),
     )
     await bench.runtime.tick()
     assert looks[0].duration == 0.142857

@@ -47,7 +47,7 @@ def test_ready_at_the_first_tick(manager: _Manager, path: str):
     """The service is ready when its first tick is complete, and not before."""
     service = ServiceManager({"NOTIFY_SOCKET": path})
     assert manager.messages() == []
-    service.tick(100.0, "12 series")
+    service.tick(100.0, lambda: "12 series")
     assert manager.messages() == [["READY=1", "STATUS=12 series"]]
 
 
@@ -62,7 +62,7 @@ def test_the_watchdog_is_fed_in_time(
     service = ServiceManager(environment)
     fed = []
     for tick in range(100):
-        service.tick(tick * interval, "well")
+        service.tick(tick * interval, lambda: "well")
         for message in manager.messages():
             assert message[0] == ("WATCHDOG=1" if fed else "READY=1")
             fed.append(tick * interval)
@@ -79,7 +79,7 @@ def test_rare_ticks_have_a_patient_watchdog(manager: _Manager, path: str):
     assert manager.messages() == [["WATCHDOG_USEC=240000000"], ["WATCHDOG_USEC=30000000"]]
     service.expect(60.0)
     for tick in range(10):
-        service.tick(60.0 * tick, "well")
+        service.tick(60.0 * tick, lambda: "well")
     words = [message[0] for message in manager.messages()[1:]]
     assert words == ["READY=1", *["WATCHDOG=1"] * 9]
 
@@ -94,7 +94,7 @@ def test_status_is_renewed_without_a_watchdog(manager: _Manager, path: str):
     """Without a watchdog the status line is still renewed now and then."""
     service = ServiceManager({"NOTIFY_SOCKET": path})
     for second in range(61):
-        service.tick(float(second), f"{second} s")
+        service.tick(float(second), lambda: f"{second} s")
     statuses = [message[1] for message in manager.messages()]
     assert statuses == ["STATUS=0 s", "STATUS=30 s", "STATUS=60 s"]
 
@@ -124,10 +124,10 @@ def test_abstract_address(tmp_path: Path):
 def test_ready_is_said_again_when_it_was_not_heard(path: str):
     """A manager that could not take the word at first hears it at a later tick."""
     service = ServiceManager({"NOTIFY_SOCKET": path})
-    service.tick(1.0, "well")
+    service.tick(1.0, lambda: "well")
     late = _Manager(path)
-    service.tick(2.0, "well")
-    service.tick(3.0, "well")
+    service.tick(2.0, lambda: "well")
+    service.tick(3.0, lambda: "well")
     assert late.messages() == [["READY=1", "STATUS=well"]]
     late.socket.close()
 
@@ -136,7 +136,7 @@ def test_a_manager_that_does_not_read_blocks_nothing(manager: _Manager, path: st
     """When the socket is full, messages are dropped and the tick goes on."""
     service = ServiceManager({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "4"})
     for second in range(5000):
-        service.tick(float(second), "x" * 2000)
+        service.tick(float(second), lambda: "x" * 2000)
     assert 0 < len(manager.messages()) < 5000
 
 
@@ -145,7 +145,7 @@ def test_silent_without_systemd(environment: dict[str, str], monkeypatch: pytest
     """Without a service manager nothing is sent anywhere."""
     monkeypatch.setattr(socket, "socket", None)
     service = ServiceManager(environment)
-    service.tick(1.0, "well")
+    service.tick(1.0, lambda: "well")
     service.reloading(1.0)
     service.reloaded()
     service.stopping()

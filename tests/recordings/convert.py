@@ -65,8 +65,12 @@ async def convert(source: Path, target: Path, *, engine: str, name: str, note: s
         clock=clock,
         interval=1.0,
         log=ChangeLog(),
-        record=lambda time, looks: writer.write(
-            time, looks, {key: health.spec for key, health in pipeline.sources.items()}, []
+        record=lambda time, now, looks: writer.write(
+            time,
+            looks,
+            {key: health.spec for key, health in pipeline.sources.items()},
+            [],
+            now=now,
         ),
     )
     server = EngineServer(dict(FACTS[engine]))

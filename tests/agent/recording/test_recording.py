@@ -16,7 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.catalog import METRICS, process
-from agent.model import EMPTY_READING, Event, Look, Reading, RecordingError, SeriesTable, SourceSpec
+from agent.model import (
+    EMPTY_READING,
+    Event,
+    Look,
+    Reading,
+    RecordingError,
+    RecordingFailedError,
+    SeriesTable,
+    SourceSpec,
+)
 from agent.recording import RecordedTick, RecordingReader, RecordingWriter, Scrubber
 from agent.recording.writer import FLUSH_SECONDS
 from tests.fakes.looks import GAUGES, Tick, lives
@@ -38,7 +47,7 @@ def _write(
     """Write a recording."""
     writer = RecordingWriter(path, table, header={"note": "test"}, scrubber=scrubber)
     for tick in ticks:
-        writer.write(tick.time, tick.looks, tick.specs, tick.gone)
+        writer.write(tick.time, tick.looks, tick.specs, tick.gone, now=tick.now)
     writer.close()
 
 
@@ -48,6 +57,7 @@ def _plain(table: SeriesTable, look: Look) -> dict[str, Any]:
     return {
         "source": look.source,
         "duration": look.duration,
+        "age": look.age,
         "error": look.error,
         "unavailable": look.unavailable,
         "series": None if reading is None else [table[number] for number in reading.ids],
@@ -109,7 +119,7 @@ def test_what_was_written_is_read(data: st.DataObject):
         reader = RecordingReader(folder / "r", other)
         found = list(reader.ticks())
     assert reader.header["note"] == "test"
-    assert [tick.time for tick in found] == [tick.time for tick in ticks]
+    assert [(tick.time, tick.now) for tick in found] == [(tick.time, tick.now) for tick in ticks]
     known: dict[str, SourceSpec] = {}
     for was, read in zip(ticks, found, strict=True):
         assert list(read.gone) == list(was.gone)
@@ -249,6 +259,8 @@ GOOD: list[Any] = [
         {"t": 1, "looks": [[0, 0.1]], "gone": []},
         {"t": 1, "looks": [[[], 0.1, 0, {}, []]], "gone": []},
         {"t": 1, "looks": [], "gone": 5},
+        {"t": 1, "m": "x", "looks": [], "gone": []},
+        {"t": 1, "looks": [[0, 0.1, 0, {}, [], "old"]], "gone": []},
         {"t": 1},
         {"layout": 1, "series": [9]},
         {"series": 1, "metric": 9, "values": [], "suffix": "", "le": ""},
@@ -336,12 +348,38 @@ def test_a_full_disk_is_said(tmp_path: Path):
     """What the system refuses becomes a RecordingError that names the file."""
     with pytest.raises(RecordingError, match="cannot be written: No such file or directory"):
         RecordingWriter(tmp_path / "none" / "r", SeriesTable(), header={})
-    writer = RecordingWriter(Path("/dev/full"), SeriesTable(), header={})
-    with pytest.raises(RecordingError, match="/dev/full: cannot be written: No space left"):
-        writer.write(1.0, [], {}, [])
-    with pytest.raises(RecordingError, match="No space left"):
-        writer.close()
-    writer.close()
+    with pytest.raises(RecordingFailedError, match="/dev/full: cannot be written: No space left"):
+        RecordingWriter(Path("/dev/full"), SeriesTable(), header={})
+    assert Path("/dev/full").exists()
+
+
+@pytest.mark.parametrize(("size", "left"), [(0, False), (2000, True)])
+def test_a_recorder_without_room(tmp_path: Path, size: int, *, left: bool):
+    """Where a file cannot be begun none is left; later, what was written stays. Status 1, a line."""
+    config = tmp_path / "config.yaml"
+    sources = ("processes", "kernel_log", "nvml", "dcgm", "discovery", "engines")
+    off = ", ".join(f"{name}: {{enabled: false}}" for name in sources)
+    config.write_text(f"tick: {{interval: 100ms}}\ncollectors: {{{off}, host: {{interval: 100ms}}}}\n")
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", LIMITED, str(size), "record", "r", "--config", str(config)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "r: cannot be written: File too large"
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "r").exists() is left
+
+
+LIMITED = """
+import resource, sys
+from agent.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+sys.exit(main(sys.argv[2:]))
+"""
 
 
 def test_closing_twice(tmp_path: Path):
@@ -360,9 +398,10 @@ def test_shifted():
         Look(source="b", duration=1.0, error="down"),
         Look(source="c", duration=1.0, reading=EMPTY_READING),
     ]
-    tick = RecordedTick(6.0, looks)
+    tick = RecordedTick(6.0, looks, now=1.0)
     later = tick.shifted(10.0)
-    assert later.time == 16.0
+    assert (later.time, later.now) == (16.0, 11.0)
+    assert RecordedTick(6.0, []).shifted(10.0).now is None
     assert later.looks[0].reading is not None
     assert [each.time for each in later.looks[0].reading.events] == [15.0]
     assert later.looks[1:] == looks[1:]
@@ -376,7 +415,8 @@ PROCESS = next(
 )
 PRIVATE = [
     "alice-trainer", "/home/alice/models/secret-7b", "./secret-7b.gguf", "../secret-7b",
-    "models/secret-7b.gguf", "~/secret-7b", "file:///secret-7b",
+    "models/secret-7b.gguf", "~/secret-7b", "file:///secret-7b", "s3://secret-7b/x",
+    "models/secret-7b.ckpt", "secret-7b/weights.v2", "alice/secret-7b", "secret-7b",
 ]  # fmt: skip
 
 
@@ -389,16 +429,21 @@ def test_scrubbing_leaves_nothing(tmp_path: Path, private: str):
     path_labels = [private if name == "model_name" else "x" for name in model.labels]
     ids = [table.intern(PROCESS, labels)]
     event_labels = {"process": private}
-    if private != PRIVATE[0]:
-        ids.append(table.intern(model, path_labels))
-        event_labels["model"] = private
-    event = Event(1.0, "oom_kill", "a", event_labels, f"killed {private}")
+    name = f"engine/{private}"
+    ids.append(table.intern(model, path_labels))
+    event_labels |= {"model": private, "command": private}
+    event = Event(1.0, "oom_kill", name, event_labels, f"killed {private}")
     looks = [
-        Look(source="a", duration=0.1, reading=Reading(ids, [1.0] * len(ids), [event])),
-        Look(source="a", duration=0.1, error=f"cannot open {private}"),
-        Look(source="a", duration=0.1, error=f"no {private}", unavailable=True),
+        Look(source=name, duration=0.1, reading=Reading(ids, [1.0] * len(ids), [event])),
+        Look(source=name, duration=0.1, error=f"cannot open {private}"),
+        Look(source=name, duration=0.1, error=f"no {private}", unavailable=True),
     ]
-    _write(tmp_path / "r", table, [Tick(1.0, looks, {"a": A}, [])], Scrubber())
+    spec = SourceSpec(name=name, stale_after=1.0)
+    ticks = [Tick(1.0, looks, {name: spec}, []), Tick(2.0, [], {}, [name])]
+    _write(tmp_path / "r", table, ticks, Scrubber())
+    first, second = RecordingReader(tmp_path / "r", SeriesTable()).ticks()
+    assert list(second.gone) == [spec.name for spec in first.appeared]
+    assert {look.source for look in first.looks} == {*second.gone}
     text = gzip.decompress((tmp_path / "r").read_bytes()).decode()
     assert "secret-7b" not in text
     assert "alice" not in text
@@ -410,8 +455,13 @@ def test_scrubbing_is_consistent_and_leaves_the_rest():
     words = [scrubber.label("process", name) for name in ("one", "two", "one")]
     assert words == ["process-1", "process-2", "process-1"]
     assert scrubber.label("path", "/") == "path-3"
-    for name, value in [("model_name", "meta-llama/Llama-3.1-8B"), ("gpu", "0"), ("process", "")]:
+    assert scrubber.label("model_name", "meta-llama/Llama-3.1-8B") == "model_name-4"
+    kept = {"version": "0.32.0", "gpu": "0", "process": "", "uuid": "GPU-1/2", "mode": "a/b"}
+    for name, value in kept.items():
         assert scrubber.label(name, value) == value
+    assert scrubber.label("version", "s3://bucket") == "version-5"
+    assert scrubber.source("host") == "host"
+    assert scrubber.source("engine/one") == "engine/process-1"
     event = scrubber.event(Event(1.0, "oom_kill", "a", {"process": "one"}, "killed one"))
     assert event == Event(1.0, "oom_kill", "a", {"process": "process-1"})
 
