@@ -47,7 +47,7 @@ run: $(RUN_STAMP) ## the agent on this host, at http://localhost:9745 or LISTEN=
 test: $(STAMP) need-cc ## every test that needs no GPU, engine, server or systemd
 	$(BIN)/python -m pytest -q -m "not gpu and not engine and not server and not systemd"
 
-test-server: $(STAMP) need-cc need-server ## tests against a real Prometheus
+test-server: $(STAMP) need-cc need-server ## tests against a real Prometheus and Alertmanager
 	$(BIN)/python -m pytest -q -m server
 
 test-gpu: $(STAMP) ## tests on a real NVIDIA GPU
@@ -81,6 +81,7 @@ check: lint types contracts test test-server ## what CI runs: format, lint, type
 
 golden: $(STAMP) ## write the golden pages of the tests anew; look at the difference
 	INFERWATCH_GOLDEN=1 $(BIN)/python -m pytest -q tests/e2e/test_replay.py
+	INFERWATCH_GOLDEN=1 $(BIN)/python -m pytest -q tests/e2e/test_rules_promtool.py -k summaries
 
 docs: $(STAMP) ## the pages made from the code
 	$(BIN)/inferwatch metrics > docs/metrics.md

@@ -14,7 +14,6 @@ from typing import Protocol
 from agent.catalog import agent as catalog
 from agent.model import EMPTY_READING, Event, Frame, Look, Reading, SeriesTable, SourceSpec
 
-
 # A wall clock that is this far off what passed on the monotonic one was set, not slewed.
 _STEP = 1.0
 

@@ -4,9 +4,10 @@
                      ─► exporters ─► feed the watchdog
 
 A look that is not finished in that moment goes on beside the ticks and its values enter the
-frame of the next tick, which knows how old they are by then; the next looks at that source are not waited for until
-one is quick again. A look that outlives its timeout is cancelled; one that cannot be cancelled
-has failed all the same, is left alone, and its source is not looked at again until it ends.
+frame of the next tick, which knows how old they are by then; the next looks at that source are
+not waited for until one is quick again. A look that outlives its timeout is cancelled; one that
+cannot be cancelled has failed all the same, is left alone, and its source is not looked at again
+until it ends.
 Nothing that a source does reaches the tick, except as a `Look`.
 """
 

@@ -196,7 +196,7 @@ class HttpApi:
         except ConfigError as error:
             return web.Response(status=400, text=f"{error}\n")
         except Exception as error:  # noqa: BLE001 - said in the log; whoever asked is told as well
-            return web.Response(status=500, text=f"{error or type(error).__name__}\n")
+            return web.Response(status=500, text=f"{str(error) or type(error).__name__}\n")
         return web.Response(text="reloaded\n")
 
     async def _landing(self, _request: web.Request) -> web.Response:

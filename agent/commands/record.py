@@ -69,8 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def without_services(settings: Settings, *, listen: Sequence[Listen]) -> Settings:
-    """Return settings that collect the same, but keep no history, tell nobody of alerts, and
-    listen on these addresses alone.
+    """Return settings that collect the same and do little else.
+
+    They keep no history, tell nobody of alerts, and listen on these addresses alone.
     """
     return replace(
         settings,

@@ -79,6 +79,21 @@ class AgentProcess:
 
 
 @contextlib.contextmanager
+def served_engine() -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+    """Run a vLLM with a captured page in a process that can be frozen; yield it and its address."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.fakes.serve_engine", str(port)],
+        cwd=Path(__file__).parents[2],
+    )
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
 def agent_process(
     folder: Path, *arguments: str, port: int, env: Mapping[str, str] | None = None
 ) -> Iterator[AgentProcess]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import AgentProcess, agent_process, free_port
+from tests.e2e.process import AgentProcess, agent_process, free_port, served_engine
 from tests.fakes.engine_server import EngineServer
 from tests.fakes.nvml.controller import StubDriver
 
@@ -45,15 +45,9 @@ class Host:
 
 @pytest.fixture
 def engine_process() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The same in a process of its own, so that it can be stopped while the test waits."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.fakes.serve_engine", str(port)],
-        cwd=Path(__file__).parents[2],
-    )
-    yield process, f"http://127.0.0.1:{port}"
-    process.kill()
-    process.wait()
+    """A vLLM that can be frozen while the test waits."""
+    with served_engine() as engine:
+        yield engine
 
 
 @pytest.fixture

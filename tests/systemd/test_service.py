@@ -112,7 +112,7 @@ def test_the_watchdog_restarts_a_process_that_hangs(quick: Container):
     assert "Fatal Python error: Aborted" in quick.out(f"journalctl --quiet _PID={pid}")
 
 
-@pytest.mark.parametrize("interval", ["1s", "10s"])
+@pytest.mark.parametrize("interval", ["1s", "9s"])
 def test_the_watchdog_lets_a_healthy_process_live(quick: Container, interval: str):
     """An agent whose ticks complete lives on, even when they are rarer than the watchdog's turn."""
     quick.out(f"echo 'tick: {{interval: {interval}}}' > {CONFIG} && systemctl restart inferwatch")

@@ -46,7 +46,11 @@ class _Running:
 
     def __init__(self, settings: Settings) -> None:
         self.next: Callable[[], Settings] = lambda: settings
-        self.agent = Agent(settings, read_settings=lambda: self.next())
+        self.agent = Agent(settings, read_settings=self._read)
+
+    def _read(self) -> Settings:
+        """Read the settings of the moment."""
+        return self.next()
 
     async def page(self, port: int) -> str:
         """Return the page at a port."""
