@@ -116,7 +116,7 @@ class _Reader:
         self._size = sum(map(len, self._wanted))
         self._bare = layout.bare
 
-    def read(self, lines: list[bytes]) -> list[float] | None:
+    def read(self, lines: list[bytes]) -> list[float] | None:  # noqa: PLR0911 - one for each way to differ
         """Return the values of a page with this layout, or None if it has another."""
         if len(lines) != self._count or self._pick_silent(lines) != self._silent:
             return None

@@ -8,7 +8,6 @@ from agent.picking import Pick, picker
 from collectors.engines.profile import Engine, Fact, Family
 from collectors.openmetrics import PageScanner
 
-
 MAX_SERIES = 100_000
 """Series that one engine may invent; a page that has more of new ones is refused."""
 
@@ -55,7 +54,7 @@ class Plan:
 
     ids: list[int] = field(default_factory=list)
     picks: list[int] = field(default_factory=list)
-    pick: Pick = picker(())
+    pick: Pick = field(default_factory=lambda: picker(()))
     mixed: list[tuple[int, list[int], bool]] = field(default_factory=list)
     doubtful: list[tuple[int, int]] = field(default_factory=list)
     counters: list[int] = field(default_factory=list)

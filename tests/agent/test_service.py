@@ -94,7 +94,7 @@ def test_status_is_renewed_without_a_watchdog(manager: _Manager, path: str):
     """Without a watchdog the status line is still renewed now and then."""
     service = ServiceManager({"NOTIFY_SOCKET": path})
     for second in range(61):
-        service.tick(float(second), lambda: f"{second} s")
+        service.tick(float(second), lambda now=second: f"{now} s")
     statuses = [message[1] for message in manager.messages()]
     assert statuses == ["STATUS=0 s", "STATUS=30 s", "STATUS=60 s"]
 
