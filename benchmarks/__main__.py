@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import history, measure, pages, report
+from benchmarks import history, measure, pages, report, rules
 
 OUT = Path(__file__).parents[1] / "build" / "bench.json"
 
@@ -20,6 +20,11 @@ def main() -> int:
         "--seconds", type=float, default=60.0, help="length of each of the three periods"
     )
     parser.add_argument("--output", type=Path, default=OUT, help="where the figures go as JSON")
+    parser.add_argument(
+        "--watch-only",
+        action="store_true",
+        help="measure the agent without history and rules, against tighter budgets",
+    )
     parser.add_argument(
         "--profile", action="store_true", help="show where the agent's time goes instead"
     )
@@ -36,11 +41,12 @@ def main() -> int:
         page_costs = pages.page_costs(40)
         with measure.engines(folder) as ports:
             tick_costs = pages.tick_costs(ports, 10)
-        measured = measure.measure(folder, given.seconds)
+        measured = measure.measure(folder, given.seconds, whole=not given.watch_only)
     classic = pages.classic_exposition(measured.page, 10)
     figures = report.figures(measured, page_costs, tick_costs, classic)
-    figures |= history.keys(history.measure())
-    print(report.table(figures))
+    if not given.watch_only:
+        figures |= history.keys(history.measure()) | rules.measure()
+    print(report.table(figures, watch_only=given.watch_only))
     if measured.others:
         print(f"{measured.others} engines of this host were watched as well: figures are too high")
     report.write(figures, given.output)

@@ -103,9 +103,16 @@ def sample(page: bytes, series: bytes) -> float:
     raise LookupError(f"the page has no {series.decode()}")
 
 
-def configuration(port: int, engines: Sequence[int]) -> str:
-    """Return a configuration: everything as by default, with engines at these ports."""
+def configuration(port: int, engines: Sequence[int], *, history: Path | None) -> str:
+    """Return a configuration: everything as by default, with engines at these ports.
+
+    `history` is where the history goes; None for an agent that keeps none and has no rules.
+    """
     lines = ["exporters:", "  http_api:", f'    listen: ["127.0.0.1:{port}"]']
+    if history is None:
+        lines += ["history: {enabled: false}", "alerts: {enabled: false}"]
+    else:
+        lines += [f'history: {{path: "{history}"}}']
     if engines:
         lines += ["collectors:", "  engines:", "    instances:"]
     for number, engine in enumerate(engines):
@@ -124,16 +131,20 @@ def agent(
     *,
     engines: Sequence[int],
     gpus: Gpus,
+    whole: bool,
     python: Sequence[str] = ("-I", "-m", "agent"),
 ) -> Iterator[RunningAgent]:
     """Keep an agent running that sees the GPUs and these engines.
+
+    Unless it is the whole agent, it watches only: without history and rules.
 
     Raises:
         RuntimeError: it did not start, or does not see them all.
     """
     port = free_port()
     config = folder / f"{name}.yaml"
-    config.write_text(configuration(port, engines))
+    history = folder / f"{name}.db" if whole else None
+    config.write_text(configuration(port, engines, history=history))
     log = folder / f"{name}.log"
     command = [sys.executable, *python, "run", "--config", str(config)]
     with running(command, env=gpus.driver.env(), log=log) as process:

@@ -104,7 +104,7 @@ class Measured:
     others: int
 
 
-def measure(folder: Path, seconds: float) -> Measured:
+def measure(folder: Path, seconds: float, *, whole: bool) -> Measured:
     """Run everything: warm up, `seconds` unasked and `seconds` scraped in turn, then requests.
 
     Raises:
@@ -114,8 +114,8 @@ def measure(folder: Path, seconds: float) -> Measured:
         engines(folder) as ports,
         Gpus(folder) as gpus,
         prometheus(folder, ports) as peer,
-        agent(folder, "agent", engines=ports, gpus=gpus) as busy,
-        agent(folder, "agent-without-engines", engines=(), gpus=gpus) as idle,
+        agent(folder, "agent", engines=ports, gpus=gpus, whole=whole) as busy,
+        agent(folder, "agent-without-engines", engines=(), gpus=gpus, whole=whole) as idle,
     ):
         time.sleep(WARM_UP)
         memories: list[Memory] = []
@@ -205,7 +205,7 @@ def profiled(folder: Path, seconds: float, count: int) -> Path:
     with (
         engines(folder, count) as ports,
         Gpus(folder) as gpus,
-        agent(folder, "agent", engines=ports, gpus=gpus, python=python) as found,
+        agent(folder, "agent", engines=ports, gpus=gpus, whole=True, python=python) as found,
     ):
         time.sleep(3.0)
         subprocess.run(["kill", "-USR1", str(found.pid)], check=True)

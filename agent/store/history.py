@@ -1,5 +1,6 @@
 """The history of one agent: frames go in, series come out."""
 
+import math
 import threading
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -71,8 +72,11 @@ class History:
         self._lock = threading.Lock()
         self._writer: Writer | None = None
         self._reader: HistoryReader | None = None
+        self._stored_until = -math.inf
+        self._began: dict[str, int] = {}
         if path is not None:
             self._reader = HistoryReader(path, target)
+            self._stored_until = self._newest_stored(self._reader)
             self._writer = Writer(
                 path,
                 table=table,
@@ -88,6 +92,7 @@ class History:
         if frame.table is not self._table:
             raise ValueError("the frame is that of another table of series")
         with self._lock:
+            self._began.setdefault(TICKS, milliseconds(frame.time))
             self._ring(TICKS).append(frame.time, frame.ids, frame.values)
         if self._writer is not None:
             self._writer.nudge()
@@ -101,6 +106,7 @@ class History:
             values: as many; the staleness marker where a series ends.
         """
         with self._lock:
+            self._began.setdefault(RECORDS, milliseconds(time))
             self._ring(RECORDS).record(time, ids, values)
 
     def _ring(self, stream: str) -> Ring:
@@ -200,13 +206,30 @@ class History:
             ]
 
     def _covered(self, hot: Sequence[HotStretch], start: float) -> bool:
-        """Return whether memory holds all there is after a moment, in every stream."""
+        """Return whether memory holds all there is after a moment, in every stream.
+
+        It does if it reaches back to that moment, and also if it still has all of this run and
+        the runs before had ended by then: the rules of the first minutes need no disk.
+        """
         if self._reader is None:
             return True
+        moment = milliseconds(start)
         firsts: dict[str, int] = {}
         for stretch in hot:
             firsts[stretch.stream] = min(stretch.first, firsts.get(stretch.stream, stretch.first))
-        return bool(firsts) and all(first <= milliseconds(start) for first in firsts.values())
+        return bool(firsts) and all(
+            first <= moment or (first == self._began.get(stream) and self._stored_until <= moment)
+            for stream, first in firsts.items()
+        )
+
+    @staticmethod
+    def _newest_stored(reader: HistoryReader) -> float:
+        """Return the last moment that the runs before stored, in milliseconds."""
+        try:
+            stored = reader.stored()
+        except (HistoryError, OSError):  # the writer says what is wrong with it
+            return -math.inf
+        return max((span[1] for span in (stored.full, stored.five) if span), default=-math.inf)
 
     def reading(self) -> Reading:
         """Return the samples that the history gives about itself."""

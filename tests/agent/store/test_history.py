@@ -3,6 +3,7 @@
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -253,3 +254,27 @@ def test_a_frame_of_another_table_is_refused():
     history = History(SeriesTable(), clock=ManualClock())
     with pytest.raises(ValueError, match="another table"):
         history.append(Frame(1.0, SeriesTable(), [], []))
+
+
+def test_the_first_minutes_need_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What a rule asks for right after the start is in memory; what ran before is on disk."""
+    table = SeriesTable()
+    path = tmp_path / "history.db"
+    with closing(History(table, clock=ManualClock(), path=path)) as before:
+        before.append(frame(table, START, {series(table, FULL, "a"): 1.0}))
+    reads: list[float] = []
+    stretches = HistoryReader.stretches
+
+    def counted(reader: HistoryReader, *given: Any, **others: Any) -> Any:
+        reads.append(given[1])
+        return stretches(reader, *given, **others)
+
+    monkeypatch.setattr(HistoryReader, "stretches", counted)
+    with closing(History(table, clock=ManualClock(), path=path)) as history:
+        history.append(frame(table, START + 600.0, {series(table, FULL, "a"): 2.0}))
+        assert [one.values[-1] for one in history.select(EVERYTHING, START + 300.0, START + 600.0)]
+        assert history.latest(EVERYTHING, START + 300.0, START + 600.0)
+        assert reads == []
+        found = history.select(EVERYTHING, START - 1.0, START + 600.0)
+        assert reads == [START - 1.0]
+        assert [list(one.values) for one in found if len(one.values) > 1]
