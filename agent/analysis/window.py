@@ -1,0 +1,230 @@
+"""The last minutes of the series that analysis reads, as aligned columns.
+
+One row a tick, one column a series, one time for all of a row; a series that a tick had not is NaN
+there. A `View` is the part of it that belongs to one engine, so that arithmetic needs no labels.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.model import Frame, Metric, SeriesTable
+
+Column: TypeAlias = NDArray[np.float64]
+
+SPAN: Final = 300.0
+"""Seconds that a window holds."""
+
+_ROWS: Final = 64
+_COLUMNS: Final = 32
+
+
+class Window:
+    """Keeps the trailing rows of the wanted metrics.
+
+    Rows stand one behind the other in an array that is twice as long as the span, so that each
+    trailing stretch is a slice of it and old rows are moved out only now and then.
+
+    Args:
+        wanted: metrics that are kept.
+        span: seconds.
+    """
+
+    def __init__(self, wanted: Iterable[Metric], *, span: float = SPAN) -> None:
+        self.span = span
+        self._wanted = frozenset(wanted)
+        self._table: SeriesTable | None = None
+        self._times = np.empty(_ROWS)
+        self._rows = np.full((_ROWS, _COLUMNS), np.nan)
+        self._begin = 0
+        self._end = 0
+        self._columns: dict[int, int] = {}
+        self._ids: Sequence[int] | None = None
+        self._pick: Callable[[Sequence[float]], tuple[float, ...]] | None = None
+        self._places: NDArray[np.intp] = np.empty(0, dtype=np.intp)
+        self.layout = 0
+
+    def append(self, frame: Frame) -> None:
+        """Take over a frame; one that is not after the last forgets what came at or after it."""
+        if frame.ids is not self._ids:
+            self._lay_out(frame)
+        while self._end > self._begin and self._times[self._end - 1] >= frame.time:
+            self._end -= 1
+        first = np.searchsorted(self._times[self._begin : self._end], frame.time - self.span)
+        self._begin += int(first)
+        if self._end == len(self._times):
+            self._make_room()
+        row = self._rows[self._end]
+        row.fill(np.nan)
+        if self._pick is not None:
+            row[self._places] = self._pick(frame.values)
+        self._times[self._end] = frame.time
+        self._end += 1
+
+    @property
+    def times(self) -> Column:
+        """Unix seconds of the rows, ascending."""
+        return self._times[self._begin : self._end]
+
+    def ids(self) -> Mapping[int, int]:
+        """Return the column of each series; `layout` changes whenever this does."""
+        return self._columns
+
+    def column(self, place: int) -> Column:
+        """Return one column, of which nothing may be changed."""
+        return self._rows[self._begin : self._end, place]
+
+    def columns(self, places: Sequence[int]) -> Column:
+        """Return several columns, rows first."""
+        return self._rows[self._begin : self._end, places]
+
+    def _lay_out(self, frame: Frame) -> None:
+        """Follow a frame with other series; the column of one that is in no row is given away."""
+        table = self._table = frame.table
+        chosen = [
+            (position, series_id)
+            for position, series_id in enumerate(frame.ids)
+            if table[series_id].metric in self._wanted
+        ]
+        present = {series_id for _position, series_id in chosen}
+        rows = self._rows[self._begin : self._end]
+        kept = {
+            series_id: place
+            for series_id, place in self._columns.items()
+            if series_id in present or not np.isnan(rows[:, place]).all()
+        }
+        new = [series_id for _position, series_id in chosen if series_id not in kept]
+        used = set(kept.values())
+        free = (place for place in range(len(kept) + len(new)) if place not in used)
+        kept.update(zip(new, free, strict=False))
+        missing = max(kept.values(), default=0) + 1 - self._rows.shape[1]
+        if missing > 0:
+            more = np.full((len(self._rows), missing + _COLUMNS), np.nan)
+            self._rows = np.hstack((self._rows, more))
+        self._rows[self._begin : self._end, [kept[i] for i in new]] = np.nan
+        self._columns = kept
+        self._ids = frame.ids
+        self._places = np.array([kept[i] for _position, i in chosen], dtype=np.intp)
+        positions = [position for position, _series_id in chosen]
+        # A single position would make a getter that returns no tuple.
+        self._pick = itemgetter(*positions, positions[0]) if positions else None
+        if positions:
+            self._places = np.append(self._places, self._places[0])
+        self.layout += 1
+
+    def _make_room(self) -> None:
+        """Move the rows to the front, into a longer array if more than half of it is in use."""
+        count = self._end - self._begin
+        if 2 * count > len(self._times):
+            self._times = np.concatenate((self._times, np.empty(len(self._times))))
+            more = np.full(self._rows.shape, np.nan)
+            self._rows = np.concatenate((self._rows, more))
+        self._times[:count] = self._times[self._begin : self._end]
+        self._rows[:count] = self._rows[self._begin : self._end]
+        self._begin, self._end = 0, count
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A histogram over the rows of a view.
+
+    Attributes:
+        bounds: upper bounds of the buckets, ascending, the last infinite; shape (buckets,).
+        counts: cumulative counts, shape (rows, buckets).
+        sum: sum of the observations, shape (rows,).
+        count: number of the observations, shape (rows,).
+    """
+
+    bounds: Column
+    counts: Column
+    sum: Column
+    count: Column
+
+
+class View:
+    """What a window holds of one engine, of its GPUs and of the host.
+
+    Columns are asked for by metric and, where the metric has labels beside those that the view
+    stands for, by their values: `view[catalog.REQUESTS_RUNNING]`,
+    `view.of(process.CPU_SECONDS, "server")`. What is not there is a column of NaN, so that
+    arithmetic needs no special cases: unknown stays unknown.
+
+    Args:
+        window: whose columns.
+        columns: place of each column by metric, suffix and further label values.
+        buckets: by metric, upper bound and place of each bucket, ascending.
+        rows: which of the window's rows.
+    """
+
+    def __init__(
+        self,
+        window: Window,
+        columns: Mapping[tuple[Any, ...], int],
+        buckets: Mapping[Metric, Sequence[tuple[float, int]]],
+        rows: slice = slice(None),
+    ) -> None:
+        self._window = window
+        self._columns = columns
+        self._buckets = buckets
+        self._rows = rows
+        self.times: Column = window.times[rows]
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self.times)
+
+    def __getitem__(self, metric: Metric) -> Column:
+        """Return the column of a metric that has no further labels."""
+        return self.of(metric)
+
+    def of(self, metric: Metric, *labels: str, suffix: str = "") -> Column:
+        """Return the column of a metric with further labels, or of a part of a histogram."""
+        place = self._columns.get((metric, suffix, *labels))
+        if place is None:
+            return np.full(len(self.times), np.nan)
+        return self._window.column(place)[self._rows]
+
+    def labels(self, metric: Metric) -> list[tuple[str, ...]]:
+        """Return the further label values that a metric has here."""
+        return [key[2:] for key in self._columns if key[0] is metric and key[1] == ""]
+
+    def histogram(self, metric: Metric) -> Histogram | None:
+        """Return a histogram, or None where the engine has none of this name."""
+        buckets = self._buckets.get(metric)
+        if not buckets:
+            return None
+        return Histogram(
+            np.array([bound for bound, _place in buckets]),
+            self._window.columns([place for _bound, place in buckets])[self._rows],
+            self.of(metric, suffix="_sum"),
+            self.of(metric, suffix="_count"),
+        )
+
+    def last(self, seconds: float) -> "View":
+        """Return the rows of the trailing seconds, that at their beginning included."""
+        if not len(self.times):
+            return self
+        first = int(np.searchsorted(self.times, self.times[-1] - seconds - 1e-6))
+        return self.rows(first, len(self.times))
+
+    def rows(self, first: int, end: int) -> "View":
+        """Return the rows from `first` up to `end`."""
+        begin = (self._rows.start or 0) + first
+        stop = (self._rows.start or 0) + end
+        return View(self._window, self._columns, self._buckets, slice(begin, stop))
+
+
+def growth(column: Column) -> float:
+    """Return by how much a counter grew over a column, restarts allowed for; NaN if unknown.
+
+    After a restart the counter began at zero, so what it shows then is growth.
+    """
+    known = column[~np.isnan(column)]
+    if len(known) < 2:  # noqa: PLR2004 - growth needs two values
+        return float("nan")
+    steps = np.diff(known)
+    return float(np.where(steps < 0, known[1:], steps).sum())
