@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agent.analysis.peaks import Peaks
-from agent.app.common import new_pipeline
+from agent.app.conclusions import new_pipeline
 from agent.model import EMPTY_READING, Frame, History, Metric, MetricType, SeriesTable
 from agent.recording import RecordingReader
 from agent.replay import play
@@ -82,7 +81,7 @@ class HistoryCosts:
 def _recorded() -> list[list[float]]:
     """Return the columns of the recorded series that are kept in full."""
     table = SeriesTable()
-    pipeline = new_pipeline(table, Peaks(60.0))
+    pipeline = new_pipeline(table)
     columns: dict[int, list[float]] = {}
     frames = 0
     for tick in RecordingReader(_RECORDING, table).ticks():

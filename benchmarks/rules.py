@@ -8,8 +8,7 @@ from pathlib import Path
 
 from agent.alerts.engine import RuleEngine
 from agent.alerts.group import Site
-from agent.analysis.peaks import Peaks
-from agent.app.common import new_pipeline
+from agent.app.conclusions import new_pipeline
 from agent.app.rules import load_rules, shipped_rule_files
 from agent.catalog import gpu, metrics_of
 from agent.model import Frame, Reading, SeriesTable
@@ -29,7 +28,7 @@ START = 1_800_000_000.0
 def frames(table: SeriesTable) -> Iterator[Frame]:
     """Yield frames of a busy recording, each engine's series once for every engine."""
     source = SeriesTable()
-    pipeline = new_pipeline(source, Peaks(60.0))
+    pipeline = new_pipeline(source)
     played = [
         play(pipeline, tick, Reading([], [])) for tick in RecordingReader(RECORDING, source).ticks()
     ]

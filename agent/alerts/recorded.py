@@ -23,7 +23,7 @@ class RecordedSeries:
     def intern(self, labels: Labels) -> int:
         """Return the identifier of a series; its labels include `__name__`."""
         found = self._ids.get(labels)
-        if found is None:
+        if found is None or found not in self._table:
             if len(self._ids) >= _REMEMBERED:
                 self._ids.clear()
             found = self._ids[labels] = self._make(labels)

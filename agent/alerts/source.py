@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from agent.model import SeriesTable
+from agent.store.recent import Columns, Newest, Recent
 from agent.store.series import (
     Labels,
     Matcher,
@@ -29,6 +30,10 @@ class History(Source, Protocol):
         """Return labels, time and value of the newest sample of each series that has not ended."""
         ...
 
+    def recent(self) -> Recent | None:
+        """Return the ticks in memory as they are now, None where there is no such thing."""
+        ...
+
     def record(self, time: float, ids: Sequence[int], values: Sequence[float]) -> None:
         """Take what rules wrote; the next `select` gives it.
 
@@ -49,9 +54,11 @@ class OneTick:
 
     def __init__(self, history: History) -> None:
         self._history = history
+        self._recent = history.recent()
         self._known: dict[_Key, Sequence[SeriesSamples]] = {}
         self._newest: dict[_Key, Sequence[tuple[Labels, float, float]]] = {}
         self._written: dict[Labels, float] = {}
+        self._new: set[str] = set()
         self._time = 0.0
 
     def select(
@@ -80,6 +87,24 @@ class OneTick:
             self._newest[key] = found
         return found
 
+    def newest(self, matchers: tuple[Matcher, ...], start: int, end: int) -> Newest | None:
+        """Return the newest samples in (start, end], in milliseconds; None if `latest` has to."""
+        recent = self._recent
+        if recent is None or self._changed(matchers):
+            return None
+        return recent.newest(matchers, start, end)
+
+    def columns(self, matchers: tuple[Matcher, ...], start: int, end: int) -> Columns | None:
+        """Return the samples in (start, end], in milliseconds; None if `select` has to."""
+        recent = self._recent
+        if recent is None or self._changed(matchers):
+            return None
+        return recent.columns(matchers, start, end)
+
+    def _changed(self, matchers: Sequence[Matcher]) -> bool:
+        """Return whether something was written in this tick that these matchers may choose."""
+        return bool(self._new) and _may_give(matchers, self._new)
+
     def _within(self, start: float, end: float) -> bool:
         """Return whether what was written lies in a range; times compare in milliseconds."""
         if not self._written:
@@ -90,7 +115,9 @@ class OneTick:
         """Let the rules that follow in the same group see what one wrote."""
         self._time = time
         self._written.update(samples)
-        self._forget({name_of(labels) for labels in samples})
+        names = {name_of(labels) for labels in samples}
+        self._new |= names
+        self._forget(names)
 
     def record(
         self, time: float, table: SeriesTable, ids: Sequence[int], values: Sequence[float]
@@ -99,6 +126,7 @@ class OneTick:
         self._history.record(time, ids, values)
         names = {table[series_id].metric.name for series_id in ids}
         self._written.clear()
+        self._new |= names
         self._forget(names)
 
     def _joined(

@@ -1,6 +1,8 @@
 """Aggregation operators: groups of series become one series, or the foremost of them stay."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from math import isnan
 
 from agent.promql.aggregators import SIMPLE, foremost, written
@@ -11,6 +13,7 @@ from agent.promql.positions import Site
 from agent.promql.run import Run, ScalarExpr, VectorExpr
 from agent.promql.values import Vector
 from agent.store.series import Labels
+from agent.store.shape import Shape, once
 
 Grouping = Callable[[Labels], Labels]
 
@@ -27,22 +30,42 @@ def grouping(names: tuple[str, ...] | None, *, without: bool) -> Grouping | None
     return keeper(names) if names else None
 
 
-def _groups(vector: Vector, group: Grouping | None) -> dict[Labels, list[int]]:
-    """Return the places of the members of each group."""
-    if group is None:
-        return {(): [*range(len(vector))]} if vector.labels else {}
-    found: dict[Labels, list[int]] = {}
-    for place, labels in enumerate(vector.labels):
-        found.setdefault(group(labels), []).append(place)
-    return found
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """The groups of a vector.
+
+    Attributes:
+        labels: of each group.
+        places: where its members are in the vector.
+        alone: whether every member is a group of its own.
+    """
+
+    labels: Shape
+    places: list[list[int]]
+    alone: bool
 
 
-def _reduced(vector: Vector, groups: dict[Labels, list[int]], values: list[float]) -> Vector:
+def _groups(vector: Vector, group: Grouping | None) -> _Groups:
+    """Return the groups."""
+
+    def find(labels: Sequence[Labels]) -> _Groups:
+        found: dict[Labels, list[int]] = {}
+        for place, item in enumerate(labels):
+            found.setdefault(() if group is None else group(item), []).append(place)
+        return _Groups(Shape(found), [*found.values()], len(found) == len(labels))
+
+    return once(vector.labels, ("groups", group), find)
+
+
+def _reduced(vector: Vector, groups: _Groups, reduce: Callable[[Sequence[float]], float]) -> Vector:
     """Return one series a group; its name is to be dropped where that of a member is."""
-    flags = vector.flags
+    values, flags = vector.values, vector.flags
+    if groups.alone:
+        return Vector(groups.labels, [*map(reduce, zip(values, strict=True))], flags)
     if flags is not None:
-        flags = [any(flags[place] for place in places) for places in groups.values()]
-    return Vector([*groups], values, flags)
+        flags = [any(flags[place] for place in places) for places in groups.places]
+    found = [reduce([values[place] for place in places]) for places in groups.places]
+    return Vector(groups.labels, found, flags)
 
 
 def simple(operator: str, inner: VectorExpr, group: Grouping | None) -> VectorExpr:
@@ -51,11 +74,7 @@ def simple(operator: str, inner: VectorExpr, group: Grouping | None) -> VectorEx
 
     def at(run: Run, time: int) -> Vector:
         vector = inner.at(run, time)
-        groups = _groups(vector, group)
-        values = vector.values
-        return _reduced(
-            vector, groups, [reduce([values[i] for i in places]) for places in groups.values()]
-        )
+        return _reduced(vector, _groups(vector, group), reduce)
 
     return VectorExpr(at)
 
@@ -70,10 +89,7 @@ def quantiles(
         if run.notes is not None and not 0 <= wanted <= 1:
             run.notes.warn(invalid_quantile(wanted), site, 0)
         vector = inner.at(run, time)
-        groups = _groups(vector, group)
-        values = vector.values
-        found = [quantile(wanted, [values[i] for i in places]) for places in groups.values()]
-        return _reduced(vector, groups, found)
+        return _reduced(vector, _groups(vector, group), partial(quantile, wanted))
 
     return VectorExpr(at)
 
@@ -100,7 +116,7 @@ def ranked(
         if wanted < 1:
             return Vector([], [])
         chosen: list[int] = []
-        for places in _groups(vector, group).values():
+        for places in _groups(vector, group).places:
             chosen += foremost(vector.values, places, int(wanted), top=top)
         return vector.pick(chosen)
 

@@ -14,7 +14,7 @@ from agent.promql.arithmetic import ARITHMETIC, COMPARISON
 from agent.promql.errors import PromqlError, UnsupportedError
 from agent.promql.functions import EXPERIMENTAL, FUNCTIONS
 from agent.promql.functions.call import Call
-from agent.promql.matching import Cardinality, Matching
+from agent.promql.pairing import Cardinality, Matching
 from agent.promql.plan import Edge, Enclosing, Selector, Shift
 from agent.promql.positions import Site
 from agent.promql.run import Expr, ScalarExpr, StringExpr, VectorExpr

@@ -1,8 +1,5 @@
 """Evaluation: fetch what the plan of a query names, then compute."""
 
-from collections.abc import Sequence
-from typing import overload
-
 from agent.promql.errors import PromqlError
 from agent.promql.notes import Notes
 from agent.promql.plan import Selector
@@ -20,6 +17,7 @@ from agent.promql.run import (
 )
 from agent.promql.selectors import series
 from agent.promql.values import Matrix, Scalar, String, Value, Vector
+from agent.store.recent import Columns, Newest
 from agent.store.series import SeriesSamples, Source, is_stale, milliseconds
 
 _DEFAULT = Options()
@@ -46,8 +44,8 @@ def evaluate_instant(
         EvaluationError: it has no answer on these samples.
     """
     moment = milliseconds(time)
-    run = Run(moment, moment, 1, moment, moment, options, [], notes)
-    run.data = _Fetched(query, source, run)
+    data = _Fetched(query, source, moment, moment, options)
+    run = Run(moment, moment, 1, moment, moment, options, data, notes)
     root = query.root
     if isinstance(root, VectorExpr):
         return finished(root.at(run, moment))
@@ -92,50 +90,60 @@ def evaluate_range(
         root = VectorExpr(lambda run, time: Vector([()], [number(run, time)]))
     if not isinstance(root, VectorExpr):
         raise PromqlError("a range query must be a scalar or an instant vector")
-    run = Run(first, last, every, first, last, options, [], notes)
-    run.data = _Fetched(query, source, run)
+    data = _Fetched(query, source, first, last, options)
+    run = Run(first, last, every, first, last, options, data, notes)
     found = series(root, run, finish=True)
     return Matrix([SeriesSamples(row.labels, row.times, row.values) for row in sorted(found)])
 
 
-class _Fetched(Sequence[list[Row]]):
+class _Fetched:
     """The samples of each selector, fetched when an operand that reads them is evaluated.
 
     Most alerts have an operand without a result at nearly every moment, and what it would be
     compared with then costs nothing.
     """
 
-    def __init__(self, query: Query, source: Source, run: Run) -> None:
+    def __init__(
+        self, query: Query, source: Source, start: int, end: int, options: Options
+    ) -> None:
         self._selectors = query.selectors
         self._source = source
-        self._run = run
-        self._rows: list[list[Row] | None] = [None] * len(query.selectors)
-        # A source may know a cheaper way to the newest samples, which are all that an instant
-        # selector reads at a single time.
-        self._latest = getattr(source, "latest", None) if run.start == run.end else None
+        self._start = start
+        self._end = end
+        self._lookback = milliseconds(options.lookback)
+        self._rows: dict[int, list[Row]] = {}
+        # A source may know cheaper ways to what is asked of a single time.
+        single = start == end
+        self._latest = getattr(source, "latest", None) if single else None
+        self._newest = getattr(source, "newest", None) if single else None
+        self._columns = getattr(source, "columns", None) if single else None
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @overload
-    def __getitem__(self, index: int) -> list[Row]: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[list[Row]]: ...
-
-    def __getitem__(self, index: int | slice) -> list[Row] | Sequence[list[Row]]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(len(self))[index]]
-        rows = self._rows[index]
+    def __getitem__(self, index: int) -> list[Row]:
+        rows = self._rows.get(index)
         if rows is None:
             rows = self._rows[index] = self._fetch(self._selectors[index])
         return rows
 
+    def newest(self, index: int) -> Vector | None:
+        """Return what an instant selector gives, where the source has it ready."""
+        selector = self._selectors[index]
+        if self._newest is None or selector.path:
+            return None
+        start, end = selector.span(self._start, self._end, self._lookback)
+        newest: Newest | None = self._newest(selector.matchers, start, end)
+        return None if newest is None else Vector(newest.labels, newest.values)
+
+    def columns(self, index: int, start: int, end: int) -> Columns | None:
+        """Return the samples of a range selector, where the source has them as columns."""
+        selector = self._selectors[index]
+        if self._columns is None or selector.path:
+            return None
+        found: Columns | None = self._columns(selector.matchers, start, end)
+        return found
+
     def _fetch(self, selector: Selector) -> list[Row]:
         """Return the samples of one selector."""
-        run = self._run
-        lookback = milliseconds(run.options.lookback)
-        start, end = selector.span(run.start, run.end, lookback)
+        start, end = selector.span(self._start, self._end, self._lookback)
         begin, until = start / 1000, end / 1000
         if self._latest is not None and selector.range is None and not selector.path:
             newest = self._latest(selector.matchers, begin, until)

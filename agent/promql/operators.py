@@ -1,7 +1,7 @@
 """Operators between scalars, and between a vector and a scalar; unary minus."""
 
 from collections.abc import Callable
-from itertools import compress, repeat
+from itertools import repeat
 
 from agent.promql.arithmetic import ARITHMETIC, COMPARISON
 from agent.promql.run import Run, ScalarExpr, VectorExpr, nameless
@@ -67,15 +67,7 @@ def _filtered(
     def at(run: Run, time: int) -> Vector:
         found, number = vector.at(run, time), repeat(scalar.at(run, time))
         pairs = (number, found.values) if swapped else (found.values, number)
-        mask = [*map(compare, *pairs)]
-        if all(mask):
-            return found
-        flags = found.flags
-        return Vector(
-            [*compress(found.labels, mask)],
-            [*compress(found.values, mask)],
-            None if flags is None else [*compress(flags, mask)],
-        )
+        return found.where([*map(compare, *pairs)])
 
     return VectorExpr(at)
 

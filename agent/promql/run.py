@@ -8,13 +8,15 @@ Prometheus compares; samples carry Unix seconds.
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from agent.promql.errors import EvaluationError
 from agent.promql.labels import without_name
 from agent.promql.notes import Notes
 from agent.promql.values import Vector
-from agent.store.series import Labels, Matcher
+from agent.store.recent import Columns
+from agent.store.series import Labels, Matcher, after
+from agent.store.shape import Shape, once
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,25 @@ class Row(NamedTuple):
     flagged: bool
 
 
+class Data(Protocol):
+    """The samples of the selectors of a query, by their index."""
+
+    def __getitem__(self, index: int) -> list[Row]:
+        """Return every series with all samples that the grid needs."""
+        ...
+
+    def newest(self, index: int) -> Vector | None:
+        """Return what an instant selector gives at the only time; None if it has to be looked for.
+
+        The shorter way where there is one; it has the same answer.
+        """
+        ...
+
+    def columns(self, index: int, start: int, end: int) -> Columns | None:
+        """Return the samples of a range selector in (start, end]; likewise."""
+        ...
+
+
 @dataclass(slots=True)
 class Run:
     """What one evaluation knows.
@@ -53,7 +74,7 @@ class Run:
         first: start of the whole query, `@ start()`.
         last: end of the whole query, `@ end()`.
         options: see there.
-        data: the samples of each selector, by its index.
+        data: the samples.
         notes: where warnings go, None where nobody asks for them.
         subqueries: what subqueries gave on this grid, by their index.
     """
@@ -64,7 +85,7 @@ class Run:
     first: int
     last: int
     options: Options
-    data: Sequence[list[Row]]
+    data: Data
     notes: Notes | None = None
     subqueries: dict[int, list[Row]] = field(default_factory=dict)
 
@@ -122,19 +143,16 @@ class RangeExpr:
         rows: every series with all samples that the grid needs.
         window: the left-open range that belongs to a time.
         matchers: of a plain selector; else empty.
+        columns: of a plain selector, its samples in a window all at once, see `Data.columns`.
     """
 
     rows: Callable[[Run], Sequence[Row]]
     window: Callable[[Run, int], Window]
     matchers: Sequence[Matcher] = ()
+    columns: Callable[[Run, Window], Columns | None] = lambda _run, _window: None
 
 
 Expr: TypeAlias = ScalarExpr | StringExpr | VectorExpr | RangeExpr
-
-
-def after(time: int) -> float:
-    """Return the seconds that separate samples at or before a millisecond from later ones."""
-    return (time + 0.5) / 1000.0
 
 
 def windows(
@@ -155,16 +173,28 @@ def windows(
 
 def distinct(vector: Vector) -> Vector:
     """Return the vector, or raise where two of its series have the same labels."""
-    if len(set(vector.labels)) != len(vector.labels):
-        raise EvaluationError("vector cannot contain metrics with the same labelset")
+    once(vector.labels, _checked, _checked)
     return vector
 
 
-def nameless(run: Run, labels: list[Labels], values: list[float]) -> Vector:
+def _checked(labels: Sequence[Labels]) -> None:
+    """Raise where two label sets are the same."""
+    if len(set(labels)) != len(labels):
+        raise EvaluationError("vector cannot contain metrics with the same labelset")
+
+
+def nameless(run: Run, labels: Sequence[Labels], values: list[float]) -> Vector:
     """Return a vector whose metric names no longer describe its values."""
     if run.options.delayed_names:
         return Vector(labels, values, [True] * len(labels))
-    return distinct(Vector([*map(without_name, labels)], values))
+    return Vector(once(labels, _nameless, _nameless), values)
+
+
+def _nameless(labels: Sequence[Labels]) -> Shape:
+    """Return label sets without names, or raise where two are the same."""
+    shape = Shape(map(without_name, labels))
+    _checked(shape)
+    return shape
 
 
 def finished(vector: Vector) -> Vector:

@@ -4,9 +4,9 @@ from bisect import bisect_left
 from collections.abc import Callable
 
 from agent.promql.plan import Selector, Shift
-from agent.promql.run import RangeExpr, Row, Run, VectorExpr, Window, after, finished
+from agent.promql.run import RangeExpr, Row, Run, VectorExpr, Window, finished
 from agent.promql.values import Vector
-from agent.store.series import Labels, is_stale
+from agent.store.series import Labels, after, is_stale
 
 
 def instant_selector(index: int, selector: Selector) -> VectorExpr:
@@ -35,6 +35,9 @@ def instant_selector(index: int, selector: Selector) -> VectorExpr:
         return labels, values, times
 
     def vector(run: Run, time: int) -> Vector:
+        newest = run.data.newest(index)
+        if newest is not None:
+            return newest
         labels, values, _ = select(run, time)
         return Vector(labels, values)
 
@@ -48,7 +51,12 @@ def instant_selector(index: int, selector: Selector) -> VectorExpr:
 def range_selector(index: int, selector: Selector) -> RangeExpr:
     """Evaluate to the samples of each series in the trailing range."""
     window = _window(selector.shift, selector.range or 0)
-    return RangeExpr(lambda run: run.data[index], window, selector.matchers)
+    return RangeExpr(
+        lambda run: run.data[index],
+        window,
+        selector.matchers,
+        lambda run, window: run.data.columns(index, window.start, window.end),
+    )
 
 
 def subquery(

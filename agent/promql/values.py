@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from itertools import compress
+from typing import Final, TypeAlias
 
 from agent.store.series import Labels, SeriesSamples
+from agent.store.shape import EMPTY, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +23,21 @@ class String:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Vector:
     """At most one value for each label set, all at one time.
 
+    Nobody changes one; it is not frozen because some hundred are made each second.
+
     Attributes:
-        labels: one for each value, no two equal in a result.
+        labels: one for each value, no two equal in a result; a `Shape` where they are likely to
+            come again.
         values: parallel to the labels.
         flags: inside an evaluation with delayed names, whether the name of each series is to
             be dropped at the end; None where none is. Always None in a result.
     """
 
-    labels: list[Labels]
+    labels: Sequence[Labels]
     values: list[float]
     flags: list[bool] | None = None
 
@@ -48,6 +53,19 @@ class Vector:
         """Return the same series with other values."""
         return Vector(self.labels, values, self.flags)
 
+    def where(self, mask: Sequence[bool]) -> "Vector":
+        """Return the series at which the mask is true."""
+        if all(mask):
+            return self
+        if not any(mask):
+            return NOTHING
+        labels, flags = self.labels, self.flags
+        return Vector(
+            labels.where(tuple(mask)) if isinstance(labels, Shape) else [*compress(labels, mask)],
+            [*compress(self.values, mask)],
+            None if flags is None else [*compress(flags, mask)],
+        )
+
     def pick(self, places: Sequence[int]) -> "Vector":
         """Return the series at these places, in this order."""
         labels, values, flags = self.labels, self.values, self.flags
@@ -56,6 +74,10 @@ class Vector:
             [values[place] for place in places],
             None if flags is None else [flags[place] for place in places],
         )
+
+
+NOTHING: Final = Vector(EMPTY, [])
+"""A vector without series."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Columns of floats as bytes: bit for bit the same after a round trip, whatever NaN is in it.
 
-Neighbours in time share their sign, exponent and first digits, so a column is written byte
-position by byte position (shuffled) and deflated at its cheapest level. Both directions are
-slices and calls into C; a column that never changes is one number.
+Most columns are decimal numbers, see `agent.store.decimal`. Of the others, neighbours in time share
+their sign, exponent and first digits, so such a column is written byte position by byte position
+(shuffled) and deflated at its cheapest level. Both directions are slices and calls into C; a column
+that never changes is one number.
 """
 
 import zlib
@@ -10,6 +11,7 @@ from array import array
 from typing import Final
 
 from agent.model import InferwatchError
+from agent.store import decimal
 
 WIDTH: Final = 8
 """Bytes of a float."""
@@ -17,6 +19,7 @@ WIDTH: Final = 8
 _SAME: Final = b"\x00"
 _PLAIN: Final = b"\x01"
 _SHUFFLED: Final = b"\x02"
+_DECIMAL: Final = b"\x03"
 _TOO_SHORT: Final = 4  # values; deflate adds more to these than it takes away
 
 
@@ -30,6 +33,9 @@ def encode(column: "array[float]") -> bytes:
     if raw == raw[:WIDTH] * len(column):
         return _SAME + raw[:WIDTH]
     if len(column) > _TOO_SHORT:
+        decimals = decimal.pack(column)
+        if decimals is not None and len(decimals) < len(raw):
+            return _DECIMAL + decimals
         shuffled = b"".join([raw[place::WIDTH] for place in range(WIDTH)])
         deflated = zlib.compress(shuffled, 1)
         if len(deflated) < len(raw):
@@ -52,6 +58,8 @@ def decode(data: bytes, count: int) -> "array[float]":
         raw = body
     elif tag == _SHUFFLED:
         raw = _unshuffled(body, count)
+    elif tag == _DECIMAL:
+        raw = decimal.unpack(body, count) or b""
     else:
         raise DamagedError("a column of an unknown kind")
     if len(raw) != count * WIDTH:

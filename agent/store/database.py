@@ -41,6 +41,9 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 _EXPECTED: Final = {"series", "segment", "chunk", "five", "state"}
+# Of the header of a database, see https://www.sqlite.org/fileformat.html.
+_MAGIC: Final = b"SQLite format 3\0"
+_APPLICATION_AT: Final = 68
 
 
 TROUBLE: Final = (sqlite3.Error, UnicodeDecodeError)
@@ -63,12 +66,17 @@ class NotOursError(HistoryError):
         self.word = word
 
 
+class ForeignError(HistoryError):
+    """The file is a database of another program, which is none of ours to move or change."""
+
+
 def open_for_writing(
     path: Path, *, now: Callable[[], float], told: Callable[[str], None]
 ) -> sqlite3.Connection:
     """Return a connection to the database, made if it is missing.
 
-    A file that is not ours or is damaged is moved aside, with its journal, and a new one begun.
+    A file that is damaged or of another version is moved aside, with its journal, and a new one
+    begun. The database of another program is not touched.
 
     Args:
         path: the database.
@@ -76,15 +84,45 @@ def open_for_writing(
         told: called with a sentence about it.
 
     Raises:
+        ForeignError: it is the database of another program.
         sqlite3.Error, OSError: the folder or the disk does not permit it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_foreign(path)
     try:
         return _opened(path)
     except NotOursError as error:
         kept = move_aside(path, error.word, now=now())
         told(f"{path} {error}; it was moved to {kept} and a new history was begun")
         return _opened(path)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Look at a file without changing it, not even its journal.
+
+    Raises:
+        ForeignError: it is a sound database of SQLite, and another program's.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except FileNotFoundError:
+        return
+    application = int.from_bytes(header[_APPLICATION_AT : _APPLICATION_AT + 4], "big")
+    if not header.startswith(_MAGIC) or application == APPLICATION_ID:
+        return
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    except TROUBLE:
+        return  # damaged: that is said when it is opened
+    # With all of our tables it is ours, and the mark in its header is damaged.
+    if tables and not tables >= _EXPECTED:
+        raise ForeignError(
+            f"{path} is a database of another program and is left as it is: the history is kept in "
+            "memory only; set history.path to a file of its own"
+        )
 
 
 def _opened(path: Path) -> sqlite3.Connection:

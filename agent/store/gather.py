@@ -115,7 +115,7 @@ def gather(
     joined = Joined()
     for ordered in streams.values():
         for piece in visible(bounds(ordered), milliseconds(start) + 1, milliseconds(end)):
-            ordered[piece.index].samples(query, piece.first, piece.last, joined.add)
+            ordered[piece.stretch].samples(query, piece.first, piece.last, joined.add)
     return joined.series()
 
 

@@ -1,24 +1,28 @@
 """The history of one agent: frames go in, series come out."""
 
-import math
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from agent.model import Clock, Frame, Reading, SeriesTable
+from agent.store.claim import Claim, TakenError
 from agent.store.database import HistoryError, NoHistoryError
 from agent.store.five import Part
 from agent.store.gather import Query, Stretch, bounds, gather
 from agent.store.hot import HotStretch, newest
 from agent.store.own import OwnSeries
+from agent.store.prelude import Prelude
 from agent.store.reader import COARSE, HistoryReader
+from agent.store.recent import Recent
 from agent.store.ring import Ring
 from agent.store.segment import Segment
 from agent.store.series import Labels, Matcher, SeriesSamples, is_stale, milliseconds
 from agent.store.spans import visible
+from agent.store.sparse import SparseSegment
 from agent.store.stats import Status
 from agent.store.target import UP, Directory, Target
+from agent.store.ticks import Tick, ticks
 from agent.store.writer import Limits, Writer
 
 HOT_SPAN: Final = 330.0
@@ -47,6 +51,10 @@ class History:
         limits: how much is kept on disk.
         span: seconds that stay in memory.
         told: called with a sentence for the log, from any thread.
+
+    Attributes:
+        status: how the disk fares.
+        taken: another agent had the file when this one began.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class History:
         told: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
         self.status = Status()
+        self.taken = False
         self._table = table
         self._span = span
         self._told = told
@@ -72,13 +81,17 @@ class History:
         self._lock = threading.Lock()
         self._writer: Writer | None = None
         self._reader: HistoryReader | None = None
-        self._stored_until = -math.inf
+        self._prelude = Prelude(None, 0.0)
         self._began: dict[str, int] = {}
         if path is not None:
+            claim = Claim(path)
+            self.taken = self.status.shut_out = _taken(claim)
             self._reader = HistoryReader(path, target)
-            self._stored_until = self._newest_stored(self._reader)
+            reader = None if self.taken else self._reader
+            self._prelude = Prelude(reader, clock.time() * 1000, unknown=self.taken)
             self._writer = Writer(
                 path,
+                claim=claim,
                 table=table,
                 keep_full=keep_full,
                 limits=limits,
@@ -129,6 +142,7 @@ class History:
             segment.saved = True
         else:
             self._writer.submit(segment)
+        self._prelude.forget(segment.first)
         used = {i for ring in self._rings.values() for s in ring.segments for i in s.series()}
         self._directory.keep_only(used)
 
@@ -156,7 +170,7 @@ class History:
         """
         query = Query(tuple(matchers), part if resolution >= COARSE else None)
         hot = self._hot()
-        if self._reader is None or self._covered(hot, start):
+        if self._reader is None or self._covered(milliseconds(start)):
             return gather(hot, query, start, end)
         leave_out = {s.segment.number for s in hot if s.segment.number is not None}
         try:
@@ -177,7 +191,7 @@ class History:
         What an instant query wants, at the cost of one row. Series that have ended are left out.
         """
         hot = self._hot()
-        if not self._covered(hot, start):
+        if not self._covered(milliseconds(start)):
             return [
                 (series.labels, series.times[-1], series.values[-1])
                 for series in self.select(matchers, start, end)
@@ -190,10 +204,11 @@ class History:
             if not is_stale(series.values[-1]):
                 found[series.labels] = (series.times[-1], series.values[-1])
         pieces = visible(bounds(rows), milliseconds(start) + 1, milliseconds(end))
-        if pieces:
-            piece = pieces[-1]
-            time, values = newest(rows[piece.index], query.matchers, piece.first, piece.last)
-            found.update((labels, (time, value)) for labels, value in values)
+        for piece in reversed(pieces):  # the last may begin with a pause
+            row = newest(rows[piece.stretch], query.matchers, piece.first, piece.last)
+            if row is not None:
+                found.update((labels, (row[0], value)) for labels, value in row[1])
+                break
         return [(labels, time, value) for labels, (time, value) in found.items()]
 
     def _hot(self) -> list[HotStretch]:
@@ -205,31 +220,65 @@ class History:
                 for segment in ring.segments
             ]
 
-    def _covered(self, hot: Sequence[HotStretch], start: float) -> bool:
+    def recent(self) -> Recent:
+        """Return what memory holds of the ticks now.
+
+        To be asked until the next is appended, and not for what is recorded meanwhile.
+        """
+        with self._lock:
+            return Recent(
+                self._ring(TICKS),
+                covered=self._covered,
+                elsewhere=self._recorded(),
+                prelude=self._prelude,
+            )
+
+    def ticks(self, after: float, until: float) -> Iterator[Tick]:
+        """Yield the ticks in memory after a moment and up to another; for any thread.
+
+        Args:
+            after: Unix seconds, itself left out.
+            until: Unix seconds, itself included.
+        """
+        with self._lock:
+            ring = self._rings.get(TICKS)
+            segments = [] if ring is None else list(ring.segments)
+        return ticks(segments, self._table.intern(UP), after, until)
+
+    def _recorded(self) -> set[str]:
+        """Return the names of the series in memory that rules wrote."""
+        ring = self._rings.get(RECORDS)
+        return {
+            name
+            for segment in (() if ring is None else ring.segments)
+            if isinstance(segment, SparseSegment)
+            for name in segment.names(self._directory)
+        }
+
+    def _covered(self, moment: int) -> bool:
         """Return whether memory holds all there is after a moment, in every stream.
 
         It does if it reaches back to that moment, and also if it still has all of this run and
         the runs before had ended by then: the rules of the first minutes need no disk.
         """
-        if self._reader is None:
+        if self._reader is None or self.status.shut_out:
             return True
-        moment = milliseconds(start)
-        firsts: dict[str, int] = {}
-        for stretch in hot:
-            firsts[stretch.stream] = min(stretch.first, firsts.get(stretch.stream, stretch.first))
+        with self._lock:
+            firsts = {
+                stream: min(segment.first for segment in ring.segments)
+                for stream, ring in self._rings.items()
+                if ring.segments
+            }
         return bool(firsts) and all(
-            first <= moment or (first == self._began.get(stream) and self._stored_until <= moment)
+            first <= moment or (first == self._began.get(stream) and self._prelude.until <= moment)
             for stream, first in firsts.items()
         )
 
-    @staticmethod
-    def _newest_stored(reader: HistoryReader) -> float:
-        """Return the last moment that the runs before stored, in milliseconds."""
-        try:
-            stored = reader.stored()
-        except (HistoryError, OSError):  # the writer says what is wrong with it
-            return -math.inf
-        return max((span[1] for span in (stored.full, stored.five) if span), default=-math.inf)
+    def series(self) -> set[int]:
+        """Return the series that are named by what is in memory, or is still to be written."""
+        with self._lock:
+            rings = self._rings.values()
+            return {i for ring in rings for segment in ring.segments for i in segment.series()}
 
     def reading(self) -> Reading:
         """Return the samples that the history gives about itself."""
@@ -261,3 +310,14 @@ class History:
         if self._reader is not None:
             self._reader.close()
         return ended
+
+
+def _taken(claim: Claim) -> bool:
+    """Take a claim and return whether another agent has it."""
+    try:
+        claim.take()
+    except TakenError:
+        return True
+    except OSError:  # the writer says what is wrong, and tries again
+        return False
+    return False

@@ -43,15 +43,17 @@ class HotStretch:
 
 def newest(
     stretch: HotStretch, matchers: tuple[Matcher, ...], first: int, last: int
-) -> tuple[float, list[tuple[Labels, float]]]:
-    """Return the time and the values of the newest tick from `first` to `last`; there is one.
+) -> tuple[float, list[tuple[Labels, float]]] | None:
+    """Return the time and the values of the newest tick from `first` to `last`, if there is one.
 
     Only for a segment of rows: there, what the newest row lacks has ended.
     """
     segment = stretch.segment
-    tick = segment.ticks_within(first, last)[1] - 1
-    layout = next(layout for begin, layout in reversed(segment.spans) if begin <= tick)
-    row = segment.rows[tick]
-    positions = layout.positions
-    values = [(labels, row[positions[i]]) for i, labels in layout.matching(matchers)]
-    return segment.times[tick], values
+    low, high = segment.ticks_within(first, last)
+    if low == high:
+        return None
+    tick = high - 1
+    span = next(span for span in reversed(segment.spans) if span.first <= tick)
+    selection = span.layout.select(matchers)
+    values = span.rows.row(tick - span.first)[selection.places].tolist()
+    return segment.times[tick], list(zip(selection.labels, values, strict=True))

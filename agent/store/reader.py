@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent.store.ahead import Ahead
 from agent.store.chunk import GROUP
 from agent.store.database import TROUBLE, HistoryError, file_identity, open_for_reading
 from agent.store.five import Part
@@ -110,31 +111,37 @@ class HistoryReader:
             only: leave out all other series.
         """
         connection = self._open()
-        groups: Groups | None = None
-        found: list[StoredStretch] = []
-        for number, stream, first, last, ticks, full in connection.execute(
-            "SELECT id, stream, first, last, ticks, times IS NOT NULL FROM segment "
-            "WHERE last > ? AND first <= ? ORDER BY id",
-            (milliseconds(start) - WINDOW, milliseconds(end)),
-        ).fetchall():
-            if number in leave_out or not _sound(first, last, ticks):
-                continue
-            if groups is None:
-                groups = self._groups(connection, query.matchers, only)
-            found.append(
-                StoredStretch(
-                    connection,
-                    groups,
-                    number=number,
-                    stream=stream,
-                    first=first,
-                    last=last,
-                    ticks=ticks,
-                    full=bool(full),
-                    known=self._times,
-                )
+        rows = [
+            row
+            for row in connection.execute(
+                "SELECT id, stream, first, last, ticks, times IS NOT NULL FROM segment "
+                "WHERE last > ? AND first <= ? ORDER BY id",
+                (milliseconds(start) - WINDOW, milliseconds(end)),
             )
-        return found
+            if row[0] not in leave_out and _sound(*row[2:5])
+        ]
+        if not rows:
+            return []
+        groups = self._groups(connection, query.matchers, only)
+        numbers = [row[0] for row in rows]
+        chunks = Ahead(connection, "chunk", numbers, len(groups))
+        fives = Ahead(connection, "five", numbers, len(groups))
+        return [
+            StoredStretch(
+                connection,
+                groups,
+                number=number,
+                stream=stream,
+                first=first,
+                last=last,
+                ticks=ticks,
+                full=bool(full),
+                known=self._times,
+                chunks=chunks,
+                fives=fives,
+            )
+            for number, stream, first, last, ticks, full in rows
+        ]
 
     def _groups(
         self,

@@ -10,6 +10,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import numpy as np
+
+from agent.store.changes import Changes
 from agent.store.segment import WINDOW, Layout, Segment
 from agent.store.series import milliseconds
 from agent.store.sparse import SparseSegment
@@ -50,6 +53,7 @@ class Ring:
         self.stream = stream
         self.span = span
         self.segments: deque[Segment] = deque()
+        self.changes = Changes()
         self._directory = directory
         self._own = list(own)
         self._sealed = sealed
@@ -76,8 +80,10 @@ class Ring:
             ended = list({i for s in self.segments for i in s.series()} - set(layout.ids))
             self._set_back = False
         grown = current or Segment(self.stream, moment // WINDOW)
-        row = array("d", values)
-        row.extend([1.0] * len(self._own))
+        numbers = array("d", values)
+        numbers.extend([1.0] * len(self._own))
+        row = np.frombuffer(numbers)
+        self.changes.add(row)
         grown.add(moment / 1000, layout, row, ended)
         self._grown(grown, moment)
 
@@ -127,6 +133,7 @@ class Ring:
                 return before, []
         layout = self._layout = Layout([*ids, *self._own], self._directory)
         self._ids = ids
+        self.changes.lay_out(layout.ids, {} if before is None else before.positions)
         if before is None:
             return layout, []
         return layout, [i for i in before.ids if i not in layout.positions]

@@ -5,17 +5,36 @@ it stands (a layout). Columns are taken out only for the series that somebody wa
 """
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Final
 
-from agent.store.series import STALE, Labels, Matcher, milliseconds
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.store.rows import Places, Rows
+from agent.store.series import STALE, Labels, Matcher, MatchOp, after, milliseconds
+from agent.store.shape import Shape
 from agent.store.target import Directory
 
 WINDOW: Final = 300_000
 """Milliseconds of a window; windows begin at whole multiples of it since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a selector finds in a layout.
+
+    Attributes:
+        ids: the series.
+        labels: theirs.
+        places: where they are in a row.
+    """
+
+    ids: tuple[int, ...]
+    labels: Shape
+    places: Places
 
 
 class Layout:
@@ -26,26 +45,45 @@ class Layout:
         self.positions = {series_id: position for position, series_id in enumerate(self.ids)}
         self._directory = directory
         self._by_name: dict[str, list[int]] | None = None
-        self._matched: dict[tuple[Matcher, ...], list[tuple[int, Labels]]] = {}
+        self._selected: dict[tuple[Matcher, ...], Selection] = {}
 
-    def matching(self, matchers: tuple[Matcher, ...]) -> list[tuple[int, Labels]]:
-        """Return the series that satisfy every matcher, with their labels."""
-        found = self._matched.get(matchers)
+    def names_of(self, ids: Sequence[int]) -> set[str]:
+        """Return the names of the samples of any series."""
+        table = self._directory.table
+        return {table[series_id].sample_name for series_id in ids}
+
+    def select(self, matchers: tuple[Matcher, ...]) -> Selection:
+        """Return the series that satisfy every matcher."""
+        found = self._selected.get(matchers)
         if found is None:
-            if len(self._matched) >= REMEMBERED:
-                self._matched.clear()
-            found = self._matched[matchers] = list(self._search(matchers))
+            if len(self._selected) >= REMEMBERED:
+                self._selected.clear()
+            found = self._selected[matchers] = self._search(matchers)
         return found
 
-    def _search(self, matchers: tuple[Matcher, ...]) -> Iterable[tuple[int, Labels]]:
-        """Yield the series that satisfy every matcher."""
-        for name, ids in self._names().items():
-            if all(m.matches(name) for m in matchers if m.name == "__name__"):
-                others = [matcher for matcher in matchers if matcher.name != "__name__"]
-                for series_id in ids:
-                    labels = self._directory.labels(series_id)
-                    if satisfies(labels, others):
-                        yield series_id, labels
+    def _search(self, matchers: tuple[Matcher, ...]) -> Selection:
+        """Find the series that satisfy every matcher."""
+        others = [matcher for matcher in matchers if matcher.name != "__name__"]
+        directory = self._directory
+        ids = tuple(
+            series_id
+            for series_id in self._named([m for m in matchers if m.name == "__name__"])
+            if satisfies(directory.labels(series_id), others)
+        )
+        places = np.fromiter((self.positions[i] for i in ids), dtype=np.intp, count=len(ids))
+        return Selection(ids, directory.shape(ids), places)
+
+    def _named(self, matchers: Sequence[Matcher]) -> list[int]:
+        """Return the series whose name satisfies every matcher."""
+        names = self._names()
+        if len(matchers) == 1 and matchers[0].op is MatchOp.EQUAL:
+            return names.get(matchers[0].value, [])
+        return [
+            series_id
+            for name, ids in names.items()
+            if all(matcher.matches(name) for matcher in matchers)
+            for series_id in ids
+        ]
 
     def _names(self) -> dict[str, list[int]]:
         """Return the series by the name of their samples."""
@@ -83,7 +121,7 @@ class Column:
     values: "array[float]"
 
     def add(self, start: int, values: Iterable[float]) -> None:
-        """Append values for the ticks from `start` on."""
+        """Append values for the ticks from `start` on; an array of them at little cost."""
         before = len(self.values)
         self.values.extend(values)
         end = start + len(self.values) - before
@@ -104,6 +142,21 @@ class Column:
 
 
 @dataclass(eq=False, slots=True)
+class Span:
+    """Ticks of one layout.
+
+    Attributes:
+        first: the first of them, counted from that of the segment.
+        layout: what each row holds.
+        rows: one a tick.
+    """
+
+    first: int
+    layout: Layout
+    rows: Rows
+
+
+@dataclass(eq=False, slots=True)
 class Segment:
     """Ticks that belong together: those of one five-minute window, or a part of it.
 
@@ -111,9 +164,9 @@ class Segment:
         stream: name of the stream that it is a part of.
         window: number of the window, counted from the epoch.
         times: Unix seconds of each tick, whole milliseconds, ascending.
-        rows: the values of each tick.
-        spans: first tick and layout; each holds up to the next.
+        spans: the rows, by layout.
         ended: by tick, the series that the tick before still had.
+        ended_names: by tick, the names of their samples.
         number: its number in the database, once it is being written.
         saved: all of it is in the database.
         abandoned: it never will be.
@@ -122,9 +175,9 @@ class Segment:
     stream: str
     window: int
     times: "array[float]" = field(default_factory=lambda: array("d"))
-    rows: list["array[float]"] = field(default_factory=list)
-    spans: list[tuple[int, Layout]] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     ended: dict[int, list[int]] = field(default_factory=dict)
+    ended_names: dict[int, set[str]] = field(default_factory=dict)
     number: int | None = None
     saved: bool = False
     abandoned: bool = False
@@ -139,33 +192,34 @@ class Segment:
         """Time of the last tick in milliseconds."""
         return milliseconds(self.times[-1])
 
-    def add(self, time: float, layout: Layout, row: "array[float]", ended: list[int]) -> None:
+    def add(self, time: float, layout: Layout, row: NDArray[np.float64], ended: list[int]) -> None:
         """Append a tick; `ended` are the series that the tick before had and this one has not."""
-        tick = len(self.rows)
-        if not self.spans or self.spans[-1][1] is not layout:
-            self.spans.append((tick, layout))
+        tick = len(self.times)
         if ended:
             self.ended[tick] = ended
-        self.rows.append(row)
+            self.ended_names[tick] = layout.names_of(ended)
+        if not self.spans or self.spans[-1].layout is not layout:
+            self.spans.append(Span(tick, layout, Rows(len(layout.ids))))
+        self.spans[-1].rows.append(row)
         # Last, so that a reader in another thread finds a row for each time.
         self.times.append(time)
 
     def ticks_within(self, first: int, last: int) -> tuple[int, int]:
         """Return the half-open range of ticks from `first` to `last`, in milliseconds."""
         return (
-            bisect_left(self.times, first, key=milliseconds),
-            bisect_right(self.times, last, key=milliseconds),
+            bisect_left(self.times, after(first - 1)),
+            bisect_left(self.times, after(last)),
         )
 
     def count(self) -> int:
         """Return how many values there are."""
-        return sum(map(len, self.rows))
+        return sum(len(span.rows) * span.rows.width for span in self.spans)
 
     def series(self) -> set[int]:
         """Return every series that has a value or an end here."""
         found: set[int] = set()
-        for _tick, layout in self.spans:
-            found.update(layout.ids)
+        for span in self.spans:
+            found.update(span.layout.ids)
         for ids in self.ended.values():
             found.update(ids)
         return found
@@ -173,14 +227,16 @@ class Segment:
     def matching(self, matchers: tuple[Matcher, ...], directory: Directory) -> dict[int, Labels]:
         """Return the series here that satisfy every matcher, with their labels."""
         found: dict[int, Labels] = {}
-        for _tick, layout in list(self.spans):
-            found.update(layout.matching(matchers))
-        for ids in list(self.ended.values()):
-            for series_id in ids:
-                if series_id not in found:
-                    labels = directory.labels(series_id)
-                    if satisfies(labels, matchers):
-                        found[series_id] = labels
+        spans = list(self.spans)
+        for span in spans:
+            selection = span.layout.select(matchers)
+            found.update(zip(selection.ids, selection.labels, strict=True))
+        # Nearly all that ended was here before, and is found or refused already.
+        for series_id in set[int]().union(*list(self.ended.values())):
+            if not any(series_id in span.layout.positions for span in spans):
+                labels = directory.labels(series_id)
+                if satisfies(labels, matchers):
+                    found[series_id] = labels
         return found
 
     def columns(self, ids: Sequence[int], start: int, end: int) -> dict[int, Column]:
@@ -191,8 +247,9 @@ class Segment:
         """
         found: dict[int, Column] = {}
         spans = list(self.spans)
-        for index, (first, layout) in enumerate(spans):
-            last = spans[index + 1][0] if index + 1 < len(spans) else end
+        for index, span in enumerate(spans):
+            first, positions = span.first, span.layout.positions
+            last = spans[index + 1].first if index + 1 < len(spans) else end
             low, high = max(first, start), min(last, end)
             if low >= high:
                 continue
@@ -201,13 +258,11 @@ class Segment:
                 for series_id in ids:
                     if series_id in ended:
                         _column(found, series_id).add(first, (STALE,))
-            present = [series_id for series_id in ids if series_id in layout.positions]
-            for series_id, values in zip(
-                present,
-                _taken([layout.positions[i] for i in present], self.rows[low:high]),
-                strict=True,
-            ):
-                _column(found, series_id).add(low, values)
+            present = [series_id for series_id in ids if series_id in positions]
+            places = np.array([positions[series_id] for series_id in present], dtype=np.intp)
+            columns = span.rows.columns(places, low - first, high - first)
+            for series_id, values in zip(present, columns, strict=True):
+                _column(found, series_id).add(low, array("d", values.tobytes()))
         return found
 
 
@@ -217,10 +272,3 @@ def _column(found: dict[int, Column], series_id: int) -> Column:
     if column is None:
         column = found[series_id] = Column([], array("d"))
     return column
-
-
-def _taken(positions: Sequence[int], rows: Sequence["array[float]"]) -> Iterable[Iterable[float]]:
-    """Return for each position the values that the rows have there."""
-    if len(positions) <= 1:
-        return [[row[position] for row in rows] for position in positions]
-    return zip(*map(itemgetter(*positions), rows), strict=True)

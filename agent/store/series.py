@@ -37,6 +37,11 @@ def milliseconds(time: float) -> int:
     return round(time * 1000.0)
 
 
+def after(moment: int) -> float:
+    """Return the seconds that separate samples at or before a millisecond from later ones."""
+    return (moment + 0.5) / 1000.0
+
+
 class MatchOp(StrEnum):
     """How a matcher compares a label with its value."""
 
@@ -68,14 +73,18 @@ class Matcher:
     name: str
     op: MatchOp
     value: str
-    _compiled: re.Pattern[str] | None = field(
-        init=False, repr=False, compare=False, hash=False, default=None
-    )
+    _compiled: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:
         """Compile the pattern once, so that a wrong one is refused where it is written."""
         if self.op in {MatchOp.REGEX, MatchOp.NOT_REGEX}:
             object.__setattr__(self, "_compiled", _pattern(self.value))
+        object.__setattr__(self, "_hash", hash((self.name, self.op, self.value)))
+
+    def __hash__(self) -> int:
+        """Return the same each time without reckoning: matchers are keys of many tables."""
+        return self._hash
 
     def matches(self, value: str) -> bool:
         """Return whether a label of this value satisfies the condition."""
@@ -83,6 +92,13 @@ class Matcher:
             return (value == self.value) is (self.op is MatchOp.EQUAL)
         found = self._compiled.fullmatch(value) is not None
         return found is (self.op is MatchOp.REGEX)
+
+
+def plain_name(matchers: Sequence[Matcher]) -> str | None:
+    """Return the name of the metric that a selector begins with, None where it names none."""
+    if matchers and matchers[0].name == "__name__" and matchers[0].op is MatchOp.EQUAL:
+        return matchers[0].value
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,20 @@ Stretches overlap only when the host's clock went back.
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A part of a stretch of time that counts.
 
     Attributes:
-        index: which of the stretches.
+        stretch: which of the stretches.
         first: first moment, in milliseconds.
         last: last moment, itself included.
     """
 
-    index: int
+    stretch: int
     first: int
     last: int
 
@@ -32,14 +31,17 @@ def visible(stretches: Sequence[tuple[int, int]], first: int, last: int) -> list
         first: first moment that is wanted, in milliseconds.
         last: last moment that is wanted, itself included.
     """
+    if first > last:
+        return []
     if all(before[1] < after[0] for before, after in pairwise(stretches)):
         pieces = [Piece(index, begin, end) for index, (begin, end) in enumerate(stretches)]
     else:
         pieces = _swept(stretches)
     return [
-        Piece(piece.index, max(piece.first, first), min(piece.last, last))
+        piece if begin >= first and end <= last else Piece(index, max(begin, first), min(end, last))
         for piece in pieces
-        if piece.first <= last and piece.last >= first
+        for index, begin, end in (piece,)
+        if begin <= last and end >= first
     ]
 
 
@@ -59,7 +61,7 @@ def _swept(stretches: Sequence[tuple[int, int]]) -> list[Piece]:
         if not under_way:
             continue
         index = -under_way[0]
-        if pieces and (pieces[-1].index, pieces[-1].last) == (index, moment - 1):
+        if pieces and (pieces[-1].stretch, pieces[-1].last) == (index, moment - 1):
             pieces[-1] = Piece(index, pieces[-1].first, following - 1)
         else:
             pieces.append(Piece(index, moment, following - 1))

@@ -1,11 +1,11 @@
 """Ticks at which only some series have values: what rules record, each at its own interval."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.store.segment import REMEMBERED, Column, Segment, satisfies
-from agent.store.series import Labels, Matcher
+from agent.store.series import Labels, Matcher, plain_name
 from agent.store.target import Directory
 
 
@@ -18,6 +18,8 @@ class SparseSegment(Segment):
     """
 
     by_series: dict[int, Column] = field(default_factory=dict)
+    _named: dict[str, list[int]] = field(default_factory=dict)
+    _names_of: int = 0
     _matched: dict[tuple[Matcher, ...], tuple[int, dict[int, Labels]]] = field(default_factory=dict)
 
     def record(self, time: float, ids: Sequence[int], values: Sequence[float]) -> None:
@@ -48,15 +50,29 @@ class SparseSegment(Segment):
         known = self._matched.get(matchers)
         if known is not None and known[0] == count:
             return known[1]
+        name = plain_name(matchers)
+        names = self.names(directory)
+        ids = list(self.by_series) if name is None else names.get(name, ())
         found = {
             series_id: labels
-            for series_id in list(self.by_series)
+            for series_id in ids
             if satisfies(labels := directory.labels(series_id), matchers)
         }
         if len(self._matched) >= REMEMBERED:
             self._matched.clear()
         self._matched[matchers] = (count, found)
         return found
+
+    def names(self, directory: Directory) -> Mapping[str, Sequence[int]]:
+        """Return the series by the name of their samples."""
+        if self._names_of < len(self.by_series):
+            # Made whole and then put in place: another thread may be at it.
+            named: dict[str, list[int]] = {}
+            ids = list(self.by_series)
+            for series_id in ids:
+                named.setdefault(directory.table[series_id].sample_name, []).append(series_id)
+            self._named, self._names_of = named, len(ids)
+        return self._named
 
     def columns(self, ids: Sequence[int], start: int, end: int) -> dict[int, Column]:
         """Return the columns of these series over the ticks from `start` up to `end`."""

@@ -84,12 +84,14 @@ class Status:
 
     Attributes:
         writable: the last try to write succeeded.
+        shut_out: the file is another agent's or another program's, so it is not read either.
         saved: samples written at full resolution.
         lost: samples that never will be, by reason.
         stored: what is in the database, as of the last complete segment.
     """
 
     writable: bool = False
+    shut_out: bool = False
     saved: int = 0
     lost: dict[str, int] = field(default_factory=lambda: {"clock": 0, "disk": 0})
     stored: Stored = field(default_factory=Stored)

@@ -6,10 +6,10 @@ from bisect import bisect_left, bisect_right
 from typing import Final, TypeAlias
 
 from agent.store import chunk, five
+from agent.store.ahead import Ahead
 from agent.store.codec import DamagedError, decode
 from agent.store.five import Part
 from agent.store.gather import Found, Query
-from agent.store.identity import key
 from agent.store.segment import WINDOW, Column
 from agent.store.series import Labels, milliseconds
 
@@ -34,6 +34,8 @@ class StoredStretch:
         ticks: int,
         full: bool,
         known: "dict[int, array[float]]",
+        chunks: Ahead,
+        fives: Ahead,
     ) -> None:
         self.number = number
         self.stream = stream
@@ -44,6 +46,8 @@ class StoredStretch:
         self._ticks = ticks
         self._full = full
         self._known = known
+        self._chunks = chunks
+        self._fives = fives
 
     def samples(self, query: Query, first: int, last: int, found: Found) -> None:
         """Hand over what the query wants of the ticks from `first` to `last`, both included."""
@@ -78,15 +82,13 @@ class StoredStretch:
         self, group: int, places: list[tuple[int, Labels]], times: "array[float]", found: Found
     ) -> list[tuple[int, Labels]]:
         """Hand over what a group has at full resolution; return the series it does not have."""
-        row = self._connection.execute(
-            "SELECT data FROM chunk WHERE id = ?", (key(self.number, group),)
-        ).fetchone()
-        if row is None:
+        blob = self._chunks.take(self.number, group)
+        if blob is None:
             return places
         missing: list[tuple[int, Labels]] = []
         shared: dict[tuple[tuple[int, int], ...], array[float]] = {}
         for place, labels in places:
-            column = _column(row[0], place, self._ticks)
+            column = _column(blob, place, self._ticks)
             if column is None:
                 missing.append((place, labels))
                 continue
@@ -99,13 +101,11 @@ class StoredStretch:
 
     def _five(self, group: int, places: list[tuple[int, Labels]], part: Part, found: Found) -> None:
         """Hand over one number of a group's summaries."""
-        row = self._connection.execute(
-            "SELECT data FROM five WHERE id = ?", (key(self.number, group),)
-        ).fetchone()
-        if row is None:
+        blob = self._fives.take(self.number, group)
+        if blob is None:
             return
         try:
-            summaries = five.unpack(row[0])
+            summaries = five.unpack(blob)
         except DamagedError:
             return
         stamp = array("d", [self._stamp() / 1000])

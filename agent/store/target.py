@@ -11,6 +11,9 @@ from typing import Final
 from agent.catalog.declare import PREFIX
 from agent.model import Metric, MetricType, Series, SeriesTable
 from agent.store.series import Labels
+from agent.store.shape import Shape
+
+_SHAPES: Final = 2048  # what as many selectors found; people ask ever new ones
 
 UP: Final = Metric(
     name="up",
@@ -65,6 +68,7 @@ class Directory:
         self.table = table
         self._target = target
         self._labels: dict[int, Labels] = {}
+        self._shapes: dict[tuple[int, ...], Shape] = {}
 
     def labels(self, series_id: int) -> Labels:
         """Return the labels of a series, those of the target included."""
@@ -75,8 +79,19 @@ class Directory:
             self._labels[series_id] = found
         return found
 
+    def shape(self, ids: tuple[int, ...]) -> Shape:
+        """Return the labels of several series, the same object as long as they are in use."""
+        found = self._shapes.get(ids)
+        if found is None:
+            if len(self._shapes) >= _SHAPES:
+                self._shapes.clear()
+            found = self._shapes[ids] = Shape(map(self.labels, ids))
+        return found
+
     def keep_only(self, used: Iterable[int]) -> None:
         """Forget the labels of all other series, so that those that come and go cost nothing."""
+        used = set(used)
+        self._shapes = {ids: shape for ids, shape in self._shapes.items() if used.issuperset(ids)}
         self._labels = {
             series_id: self._labels[series_id] for series_id in used if series_id in self._labels
         }

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from agent.model import Clock, SeriesTable
+from agent.store.claim import Claim
 from agent.store.database import (
     TROUBLE,
+    HistoryError,
     damaged,
     file_identity,
     move_aside,
@@ -51,6 +53,7 @@ class Writer:
 
     Args:
         path: the database.
+        claim: the right to write to it; taken before anything is written, given back at the end.
         table: explains the series of the segments.
         keep_full: metrics that are kept in full though the catalogue says otherwise.
         limits: how much is kept.
@@ -63,6 +66,7 @@ class Writer:
         self,
         path: Path,
         *,
+        claim: Claim,
         table: SeriesTable,
         keep_full: Collection[str],
         limits: Limits,
@@ -71,6 +75,7 @@ class Writer:
         told: Callable[[str], None],
     ) -> None:
         self._path = path
+        self._claim = claim
         self._table = table
         self._keep_full = keep_full
         self._clock = clock
@@ -159,7 +164,7 @@ class Writer:
             return
         try:
             self._work(self._ready(), steps)
-        except (*TROUBLE, OSError) as error:
+        except (*TROUBLE, OSError, HistoryError) as error:
             self._failed(error)
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
@@ -184,6 +189,7 @@ class Writer:
                 steps -= 1
         self._trouble = ""
         self._status.writable = True
+        self._status.shut_out = False
 
     def _complete(self, connection: sqlite3.Connection, segment: Segment) -> None:
         """Take note of a segment that is written."""
@@ -198,6 +204,7 @@ class Writer:
             self._disconnect()
             self._told(f"{self._path} was removed or replaced; a new history is begun")
         if self._connection is None:
+            self._claim.take()
             connection = open_for_writing(self._path, now=self._clock.time, told=self._told)
             self._connection = connection
             inode = file_identity(self._path)
@@ -226,9 +233,14 @@ class Writer:
         self._status.writable = False
         self._pause = RETRY
         self._disconnect()
-        reason = f"{type(error).__name__}: {error}"
+        self._status.shut_out = isinstance(error, HistoryError)
+        if self._status.shut_out:
+            reason = sentence = str(error)
+        else:
+            reason = f"{type(error).__name__}: {error}"
+            sentence = f"{self._path}: the history cannot be written, it is tried again: {reason}"
         if reason != self._trouble:
-            self._told(f"{self._path}: the history cannot be written, it is tried again: {reason}")
+            self._told(sentence)
         self._trouble = reason
         if damaged(error):
             self._set_aside(error)
@@ -272,6 +284,7 @@ class Writer:
             except TROUBLE as error:
                 self._told(f"{self._path}: {error}")
         self._disconnect()
+        self._claim.release()
 
 
 class _Closing(threading.Event):

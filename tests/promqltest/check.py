@@ -80,7 +80,7 @@ def _check_vector(expected: Expected, value: Vector) -> None:
     for labels, number in value:
         if not close(number, float(str(wanted[labels]))):
             raise WrongError(f"{number!r} instead of {wanted[labels]!r} for {shown(labels)}")
-    if "ordered" in expected.rules and [*wanted] != value.labels:
+    if "ordered" in expected.rules and [*wanted] != [*value.labels]:
         raise WrongError(f"order {[shown(labels) for labels in value.labels]}")
 
 

@@ -6,15 +6,17 @@ Prometheus's documentation of `rate` and its source, promql/functions.go, versio
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import compress, pairwise
+from dataclasses import dataclass
+from itertools import compress
 from math import isnan
 from operator import gt, ne
-from typing import Final
+from typing import Final, NamedTuple
 
 from agent.promql.functions.call import Build, Call
-from agent.promql.functions.ranges import Reduce, over_range
+from agent.promql.functions.ranges import Check, over_range
 from agent.promql.labels import NAME, quoted, value_of
 from agent.promql.run import Run, Window
+from agent.store.recent import Columns
 from agent.store.series import Labels
 
 # Between two samples of a series that is looked at regularly lies at most so much more than
@@ -27,45 +29,95 @@ def growth(values: Sequence[float]) -> float:
     grown = values[-1] - values[0]
     # Sorting finds that there is nothing to sort at C speed; a list equals itself by identity.
     if (ordered := sorted(values)) != values and ordered != [*values]:
-        for before, now in pairwise(values):
-            if now < before:
-                grown += before
+        for before in compress(values, map(gt, values, values[1:])):
+            grown += before
     return grown
 
 
-def _extrapolated(*, counter: bool, per_second: bool) -> Reduce:
-    """Return the function that judges by the samples how a series changed over the whole range.
+class _Reach(NamedTuple):
+    """How far samples stand for a range, in seconds.
 
-    Args:
-        counter: the series is a counter, else a gauge.
+    Attributes:
+        sampled: between the first and the last.
+        before: which they stand for before the first.
+        behind: which they stand for behind the last.
+        range: of the whole range.
+    """
+
+    sampled: float
+    before: float
+    behind: float
+    range: float
+
+
+def _reach(times: Sequence[float], window: Window) -> _Reach:
+    """Return how far at least two samples stand for a range."""
+    _, start, end = window
+    first, last = round(times[0] * 1000), round(times[-1] * 1000)
+    sampled = (last - first) / 1000
+    distance = sampled / (len(times) - 1)
+    threshold = distance * _TOLERATED_GAP
+    before, behind = (first - start) / 1000, (end - last) / 1000
+    if before >= threshold:
+        before = distance / 2
+    if behind >= threshold:
+        behind = distance / 2
+    return _Reach(sampled, before, behind, (end - start) / 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Judges by samples how series changed over the whole of a range.
+
+    Attributes:
+        counter: they are counters, else gauges.
         per_second: divide by the length of the range.
     """
 
-    def reduce(times: Sequence[float], values: Sequence[float], window: Window) -> float | None:
-        count = len(values)
-        if count < 2:  # noqa: PLR2004
+    counter: bool
+    per_second: bool
+
+    def build(self, check: Check | None = None) -> Build:
+        """Return how a call is compiled."""
+        return over_range(self._reduce, whole=self._whole, check=check)
+
+    def _reduce(
+        self, times: Sequence[float], values: Sequence[float], window: Window
+    ) -> float | None:
+        """Return the change of one series."""
+        if len(values) < 2:  # noqa: PLR2004
             return None
-        _, start, end = window
-        result = growth(values) if counter else values[-1] - values[0]
-        first, last = round(times[0] * 1000), round(times[-1] * 1000)
-        sampled = (last - first) / 1000
+        result = growth(values) if self.counter else values[-1] - values[0]
+        return self._extrapolated(result, values[0], _reach(times, window))
+
+    def _whole(self, columns: Columns, window: Window) -> list[float] | None:
+        """Return the change of each of several series, from their ends alone if none was reset."""
+        if len(columns.times) < 2:  # noqa: PLR2004
+            return None
+        if columns.constant:
+            return [0.0] * len(columns.labels)
+        firsts = columns.first()
+        results = [last - first for first, last in zip(firsts, columns.last(), strict=True)]
+        if self.counter:
+            for place, before in columns.falls():
+                results[place] += before
+        reach = _reach(columns.times, window)
+        return [
+            self._extrapolated(result, first, reach)
+            for result, first in zip(results, firsts, strict=True)
+        ]
+
+    def _extrapolated(self, result: float, first: float, reach: _Reach) -> float:
+        """Return what a change between the samples is over the whole range."""
+        sampled, before, behind, length = reach
         factor = 1.0
         if sampled:
-            distance = sampled / (count - 1)
-            threshold = distance * _TOLERATED_GAP
-            before, behind = (first - start) / 1000, (end - last) / 1000
-            if before >= threshold:
-                before = distance / 2
-            if counter and result > 0 and values[0] >= 0:
+            if self.counter and result > 0 and first >= 0:
                 # A counter cannot have been below zero: it began where the slope meets zero.
-                before = min(before, sampled * (values[0] / result))
-            if behind >= threshold:
-                behind = distance / 2
+                before = min(before, sampled * (first / result))
             factor = (sampled + before + behind) / sampled
         # One factor, in Prometheus's order of operations: the same to the last bit.
-        return result * (factor / ((end - start) / 1000) if per_second else factor)
-
-    return reduce
+        return result * (factor / length if self.per_second else factor)
 
 
 def _last_two(times: Sequence[float], values: Sequence[float]) -> tuple[float, float] | None:
@@ -105,6 +157,19 @@ def _changes(_: Sequence[float], values: Sequence[float], __: Window) -> float:
     return float(differing)
 
 
+def _none_where_constant(columns: Columns, _: Window) -> list[float] | None:
+    """Return zero for each of some series that stand still."""
+    return [0.0] * len(columns.labels) if columns.constant else None
+
+
+def _all_resets(columns: Columns, _: Window) -> list[float]:
+    """Return the same for each of several series."""
+    counts = [0.0] * len(columns.labels)
+    for place, _before in columns.falls():
+        counts[place] += 1.0
+    return counts
+
+
 def _doubt_counter(run: Run, call: Call, _: Sequence[float], labels: Sequence[Labels]) -> None:
     """Tell where a series is named unlike a counter."""
     if run.notes is None:
@@ -120,11 +185,11 @@ def _doubt_counter(run: Run, call: Call, _: Sequence[float], labels: Sequence[La
 
 
 TABLE: Final[Mapping[str, Build]] = {
-    "rate": over_range(_extrapolated(counter=True, per_second=True), check=_doubt_counter),
-    "increase": over_range(_extrapolated(counter=True, per_second=False), check=_doubt_counter),
-    "delta": over_range(_extrapolated(counter=False, per_second=False)),
+    "rate": _Change(counter=True, per_second=True).build(_doubt_counter),
+    "increase": _Change(counter=True, per_second=False).build(_doubt_counter),
+    "delta": _Change(counter=False, per_second=False).build(),
     "irate": over_range(_irate),
     "idelta": over_range(_idelta),
-    "resets": over_range(_resets),
-    "changes": over_range(_changes),
+    "resets": over_range(_resets, whole=_all_resets),
+    "changes": over_range(_changes, whole=_none_where_constant),
 }

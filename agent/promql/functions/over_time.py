@@ -9,6 +9,7 @@ from agent.promql.functions.call import Build, Call
 from agent.promql.functions.ranges import Reduce, over_range
 from agent.promql.numeric import highest, lowest, mean, quantile, total, variance
 from agent.promql.run import Run, Window
+from agent.store.recent import Columns
 from agent.store.series import Labels
 
 
@@ -19,6 +20,18 @@ def _of_values(function: Callable[[Sequence[float]], float]) -> Reduce:
         return function(values)
 
     return reduce
+
+
+def _values_only(function: Callable[[Sequence[float]], float], *, named: bool = False) -> Build:
+    """Return how a call of a statistic that looks at values only is compiled."""
+
+    def whole(columns: Columns, _: Window) -> list[float] | None:
+        if not columns.constant:
+            return None
+        count = len(columns.times)
+        return [function([value] * count) for value in columns.last()]
+
+    return over_range(_of_values(function), whole=whole, named=named)
 
 
 def _median_deviation(values: Sequence[float]) -> float:
@@ -63,18 +76,18 @@ def _time_at(index: int) -> Reduce:
 
 
 TABLE: Final[Mapping[str, Build]] = {
-    "avg_over_time": over_range(_of_values(mean)),
-    "min_over_time": over_range(_of_values(lowest)),
-    "max_over_time": over_range(_of_values(highest)),
-    "sum_over_time": over_range(_of_values(total)),
-    "count_over_time": over_range(_of_values(lambda values: float(len(values)))),
-    "stddev_over_time": over_range(_of_values(lambda values: sqrt(variance(values)))),
-    "stdvar_over_time": over_range(_of_values(variance)),
-    "last_over_time": over_range(_of_values(lambda values: values[-1]), named=True),
-    "first_over_time": over_range(_of_values(lambda values: values[0]), named=True),
-    "present_over_time": over_range(_of_values(lambda _: 1.0)),
+    "avg_over_time": _values_only(mean),
+    "min_over_time": _values_only(lowest),
+    "max_over_time": _values_only(highest),
+    "sum_over_time": _values_only(total),
+    "count_over_time": _values_only(lambda values: float(len(values))),
+    "stddev_over_time": _values_only(lambda values: sqrt(variance(values))),
+    "stdvar_over_time": _values_only(variance),
+    "last_over_time": _values_only(lambda values: values[-1], named=True),
+    "first_over_time": _values_only(lambda values: values[0], named=True),
+    "present_over_time": _values_only(lambda _: 1.0),
     "quantile_over_time": over_range(_quantile, range_at=1, check=_doubt_quantile),
-    "mad_over_time": over_range(_of_values(_median_deviation)),
+    "mad_over_time": _values_only(_median_deviation),
     "ts_of_min_over_time": over_range(_time_of(lowest)),
     "ts_of_max_over_time": over_range(_time_of(highest)),
     "ts_of_first_over_time": over_range(_time_at(0)),

@@ -44,8 +44,13 @@ def _absent_over_time(call: Call) -> VectorExpr:
     labels = _absent_labels(source.matchers)
 
     def at(run: Run, time: int) -> Vector:
-        found = windows(source.rows(run), source.window(run, time))
-        return Vector([], []) if next(found, None) else Vector([labels], [1.0])
+        window = source.window(run, time)
+        columns = source.columns(run, window)
+        if columns is not None:
+            present = bool(columns.labels)
+        else:
+            present = next(windows(source.rows(run), window), None) is not None
+        return Vector([], []) if present else Vector([labels], [1.0])
 
     return VectorExpr(at)
 

@@ -11,6 +11,7 @@ from agent.promql.functions.call import Build, Call
 from agent.promql.functions.ranges import over_range
 from agent.promql.numeric import total
 from agent.promql.run import Run, Window
+from agent.store.recent import Columns
 from agent.store.series import Labels
 
 
@@ -18,22 +19,49 @@ def regression(
     times: Sequence[float], values: Sequence[float], origin: float
 ) -> tuple[float, float]:
     """Return slope per second and value at the origin of the least-squares line."""
-    first = values[0]
-    count = len(values)
-    if [*values].count(first) == count:
-        return (nan, nan) if isinf(first) else (0.0, first)
-    # Near the origin, so that the squares of Unix times do not eat the digits.
-    xs = [time - origin for time in times]
-    sum_x, sum_y = total(xs), total(values)
-    covariance = total([*map(mul, xs, values)]) - sum_x * sum_y / count
-    spread = total([*map(mul, xs, xs)]) - sum_x * sum_x / count
-    slope = divide(covariance, spread)
-    return slope, sum_y / count - slope * sum_x / count
+    return _Abscissae(times, origin).regression(values)
+
+
+class _Abscissae:
+    """Times of samples, and the sums over them: those of several series may be the same.
+
+    Args:
+        times: Unix seconds.
+        origin: what they are counted from. Near them, so that the squares of Unix times do not
+            eat the digits.
+    """
+
+    def __init__(self, times: Sequence[float], origin: float) -> None:
+        self._xs = [time - origin for time in times]
+        self._sum = total(self._xs)
+        squares = total([*map(mul, self._xs, self._xs)])
+        self._spread = squares - self._sum * self._sum / len(times)
+
+    def regression(self, values: Sequence[float]) -> tuple[float, float]:
+        """Return slope and value at the origin of the line through the values at these times."""
+        first = values[0]
+        count = len(values)
+        if [*values].count(first) == count:
+            return (nan, nan) if isinf(first) else (0.0, first)
+        sum_x, sum_y = self._sum, total(values)
+        covariance = total([*map(mul, self._xs, values)]) - sum_x * sum_y / count
+        slope = divide(covariance, self._spread)
+        return slope, sum_y / count - slope * sum_x / count
 
 
 def deriv(times: Sequence[float], values: Sequence[float], _: Window) -> float | None:
     """Return the slope per second."""
     return None if len(values) < 2 else regression(times, values, times[0])[0]  # noqa: PLR2004
+
+
+def _derivs(columns: Columns, _: Window) -> list[float] | None:
+    """Return the slope of each of some series."""
+    if len(columns.times) < 2:  # noqa: PLR2004
+        return None
+    if columns.constant:
+        return [0.0] * len(columns.labels)
+    xs = _Abscissae(columns.times, columns.times[0])
+    return [xs.regression(values)[0] for values in columns.values()]
 
 
 def predict_linear(
@@ -72,7 +100,7 @@ def _factors(_: Run, __: Call, numbers: Sequence[float], labels: Sequence[Labels
 
 
 TABLE: Final[Mapping[str, Build]] = {
-    "deriv": over_range(deriv),
+    "deriv": over_range(deriv, whole=_derivs),
     "predict_linear": over_range(predict_linear),
     "double_exponential_smoothing": over_range(double_exponential_smoothing, check=_factors),
 }

@@ -34,6 +34,9 @@ class Counting:
         found = self.select(matchers, start, end)
         return [(one.labels, one.times[-1], one.values[-1]) for one in found]
 
+    def recent(self) -> None:
+        """There is no such thing."""
+
     def record(self, time: float, ids: Sequence[int], values: Sequence[float]) -> None:
         """Add to it."""
         del ids

@@ -118,6 +118,16 @@ def test_the_newest_samples_are_the_last_of_a_selection(
     }
 
 
+def test_the_newest_samples_may_lie_before_a_pause():
+    """A moment between two segments is asked for when the clock stepped back a little."""
+    table = SeriesTable()
+    history = History(table, clock=ManualClock())
+    one = series(table, FULL, "1")
+    for time, value in ((START - 10.0, 1.0), (START + 10.0, 2.0)):
+        history.append(frame(table, time, {one: value}))
+    assert [value for _labels, _time, value in history.latest(named(FULL), 0.0, START)] == [1.0]
+
+
 def test_target_labels_are_attached_and_can_be_asked_for():
     """Rules see `job`, `instance` and external labels, and `up`, as in Prometheus."""
     table = SeriesTable()
@@ -235,7 +245,7 @@ def test_memory_is_bounded_while_series_come_and_go():
         history.latest(EVERYTHING, START, START + second)
     assert len(table) > 300
     assert len(history._directory) < 100
-    assert sum(len(s.rows) for ring in history._rings.values() for s in ring.segments) < 100
+    assert sum(len(s.times) for ring in history._rings.values() for s in ring.segments) < 100
 
 
 def test_what_was_selected_does_not_grow():
@@ -270,7 +280,8 @@ def test_the_first_minutes_need_no_disk(tmp_path: Path, monkeypatch: pytest.Monk
         return stretches(reader, *given, **others)
 
     monkeypatch.setattr(HistoryReader, "stretches", counted)
-    with closing(History(table, clock=ManualClock(), path=path)) as history:
+    clock = ManualClock(time=START + 600.0)
+    with closing(History(table, clock=clock, path=path)) as history:
         history.append(frame(table, START + 600.0, {series(table, FULL, "a"): 2.0}))
         assert [one.values[-1] for one in history.select(EVERYTHING, START + 300.0, START + 600.0)]
         assert history.latest(EVERYTHING, START + 300.0, START + 600.0)

@@ -18,7 +18,7 @@ def test_each_moment_belongs_to_the_last_that_covers_it(
     """The pieces, moment by moment, are what a look at every stretch gives; they are in order."""
     pieces = visible(stretches, first, last)
     found = {
-        moment: piece.index for piece in pieces for moment in range(piece.first, piece.last + 1)
+        moment: piece.stretch for piece in pieces for moment in range(piece.first, piece.last + 1)
     }
     wanted = {
         moment: index
