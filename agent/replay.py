@@ -79,6 +79,8 @@ class Replay:
         pace: the clock on the wall, to wait by.
         speed: seconds of the recording for each second on the wall; 0 for as fast as possible.
         facts: series that each frame carries besides, such as that this is a replay.
+        judge: is handed each frame and returns it with what rules made of it.
+        further: asked at each tick for what else is to be said in its frame.
     """
 
     def __init__(
@@ -90,6 +92,8 @@ class Replay:
         pace: Clock,
         speed: float,
         facts: dict[int, float],
+        judge: Callable[[Frame], Frame] = lambda frame: frame,
+        further: Callable[[], Sequence[Reading]] = tuple,
     ) -> None:
         self._pipeline = pipeline
         self._exporters = exporters
@@ -97,6 +101,8 @@ class Replay:
         self._pace = pace
         self._speed = speed
         self._facts = facts
+        self._judge = judge
+        self._further = further
         self._ticks = 0
         self._ticks_id = pipeline.table.intern(catalog.TICKS)
 
@@ -119,8 +125,11 @@ class Replay:
         """Play one tick."""
         self._clock.set(time=tick.time, monotonic=tick.monotonic)
         ids = [self._ticks_id, *self._facts]
-        own = Reading(ids, [float(self._ticks), *self._facts.values()])
-        frame = play(self._pipeline, tick, own)
+        values = [float(self._ticks), *self._facts.values()]
+        for reading in self._further():
+            ids += reading.ids
+            values += reading.values
+        frame = self._judge(play(self._pipeline, tick, Reading(ids, values)))
         for exporter in self._exporters:
             await exporter.publish(frame)
         self._ticks += 1

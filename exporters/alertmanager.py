@@ -14,7 +14,7 @@ import aiohttp
 
 from agent.catalog import alerts as catalog
 from agent.config.settings import AlertReceiver
-from agent.http_client import credentials, tls_context
+from agent.http_client import Access
 from agent.model import Alert, Clock, ConfigError, Frame, Reading, SeriesTable, SourceError
 from exporters.delivery import Delivery, RefusedError
 from exporters.spool import Spool
@@ -30,6 +30,9 @@ class Alertmanager:
 
     def __init__(self, receiver: AlertReceiver) -> None:
         self._receiver = receiver
+        self._access = Access(
+            bearer_token=receiver.bearer_token, basic_auth=receiver.basic_auth, tls=receiver.tls
+        )
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, alerts: Sequence[Alert]) -> str:
@@ -42,11 +45,11 @@ class Alertmanager:
         receiver = self._receiver
         try:
             if self._session is None:
-                self._session = self._open()
+                self._session = await self._open()
             async with self._session.post(
                 receiver.url + _PATH,
                 json=[as_sent(alert) for alert in alerts],
-                headers=credentials(receiver.bearer_token, receiver.basic_auth),
+                headers=await self._access.credentials(),
                 allow_redirects=False,
                 server_hostname=receiver.tls.server_name,
             ) as response:
@@ -56,12 +59,12 @@ class Alertmanager:
             reason = str(error) or type(error).__name__
             raise SourceError(f"telling {receiver.url} failed: {reason}") from error
 
-    def _open(self) -> aiohttp.ClientSession:
+    async def _open(self) -> aiohttp.ClientSession:
         """Return a session."""
-        receiver = self._receiver
-        secure = receiver.url.startswith("https:")
+        secure = self._receiver.url.startswith("https:")
+        context = await self._access.tls_context() if secure else True
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls_context(receiver.tls) if secure else True),
+            connector=aiohttp.TCPConnector(ssl=context),
             headers={"User-Agent": "inferwatch"},
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),

@@ -8,12 +8,14 @@ from urllib.parse import quote
 from agent.alerts.context import numbers, subject
 from agent.alerts.group import Alerting, GroupState, Site, Transition, expanded
 from agent.alerts.recorded import RecordedSeries
+from agent.alerts.removed import Key, Removed
 from agent.alerts.rule import Group
 from agent.alerts.saved import SETTLING, restore, save
 from agent.alerts.schedule import Schedule
 from agent.alerts.source import History, OneTick
 from agent.alerts.state import AlertStates, Instance, State
 from agent.model import Alert, Event, SeriesTable
+from agent.steps import Steps, at_once
 
 RESEND: Final = 60.0
 """Seconds after which receivers are told again, as Prometheus's `--rules.alert.resend-delay`."""
@@ -67,14 +69,18 @@ class RuleEngine:
         self._recorded = RecordedSeries(table)
         self._groups: list[GroupState] = []
         self._ended: list[GroupState] = []
+        self._removed = Removed()
         self._schedule = Schedule((), tick)
         self._time: float | None = None
         self._settled_at: float | None = None
         self.replace(groups)
 
     def replace(self, groups: Sequence[Group]) -> None:
-        """Go on with these rules; alerts of rules that are the same stay as they are."""
-        known = dict(self._keyed())
+        """Go on with these rules; alerts of rules that are the same stay as they are.
+
+        Those of rules that are gone are told as resolved from the next evaluation on.
+        """
+        known = dict(self._rules())
         self._ended += self._groups
         self._groups = [
             GroupState(
@@ -86,9 +92,12 @@ class RuleEngine:
             for group in groups
         ]
         for key, rule in self._rules():
-            before = known.get(key)
-            if before is not None:
-                rule.states.instances = before.instances
+            before = known.pop(key, None)
+            states = self._removed.pop(key) if before is None else before.states
+            if states is not None:
+                rule.states.instances = states.instances
+        for key, gone in known.items():
+            self._removed.add(key, gone)
         self._schedule = Schedule(
             [group.interval for group in groups],
             self._tick,
@@ -103,8 +112,12 @@ class RuleEngine:
             time: Unix seconds of the tick, whose samples the history has.
             history: is read, and takes what rules write.
         """
+        return at_once(self.in_steps(time, history))
+
+    def in_steps(self, time: float, history: History) -> Steps[Outcome]:
+        """Do what `evaluate` does, group by group; no other call may come between."""
         if self._time is not None and time < self._time:
-            for instance in self._instances():
+            for instance in (*self._instances(), *self._removed.instances()):
                 instance.set_back(time)
             self._schedule.set_back()
         self._time = time
@@ -120,6 +133,10 @@ class RuleEngine:
             evaluated = state.evaluate(time, tick, settling=settling)
             transitions += evaluated.transitions
             failures += [(state.group.name, rule, why) for rule, why in evaluated.failures]
+            yield
+        if self._removed:
+            heard = {one.labels for one in self._instances() if one.state is not State.PENDING}
+            transitions += self._removed.resolve(time, heard)
         return Outcome(
             alerts=[*self._due(time, tick)],
             events=[*map(_event(time), _told(transitions))],
@@ -129,13 +146,14 @@ class RuleEngine:
 
     def _due(self, time: float, tick: OneTick) -> Iterator[Alert]:
         """Yield the alerts of which receivers are to be told, and note that they are."""
-        for group in self._groups:
-            for rule in group.alerting:
-                for instance in rule.states.instances.values():
-                    if instance.due(time, RESEND):
-                        instance.sent_at = time
-                        interval = max(group.group.interval, RESEND)
-                        yield self._alert(rule, instance, time + _MISSED * interval, tick, time)
+        rules = [(rule, group.group.interval) for group in self._groups for rule in group.alerting]
+        rules += [(rule, 0.0) for rule in self._removed.rules()]
+        for rule, every in rules:
+            for instance in rule.states.instances.values():
+                if instance.due(time, RESEND):
+                    instance.sent_at = time
+                    until = time + _MISSED * max(every, RESEND)
+                    yield self._alert(rule, instance, until, tick, time)
 
     def _alert(
         self, rule: Alerting, instance: Instance, until: float, tick: OneTick, time: float
@@ -148,10 +166,12 @@ class RuleEngine:
         annotations = {
             "subject": subject(labels),
             "numbers": numbers(rule.rule.query, dict(instance.labels), time, tick),
+            "verdict": self._site.verdict(labels),
             "page": link,
         }
         for name, template in rule.rule.annotations.items():
             annotations[name] = expanded(template, data)
+        annotations["runbook_url"] = self._site.runbook(annotations.get("runbook_url", ""))
         ends_at = instance.resolved_at if resolved else until
         return Alert(
             labels=labels,
@@ -162,7 +182,7 @@ class RuleEngine:
             generator_url=f"{link}/?alert={quote(rule.rule.name)}" if link else "",
         )
 
-    def _rules(self) -> Iterator[tuple[tuple[str, str, int], Alerting]]:
+    def _rules(self) -> Iterator[tuple[Key, Alerting]]:
         """Yield the alerting rules, each with a key that stays when the files are read again."""
         seen: dict[tuple[str, str], int] = {}
         for group in self._groups:
@@ -171,7 +191,7 @@ class RuleEngine:
                 seen[key] = seen.get(key, -1) + 1
                 yield (*key, seen[key]), rule
 
-    def _keyed(self) -> Iterator[tuple[tuple[str, str, int], AlertStates]]:
+    def _keyed(self) -> Iterator[tuple[Key, AlertStates]]:
         """Yield the states with such keys."""
         return ((key, rule.states) for key, rule in self._rules())
 
@@ -184,7 +204,9 @@ class RuleEngine:
         """Return the alerts that are pending or firing, each with the name of its rule."""
         return [
             (rule.rule.name, instance)
-            for _key, rule in self._rules()
+            for group in self._groups
+            for rule in group.alerting
+            if rule.states.instances
             for instance in rule.states.active()
         ]
 

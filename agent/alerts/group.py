@@ -25,10 +25,20 @@ class Site:
     Attributes:
         external_labels: added to every alert that goes out.
         external_url: where the agent's own page is.
+        runbook_base: what annotations `runbook_url` that are no whole address are below.
+        verdict: what analysis says of the engines that an alert with some labels is about.
     """
 
     external_labels: Mapping[str, str] = field(default_factory=dict)
     external_url: str = ""
+    runbook_base: str = ""
+    verdict: Callable[[Mapping[str, str]], str] = lambda _labels: ""
+
+    def runbook(self, link: str) -> str:
+        """Return where a runbook can be read."""
+        if not link or not self.runbook_base or "://" in link:
+            return link
+        return f"{self.runbook_base.rstrip('/')}/{link.lstrip('/')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,10 @@ class GroupState:
         site: see there.
         table: of the history.
         recorded: shared by all groups.
+
+    Attributes:
+        rules: in their order.
+        alerting: those that give alerts.
     """
 
     def __init__(
@@ -73,12 +87,8 @@ class GroupState:
             _Recording(rule) if isinstance(rule, RecordingRule) else Alerting(rule, site)
             for rule in group.rules
         ]
+        self.alerting = [rule for rule in self.rules if isinstance(rule, Alerting)]
         self._written: list[Mapping[Labels, float]] = [{} for _rule in group.rules]
-
-    @property
-    def alerting(self) -> Iterator["Alerting"]:
-        """The rules that give alerts."""
-        return (rule for rule in self.rules if isinstance(rule, Alerting))
 
     def evaluate(self, time: float, tick: OneTick, *, settling: bool) -> Evaluated:
         """Evaluate every rule at this time; one that fails harms no other.
@@ -197,14 +207,15 @@ class Alerting:
         Raises:
             InferwatchError: the rule has no result at this time, or too large a one.
         """
+        result = evaluate_instant(self.rule.query, tick, time)
+        if not self.states.instances and isinstance(result, Vector) and not result.labels:
+            return []  # as at nearly every moment
         found: dict[Labels, tuple[Labels, float]] = {}
-        for element, value in _vector(evaluate_instant(self.rule.query, tick, time)):
+        for element, value in _vector(result):
             labels = self._identity(element, value, time, tick)
             if labels in found:
                 raise RuleError("two alerts have the same labels once the rule's labels are set")
             found[labels] = (element, value)
-        if not found and not self.states.instances:
-            return []
         changes = self.states.advance(time, found, settling=settling)
         active = len(self.states.active())
         if 0 < limit < active:
@@ -242,6 +253,8 @@ class Alerting:
     def samples(self) -> dict[Labels, float]:
         """Return the series that say which alerts are pending and firing."""
         written: dict[Labels, float] = {}
+        if not self.states.instances:
+            return written
         for instance in self.states.active():
             state = instance.state.value
             pairs = [*instance.labels, (NAME, ALERTS), ("alertstate", state)]

@@ -138,6 +138,24 @@ class AlertStates:
                 if time - ended > RESOLVED_RETENTION:
                     del self.instances[instance.labels]
 
+    def retire(self, time: float) -> list[tuple[Instance, State]]:
+        """Take note that the rule is gone: what fires ends now, whatever `keep_firing_for` says.
+
+        Args:
+            time: Unix seconds.
+
+        Returns:
+            The alerts that end, and the state before.
+        """
+        ended: list[tuple[Instance, State]] = []
+        for instance in [*self.instances.values()]:
+            if instance.state is State.FIRING:
+                ended.append((instance, instance.state))
+                instance.state, instance.resolved_at = State.RESOLVED, time
+            else:
+                self._absent(instance, time, settling=False)
+        return ended
+
     def _kept(self, instance: Instance, time: float) -> bool:
         """Return whether an alert goes on firing although its expression does not hold."""
         if not self.rule.keep:

@@ -16,6 +16,7 @@ from agent.alerts.rule import Group
 from agent.alerts.source import History
 from agent.catalog import alerts as catalog
 from agent.model import Clock, Frame, Reading, SeriesTable
+from agent.steps import Steps, at_once
 
 STATE_FILE: Final = "alerts.json"
 """Name of the file in the state folder."""
@@ -59,6 +60,8 @@ class Alerting:
         self._state_file = state_file
         self._told = told
         self._rules = sum(len(group.rules) for group in groups)
+        self._evaluating = False
+        self._next_groups: Sequence[Group] | None = None
         self._duration: float | None = None
         self._failures: Counter[tuple[str, str]] = Counter()
         self._failing: dict[tuple[str, str], str] = {}
@@ -68,7 +71,13 @@ class Alerting:
         self._save_trouble = ""
 
     def replace(self, groups: Sequence[Group]) -> None:
-        """Go on with other rules; alerts of those that stay go on as they are."""
+        """Go on with other rules; alerts of those that stay go on as they are.
+
+        While rules are evaluated step by step, that is once the last of them is done.
+        """
+        if self._evaluating:
+            self._next_groups = groups
+            return
         self.engine.replace(groups)
         self._rules = sum(len(group.rules) for group in groups)
         self._failing.clear()
@@ -87,14 +96,37 @@ class Alerting:
 
     def evaluate(self, frame: Frame) -> Frame:
         """Return the frame with what rules made of it; the history has it already."""
-        begun = self._clock.monotonic()
-        outcome = self.engine.evaluate(frame.time, self._history)
-        self._duration = self._clock.monotonic() - begun
+        return at_once(self.in_steps(frame))
+
+    def in_steps(self, frame: Frame) -> Steps[Frame]:
+        """Do what `evaluate` does, group by group."""
+        self._evaluating = True
+        try:
+            outcome = yield from self._timed(self.engine.in_steps(frame.time, self._history))
+        finally:
+            self._evaluating = False
+            if self._next_groups is not None:
+                groups, self._next_groups = self._next_groups, None
+                self.replace(groups)
         self._tell_failures(outcome)
         active = self._clock.monotonic() - self._saved_at >= _SAVE_EVERY and self.engine.alerts()
         if outcome.changed or active:
             self._save_soon()
         return replace(frame, alerts=outcome.alerts, events=(*frame.events, *outcome.events))
+
+    def _timed(self, steps: Steps[Outcome]) -> Steps[Outcome]:
+        """Pass the steps on and note how long they took, without what others did between them."""
+        duration = 0.0
+        while True:
+            begun = self._clock.monotonic()
+            try:
+                next(steps)
+            except StopIteration as end:
+                self._duration = duration + self._clock.monotonic() - begun
+                outcome: Outcome = end.value
+                return outcome
+            duration += self._clock.monotonic() - begun
+            yield
 
     def _tell_failures(self, outcome: Outcome) -> None:
         """Count the rules that had no result; say each reason once."""

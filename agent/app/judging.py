@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -11,10 +11,12 @@ from agent.alerts.group import Site
 from agent.alerts.rule import Group
 from agent.app.alerting import STATE_FILE, Alerting
 from agent.app.history import new_history, target_of
+from agent.app.incidents import new_recorder
 from agent.app.rules import configured_rules
 from agent.config import Settings
 from agent.log import ChangeLog
 from agent.model import Clock, ConfigError, Frame, Reading, SeriesTable
+from agent.steps import Steps, at_once
 from exporters.alertmanager import AlertmanagerExporter
 
 
@@ -35,20 +37,28 @@ class Judging:
 
     Args:
         settings: which history, rules and receivers.
+        groups: the rules, if they were read already.
         table: of the run.
         clock: of the run.
         log: told how receivers fare and what else is wrong.
+        verdict: what analysis says of the engines that an alert with some labels is about.
 
     Raises:
         ConfigError: the rules cannot be used.
     """
 
     def __init__(
-        self, settings: Settings, *, table: SeriesTable, clock: Clock, log: ChangeLog
+        self,
+        settings: Settings,
+        *,
+        table: SeriesTable,
+        clock: Clock,
+        log: ChangeLog,
+        groups: Sequence[Group] | None = None,
+        verdict: Callable[[Mapping[str, str]], str] = lambda _labels: "",
     ) -> None:
         log_line = structlog.get_logger().warning
-        groups = rules_of(settings)
-        folder = settings.history.path.parent if settings.history.enabled else None
+        groups = rules_of(settings) if groups is None else groups
         target = target_of(settings)
         self._history = new_history(
             settings,
@@ -57,6 +67,9 @@ class Judging:
             keep_full=frozenset().union(*(group.metric_names for group in groups)),
             told=log_line,
         )
+        # The state of alerts and what waits for receivers lie beside the history.
+        own = settings.history.enabled and not self._history.taken
+        folder = settings.history.path.parent if own else None
         self._alerting = Alerting(
             groups,
             site=Site(
@@ -66,6 +79,8 @@ class Judging:
                     **target.external,
                 },
                 external_url=settings.alerts.external_url or f"http://{target.instance}",
+                runbook_base=settings.alerts.runbook_base or "",
+                verdict=verdict,
             ),
             table=table,
             history=self._history,
@@ -84,22 +99,43 @@ class Judging:
             told=log.exporter,
         )
 
+        recorder = None
+        if own or settings.incidents.path is not None:
+            recorder = new_recorder(
+                settings, table, rows=self._history.ticks, clock=clock, told=log_line
+            )
+        self.recorders = () if recorder is None else (recorder,)
+
     async def restore(self) -> None:
         """Take up the alerts of the run before."""
         await self._alerting.restore()
 
     def judge(self, frame: Frame) -> Frame:
         """Remember a frame and return it with the alerts that follow from it."""
+        return at_once(self.in_steps(frame))
+
+    def in_steps(self, frame: Frame) -> Steps[Frame]:
+        """Do what `judge` does, one thing after the other."""
         self._history.append(frame)
-        return self._alerting.evaluate(frame)
+        yield
+        return (yield from self._alerting.in_steps(frame))
 
     def use(self, groups: Sequence[Group]) -> None:
         """Go on with other rules."""
         self._alerting.replace(groups)
 
+    def series(self) -> set[int]:
+        """Return the series that the history names."""
+        return self._history.series()
+
     def readings(self) -> Sequence[Reading]:
-        """Return the samples about the history, the rules and the receivers."""
-        return (self._history.reading(), self._alerting.reading(), self.receivers.reading())
+        """Return the samples about the history, the rules, the receivers and the incidents."""
+        return (
+            self._history.reading(),
+            self._alerting.reading(),
+            self.receivers.reading(),
+            *(recorder.reading() for recorder in self.recorders),
+        )
 
     async def aclose(self) -> None:
         """Keep what there is; safe to call twice. The receivers are closed by the runtime."""

@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import structlog
 
-from agent.analysis.peaks import Peaks
-from agent.app.common import new_pipeline, signals, source_lines, version
+from agent.app.common import signals, source_lines, version
+from agent.app.conclusions import Conclusions
+from agent.app.judging import Judging, rules_of
 from agent.catalog import agent as catalog
+from agent.catalog import alerts
 from agent.config import Listen, Settings
-from agent.model import ConfigError, Frame, RecordingFailedError, SeriesTable
+from agent.config.settings import History, Labels
+from agent.log import ChangeLog
+from agent.model import ConfigError, Frame, Reading, RecordingFailedError, SeriesTable
 from agent.recording import RecordedTick, RecordingReader
 from agent.replay import Replay, ReplayClock, until_damage
 from agent.service import SystemClock
@@ -19,10 +24,12 @@ from exporters.http_api import HttpApi, Views
 from exporters.prometheus import PrometheusExporter
 
 _NO_CONFIGURATION = "a replay has no configuration to read again"
+# Alerts of a recording are nobody's business but its viewer's, and its host is not this one.
+_SETTINGS: Final = Settings(history=History(enabled=False), labels=Labels(instance="recording"))
 
 
 class ReplayAgent:
-    """Runs the pipeline and the exporters on a recording.
+    """Runs the pipeline, the rules and the exporters on a recording.
 
     Args:
         path: the recording.
@@ -37,7 +44,12 @@ class ReplayAgent:
         self._reader = RecordingReader(path, self._table)
         self._speed = speed
         self._clock = ReplayClock()
-        self._pipeline = new_pipeline(self._table, Peaks(Settings().tick.peak_window))
+        self._conclusions = Conclusions(_SETTINGS)
+        self._pipeline = self._conclusions.pipeline(self._table)
+        self._log = ChangeLog()
+        self._says_alerts = False
+        self._groups = rules_of(_SETTINGS)
+        self._judging = self._new_judging()
         self._page = PrometheusExporter(self._clock)
         header = self._reader.header
         facts = (path.name, str(header.get("note", "")))
@@ -66,6 +78,7 @@ class ReplayAgent:
         log = structlog.get_logger()
         api = HttpApi(self._page, self._views())
         stop = asyncio.Event()
+        self._says_alerts = True
         with signals(stop.set, self._decline_reload):
             try:
                 await api.listen([listen])
@@ -93,7 +106,36 @@ class ReplayAgent:
             pace=SystemClock(),
             speed=self._speed,
             facts=self._facts,
+            judge=self._judge,
+            further=self._readings,
         )
+
+    def _new_judging(self) -> Judging:
+        """Return rules without a past, and a history in memory for them."""
+        return Judging(
+            _SETTINGS,
+            table=self._table,
+            clock=self._clock,
+            log=self._log,
+            groups=self._groups,
+            verdict=self._conclusions.about,
+        )
+
+    def _judge(self, frame: Frame) -> Frame:
+        """Return a frame with the alerts that follow from it; while it is served, say them."""
+        judged = self._judging.judge(frame)
+        if self._says_alerts:
+            self._log.events(judged.events[len(frame.events) :], frame.time)
+        return judged
+
+    def _readings(self) -> Sequence[Reading]:
+        """Return the samples about the rules, less how long they take: that is of this process."""
+        duration = self._table.intern(alerts.RULES_DURATION)
+        said: dict[int, float] = {}
+        for reading in self._judging.readings():
+            said.update(zip(reading.ids, reading.values, strict=True))
+        said.pop(duration, None)
+        return (Reading([*said], [*said.values()]),)
 
     def _check(self, last: Frame | None) -> None:
         """Refuse a recording that had nothing to play.
@@ -111,9 +153,14 @@ class ReplayAgent:
         structlog.get_logger().info(_NO_CONFIGURATION)
 
     def _ticks(self, *, loop: bool) -> Iterator[RecordedTick]:
-        """Yield the ticks, again and again if wanted, with a time that goes on."""
+        """Yield the ticks, again and again if wanted, with a time that goes on.
+
+        Each round is judged by itself: its counters begin anew, and what lasts longer than the
+        recording was never seen to.
+        """
         shift = 0.0
         while True:
+            self._judging = self._new_judging()
             first = last = None
             for tick in until_damage(self._reader.ticks(), _warn):
                 first = tick.monotonic if first is None else first
@@ -121,7 +168,7 @@ class ReplayAgent:
                 yield tick.shifted(shift)
             if not loop or first is None or last is None:
                 return
-            shift += last - first + Settings().tick.interval
+            shift += last - first + _SETTINGS.tick.interval
 
     def _views(self) -> Views:
         """Return what the HTTP endpoint may ask."""
@@ -135,7 +182,8 @@ class ReplayAgent:
             reload=refuse,
             banner=self._banner,
             version=version(),
-            interval=lambda: Settings().tick.interval,
+            interval=lambda: _SETTINGS.tick.interval,
+            engines=self._conclusions.as_json,
             no_engine_pages="a recording holds no pages of engines",
         )
 

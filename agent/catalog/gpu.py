@@ -12,6 +12,12 @@ SLOW = "NVML, every 5 s"
 GPM = "NVML GPM (Hopper and later)"
 
 GPUS = gauge("gpus", "GPUs that the driver shows and that answer.", source=FAST)
+DRIVER_MISMATCH = gauge(
+    "gpu_driver_mismatch",
+    "1 while the driver's library and the loaded kernel module are of different versions (NVML "
+    "error 18), 0 while they work together; absent while neither is known.",
+    source=FAST,
+)
 INFO = info(
     "gpu",
     "What the GPU is. `memory_kind` is `unified` where it shares the host's memory.",
@@ -219,6 +225,7 @@ PROCESS_MEMORY = gauge(
     "pid",
     "process",
     source="NVML, every collectors.nvml.process_interval",
+    history=History.FIVE_MINUTES,
 )
 
 _PREFIX = "inferwatch_gpu_"

@@ -14,7 +14,8 @@ A gzip file of JSON lines, small because each line says only what changed:
 The values of a look are those that differ from the look before at the same source, by position;
 after another layout all are there. A source under a name that is there already takes the place
 of that one. A failed look is `[source, duration, "error" or "unavailable", "why"]`. A look that
-ended before its tick has its age at the end.
+ended before its tick has its age at the end. A failed look that tells something all the same has
+its age in any case, then a layout and all of its values.
 Values that JSON lacks are written "NaN", "+Inf" and "-Inf".
 """
 

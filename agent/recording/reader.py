@@ -11,6 +11,7 @@ from typing import Any
 
 from agent.catalog import METRICS
 from agent.model import (
+    EMPTY_READING,
     SUFFIXES,
     Event,
     Look,
@@ -25,6 +26,8 @@ from agent.recording.writer import MAGIC, VERSION
 # Parts of a look that each one has; its age may follow.
 _FAILED = 4
 _SUCCEEDED = 5
+# Parts of a failed look that tells something all the same.
+_TELLING = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,7 @@ class RecordingReader:
                 duration=duration,
                 error=str(entry[3]),
                 unavailable=what == "unavailable",
+                facts=self._facts(*entry[5:]) if len(entry) == _TELLING else EMPTY_READING,
                 age=float(entry[4]) if len(entry) > _FAILED else 0.0,
             )
         layout = self._layouts[what]
@@ -224,6 +228,11 @@ class RecordingReader:
         reading = Reading(layout.ids, [values[at] for at in layout.kept], events)
         age = float(entry[5]) if len(entry) > _SUCCEEDED else 0.0
         return Look(source=name, duration=duration, reading=reading, age=age)
+
+    def _facts(self, number: int, values: Sequence[Any]) -> Reading:
+        """Return what a failure told."""
+        layout = self._layouts[number]
+        return Reading(layout.ids, [float(values[at]) for at in layout.kept])
 
 
 def _event(time: float, kind: str, source: str, labels: Mapping[str, str], message: str) -> Event:

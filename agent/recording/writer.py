@@ -101,8 +101,17 @@ class RecordingWriter:
         self._line({**clocks, "looks": encoded, "gone": [self._name(name) for name in gone]})
         if abs(time - self._flushed_at) >= FLUSH_SECONDS:
             self._flushed_at = time
-            with self._told():
-                self._file.flush()
+            self.flush()
+
+    def declare(self, ids: Sequence[int]) -> None:
+        """Write what series are, ahead of the looks that have them."""
+        for series_id in ids:
+            self._series_number(series_id)
+
+    def flush(self) -> None:
+        """Hand what was written to the system, so that others can read it."""
+        with self._told():
+            self._file.flush()
 
     def _declare_source(self, name: str, spec: SourceSpec) -> None:
         """Write what the pipeline has to know of a source."""
@@ -130,7 +139,11 @@ class RecordingWriter:
         age = [look.age] if look.age else []
         if look.reading is None:
             why = "" if self._scrubber else look.error
-            return [source, duration, "unavailable" if look.unavailable else "error", why, *age]
+            failed = [source, duration, "unavailable" if look.unavailable else "error", why]
+            if not look.facts.ids:
+                return [*failed, *age]
+            facts = [_to_json(float(value)) for value in look.facts.values]
+            return [*failed, look.age, self._layout_number(look.facts.ids), facts]
         layout = self._layout_number(look.reading.ids)
         last, before = self._last.get(source, (layout, []))
         if last != layout:

@@ -6,11 +6,13 @@ from collections.abc import Mapping, MutableMapping
 from itertools import chain
 from typing import Final
 
+from agent.catalog import gpu
 from agent.config.settings import Nvml
 from agent.model import Clock, Event, Reading, SeriesTable
 from collectors.nvml import wire
 from collectors.nvml.backoff import Backoff
 from collectors.nvml.layout import Layout, Unwrapper, parse
+from collectors.nvml.messages import DriverMismatchError
 from collectors.nvml.presence import Presence
 from collectors.nvml.supervisor import Answer, Supervisor
 
@@ -50,6 +52,7 @@ class NvmlCollector:
             monotonic=clock.monotonic, deadline=settings.timeout * 0.9, env=env
         )
         self._names = {} if names is None else names
+        self._mismatch = table.intern(gpu.DRIVER_MISMATCH)
         self._presence = Presence(table)
         self._unwrapper = Unwrapper()
         self._layout: Layout | None = None
@@ -65,7 +68,11 @@ class NvmlCollector:
             UnavailableError: there is no NVIDIA driver on this host.
             SourceError: the driver hangs or fails; the message says what to do.
         """
-        answer = await self._supervisor.ask(self._tiers())
+        try:
+            answer = await self._supervisor.ask(self._tiers())
+        except DriverMismatchError as error:
+            error.facts = Reading((self._mismatch,), (1.0,))
+            raise
         events = [event for body in answer.events if (event := self._event(body))]
         if answer.layout is not None:
             events += self._lay_out(answer.layout)
@@ -100,8 +107,8 @@ class NvmlCollector:
         layout = self._layout = parse(body, self._table, self._names)
         events = self._presence.update(layout, time=self._clock.time())
         up = self._presence.samples
-        self._ids = [*layout.ids, *layout.facts, *up]
-        self._constants = [*(1.0 for _ in layout.facts), *up.values()]
+        self._ids = [*layout.ids, *layout.facts, *up, self._mismatch]
+        self._constants = [*(1.0 for _ in layout.facts), *up.values(), 0.0]
         return events
 
     def _reading(self, layout: Layout, answer: Answer, events: list[Event]) -> Reading:

@@ -23,6 +23,7 @@ _REASONS: dict[int, str] = {
         "or reboot; a fresh process is tried meanwhile"
     ),
 }
+
 # A host without driver is no failure; one where the driver is there but refuses is.
 _UNAVAILABLE = frozenset({codes.LIBRARY_NOT_FOUND, codes.DRIVER_NOT_LOADED})
 
@@ -30,6 +31,10 @@ DOWN = {
     codes.GPU_IS_LOST: "fell off the bus (GPU is lost)",
     codes.RESET_REQUIRED: "waits for a reset",
 }
+
+
+class DriverMismatchError(SourceError):
+    """Library and kernel module of the driver are of different versions."""
 
 
 def failure(stage: str, code: int, message: str) -> SourceError:
@@ -43,6 +48,8 @@ def failure(stage: str, code: int, message: str) -> SourceError:
     reason = _REASONS.get(code, f"the NVIDIA driver answered {message!r} (code {code})")
     if stage == "init" and code in _UNAVAILABLE:
         return UnavailableError(reason)
+    if code == codes.LIB_RM_VERSION_MISMATCH:
+        return DriverMismatchError(reason)
     return SourceError(reason)
 
 

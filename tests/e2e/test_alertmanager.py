@@ -10,9 +10,8 @@ from typing import Self
 import pytest
 
 from agent.alerts.group import Site
-from agent.analysis.peaks import Peaks
 from agent.app.alerting import Alerting
-from agent.app.common import new_pipeline
+from agent.app.conclusions import new_pipeline
 from agent.app.rules import load_rules, shipped_rule_files
 from agent.config.settings import AlertReceiver
 from agent.model import Frame, Reading, SeriesTable
@@ -39,7 +38,7 @@ class ReplayedAgent:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.table = SeriesTable()
-        self._pipeline = new_pipeline(self.table, Peaks(60.0))
+        self._pipeline = new_pipeline(self.table)
         self._ticks = [*RecordingReader(RECORDING, self.table).ticks()]
         self._history = History(
             self.table,

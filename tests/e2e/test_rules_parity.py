@@ -15,8 +15,7 @@ import yaml
 from agent.alerts.engine import RuleEngine
 from agent.alerts.group import Site
 from agent.alerts.rule import Group
-from agent.analysis.peaks import Peaks
-from agent.app.common import new_pipeline
+from agent.app.conclusions import new_pipeline
 from agent.app.rules import load_rules, shipped_rule_files
 from agent.model import Frame, Metric, MetricType, Reading, SeriesTable
 from agent.recording import RecordingReader
@@ -118,7 +117,7 @@ def shown(labels: Labels) -> str:
 
 def recorded_frames(path: Path, table: SeriesTable) -> Iterator[Frame]:
     """Yield the frames of a recording, a second apart, from time 0."""
-    pipeline = new_pipeline(table, Peaks(60.0))
+    pipeline = new_pipeline(table)
     for number, tick in enumerate(RecordingReader(path, table).ticks()):
         frame = play(pipeline, tick, Reading([], []))
         yield replace(frame, time=number + HALF)

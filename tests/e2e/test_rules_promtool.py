@@ -38,7 +38,10 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
             "EngineQueueWait": 180,
         },
     ),
-    "vllm-enginecrash": ({"EngineDown": 21}, {"EngineDown": 30}),
+    "vllm-enginecrash": (
+        {"EngineDied": 16, "EngineDown": 21},
+        {"EngineDied": 30, "EngineDown": 30},
+    ),
     "vllm-capacity": ({}, {}),
     "vllm-aborts": ({}, {}),
     "llama-ramp": ({}, {}),

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import trustme
 from aiohttp import web
 
+from agent import http_client
 from agent.config import Secret
 from agent.config.settings import AlertReceiver, BasicAuth, Tls
 from agent.model import Alert, Frame, SeriesTable, SourceError
@@ -212,6 +214,63 @@ async def test_a_receiver_that_hangs_delays_no_other(server: Server, tmp_path: P
     assert time.monotonic() - begun < 1.0
     assert os.listdir(tmp_path) == ["alertmanager-hangs.spool"]  # noqa: PTH208 - not in a coroutine
     await hanging.aclose()
+
+
+class Hurried(SystemClock):
+    """Does not wait for long before it tries again."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait a hundredth of the time."""
+        await asyncio.sleep(seconds / 100)
+
+
+@pytest.mark.parametrize("what", ["credentials", "tls_context"])
+async def test_a_file_that_never_answers_delays_no_other(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    """A secret or certificate on a dead filesystem costs its receiver alone, and heals."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # opening it hangs in the kernel until there is a writer
+    real = getattr(http_client, what)
+    hung = Secret(file=pipe) if what == "credentials" else Tls(ca_file=pipe)
+    healed = threading.Event()
+
+    def reads(*given: object) -> object:
+        if hung in given:
+            if not healed.is_set():
+                pipe.read_bytes()
+            given = (Secret(env="TOKEN"), None) if what == "credentials" else (Tls(),)
+        return real(*given)
+
+    monkeypatch.setenv("TOKEN", "late")
+    monkeypatch.setattr(http_client, what, reads)
+    hanging = AlertReceiver(
+        name="hangs",
+        url=server.url if what == "credentials" else "https://127.0.0.1:1",
+        bearer_token=hung if isinstance(hung, Secret) else None,
+        tls=hung if isinstance(hung, Tls) else Tls(),
+        timeout=0.05,
+    )
+    table = SeriesTable()
+    told: list[str] = []
+    exporter = AlertmanagerExporter(
+        [hanging, AlertReceiver(name="works", url=server.url)],
+        table=table,
+        clock=Hurried(),
+        random=lambda: 0.0,
+        told=lambda _name, error, _time: told.append(error),
+    )
+    await exporter.publish(Frame(0.0, table, [], [], (), [ALERT]))
+    await until(lambda: waiting(exporter, table) == {"hangs": 1.0, "works": 0.0})
+    await until(lambda: any("no answer within" in error for error in told))
+    healed.set()
+    pipe.open("wb").close()
+    if what == "credentials":
+        await until(lambda: waiting(exporter, table)["hangs"] == 0.0)
+        assert server.headers[-1]["Authorization"] == "Bearer late"
+    else:
+        await until(lambda: any("telling https" in error for error in told))
+    await exporter.aclose()
 
 
 def waiting(exporter: AlertmanagerExporter, table: SeriesTable) -> dict[str, float]:

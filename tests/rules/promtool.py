@@ -9,8 +9,7 @@ from typing import Any
 
 import yaml
 
-from agent.analysis.peaks import Peaks
-from agent.app.common import new_pipeline
+from agent.app.conclusions import new_pipeline
 from agent.model import Reading, SeriesTable
 from agent.recording import RecordingReader
 from agent.replay import play
@@ -40,7 +39,7 @@ def recorded(path: Path, *, step: int = 1) -> tuple[list[dict[str, str]], int]:
     """
     wanted = set(_NAMES.findall(" ".join(file.read_text() for file in rule_files())))
     table = SeriesTable()
-    pipeline = new_pipeline(table, Peaks(60.0))
+    pipeline = new_pipeline(table)
     seen: dict[int, dict[int, float]] = {}
     number = -1
     for number, tick in enumerate(RecordingReader(path, table).ticks()):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.alerts.engine import Outcome
 from agent.alerts.group import Site
 from tests.fakes.rules import START, World, alert_group, groups_of
 
@@ -121,6 +122,24 @@ def test_what_goes_out_carries_labels_numbers_and_links():
     assert alert.generator_url == "http://host:9745/?alert=A"
 
 
+@pytest.mark.parametrize(
+    ("base", "given", "sent"),
+    [
+        ("", "docs/r.md#a", "docs/r.md#a"),
+        ("https://git/x/", "docs/r.md#a", "https://git/x/docs/r.md#a"),
+        ("https://git/x", "/docs/r.md#{{ $labels.i }}", "https://git/x/docs/r.md#1"),
+        ("https://git/x", "https://wiki/a", "https://wiki/a"),
+    ],
+)
+def test_runbooks_are_where_the_site_has_them(base: str, given: str, sent: str):
+    """A link that is a path leads below the configured address; a whole one stays."""
+    rule = f"{{alert: A, expr: v, annotations: {{runbook_url: '{given}', other: docs/r.md}}}}"
+    world = World(alert_group(rule), site=Site(runbook_base=base))
+    (alert,) = world.tick({'v{i="1"}': 1.0}).alerts
+    assert alert.annotations["runbook_url"] == sent
+    assert alert.annotations["other"] == "docs/r.md"
+
+
 def test_a_template_that_fails_says_so_in_its_place():
     """What is wrong with an annotation stands where its text would be; the alert goes out."""
     world = World(alert_group("{alert: A, expr: v, annotations: {a: '{{ gt $value 1 }}'}}"))
@@ -160,3 +179,75 @@ def test_rules_that_are_read_again_keep_their_alerts():
         if dict(labels)["alertstate"] == "firing"
     }
     assert ended == {"A": 1.0, "B": None}
+
+
+def _told(outcome: Outcome) -> dict[str, bool]:
+    """Return the names of the alerts that go out, and whether as resolved."""
+    return {alert.labels["alertname"]: alert.resolved for alert in outcome.alerts}
+
+
+def test_alerts_of_a_rule_that_is_removed_are_resolved():
+    """Receivers hear at once, and again each minute for 15, that what no rule asks for ended."""
+    world = World(alert_group("{alert: A, expr: v}, {alert: B, expr: v, keep_firing_for: 1h}"))
+    world.tick({"v": 1.0})
+    world.engine.replace(alert_group("{alert: A, expr: v}"))
+    outcome = world.tick({"v": 1.0})
+    assert _told(outcome) == {"B": True}
+    (alert,) = outcome.alerts
+    assert alert.ends_at == world.time
+    assert [event.kind for event in outcome.events] == ["alert_resolved"]
+    assert outcome.changed
+    again = [_told(world.tick({"v": 1.0}, seconds=60.0)) for _minute in range(17)]
+    assert [told.get("B") for told in again] == [True] * 15 + [None, None]
+    assert all(told["A"] is False for told in again)
+
+
+def test_what_waited_under_a_rule_that_is_removed_is_never_told():
+    """A pending alert was not told, so its end is not told either."""
+    world = World(alert_group("{alert: A, expr: v, for: 1m}"))
+    world.tick({"v": 1.0})
+    world.engine.replace([])
+    outcome = world.tick({"v": 1.0})
+    assert (list(outcome.alerts), list(outcome.events)) == ([], [])
+
+
+def test_the_last_words_about_a_resolved_alert_outlive_its_rule():
+    """What had ended before its rule was removed is told for the rest of the 15 minutes."""
+    world = World(alert_group("{alert: A, expr: 'v > 0'}"))
+    world.tick({"v": 1.0})
+    world.tick({"v": 0.0})
+    ended = world.time
+    world.engine.replace([])
+    (alert,) = world.tick({"v": 0.0}, seconds=60.0).alerts
+    assert (alert.resolved, alert.ends_at) == (True, ended)
+
+
+def test_a_rule_that_moves_to_another_group_is_not_told_as_resolved_while_it_fires():
+    """The same labels fire in another group: their end under the old one must not be told."""
+    world = World(groups_of("groups: [{name: old, rules: [{alert: A, expr: v}]}]"))
+    world.tick({"v": 1.0})
+    world.engine.replace(groups_of("groups: [{name: new, rules: [{alert: A, expr: v}]}]"))
+    told = [_told(world.tick({"v": 1.0}, seconds=60.0)) for _minute in range(3)]
+    assert told == [{"A": False}] * 3
+
+
+def test_a_rule_that_returns_finds_its_alerts():
+    """A rule that two reloads took away and gave back within a tick was never gone."""
+    rules = alert_group("{alert: A, expr: 'v > 0', for: 1m}")
+    world = World(rules)
+    world.ticks(61, {"v": 1.0})
+    world.engine.replace([])
+    world.engine.replace(rules)
+    assert _told(world.tick({"v": 1.0})) == {}
+    assert world.states() == {"A": "firing"}
+
+
+def test_a_rule_that_returns_later_begins_anew():
+    """Once its alert was told as resolved, a rule that is there again waits and fires again."""
+    rules = alert_group("{alert: A, expr: 'v > 0', for: 2s}")
+    world = World(rules)
+    world.ticks(3, {"v": 1.0})
+    world.engine.replace([])
+    assert _told(world.tick({"v": 1.0})) == {"A": True}
+    world.engine.replace(rules)
+    assert [_told(world.tick({"v": 1.0})) for _second in range(3)] == [{}, {}, {"A": False}]

@@ -12,6 +12,7 @@ from agent.app.alerting import Alerting
 from agent.app.rules import configured_rules, rule_paths
 from agent.config.settings import Alerts
 from agent.model import Frame, Metric, MetricType, SeriesTable
+from agent.steps import at_once
 from agent.store.history import History
 from tests.fakes.clock import ManualClock
 from tests.fakes.rules import alert_group
@@ -133,6 +134,20 @@ async def test_a_state_that_cannot_be_saved_is_told_once(tmp_path: Path):
         host.tick(1.0)
         await host.alerting.aclose()
     assert len([line for line in host.told if "cannot be saved" in line]) == 1
+
+
+async def test_rules_replaced_between_two_steps_wait_for_the_last():
+    """A reload in the middle of an evaluation leaves that one whole; the next has the new rules."""
+    host = Host(None)
+    frame = Frame(host.clock.time(), host.table, [host.table.intern(V)], [1.0])
+    host.history.append(frame)
+    steps = host.alerting.in_steps(frame)
+    next(steps)
+    host.alerting.replace(alert_group("{alert: B, expr: v}"))
+    at_once(steps)
+    assert host.page()["inferwatch_rules"] == 1.0
+    host.clock.advance(1.0)
+    assert [alert.labels["alertname"] for alert in host.tick(1.0).alerts] == ["B"]
 
 
 async def test_rules_can_be_replaced():

@@ -63,6 +63,8 @@ def _plain(table: SeriesTable, look: Look) -> dict[str, Any]:
         "series": None if reading is None else [table[number] for number in reading.ids],
         "values": None if reading is None else [str(float(value)) for value in reading.values],
         "events": None if reading is None else list(reading.events),
+        "told": [table[number] for number in look.facts.ids],
+        "facts": [str(float(value)) for value in look.facts.values],
     }
 
 
@@ -131,7 +133,12 @@ def test_what_was_written_is_read(data: st.DataObject):
         }
         expected = [_plain(table, look) for look in was.looks]
         assert [_plain(other, look) for look in read.looks] == [
-            {**look, "values": _without_negative_zero(look["values"])} for look in expected
+            {
+                **look,
+                "values": _without_negative_zero(look["values"]),
+                "facts": _without_negative_zero(look["facts"]),
+            }
+            for look in expected
         ]
 
 
@@ -435,7 +442,7 @@ def test_scrubbing_leaves_nothing(tmp_path: Path, private: str):
     event = Event(1.0, "oom_kill", name, event_labels, f"killed {private}")
     looks = [
         Look(source=name, duration=0.1, reading=Reading(ids, [1.0] * len(ids), [event])),
-        Look(source=name, duration=0.1, error=f"cannot open {private}"),
+        Look(source=name, duration=0.1, error=f"cannot open {private}", facts=Reading(ids, [1, 1])),
         Look(source=name, duration=0.1, error=f"no {private}", unavailable=True),
     ]
     spec = SourceSpec(name=name, stale_after=1.0)

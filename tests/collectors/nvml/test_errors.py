@@ -355,6 +355,34 @@ async def test_driver_upgrade(tmp_path: Path) -> None:
         assert any("580.1" in key for key in samples if key[0] == "gpu_info")
 
 
+async def test_a_mismatch_is_told_apart(tmp_path: Path) -> None:
+    """While library and module differ (18) that is a fact of its own: 1 then, 0 when they fit."""
+    driver = StubDriver(tmp_path)
+    driver.faults["nvmlInitWithFlags"] = 18
+    driver.write()
+    async with watched(driver) as watching:
+        for after in (0, 0.5, 3):  # asked, left alone for a while, asked again
+            with pytest.raises(SourceError, match="upgraded") as caught:
+                await watching.look(after)
+            (series_id,) = caught.value.facts.ids
+            assert watching.table[series_id].sample_name == "inferwatch_gpu_driver_mismatch"
+            assert list(caught.value.facts.values) == [1.0]
+        driver.faults.clear()
+        driver.write()
+        assert (await watching.look(60))["gpu_driver_mismatch", ""] == 0.0
+
+
+async def test_other_failures_say_nothing_of_a_mismatch(tmp_path: Path) -> None:
+    """Whether the versions differ is unknown where the driver refuses for another reason."""
+    driver = StubDriver(tmp_path)
+    driver.faults["nvmlInitWithFlags"] = 4
+    driver.write()
+    async with watched(driver) as watching:
+        with pytest.raises(SourceError) as caught:
+            await watching.look()
+        assert list(caught.value.facts.ids) == []
+
+
 async def test_driver_unloaded_while_watched(tmp_path: Path) -> None:
     """A driver that goes away (9) after it was there is broken, not absent."""
     driver = StubDriver(tmp_path)

@@ -31,6 +31,7 @@ async def test_a_whole_gpu_in_base_units(tmp_path: Path) -> None:
     assert samples == pytest.approx(
         {
             ("gpus", ""): 1,
+            ("gpu_driver_mismatch", ""): 0,
             (
                 "gpu_info",
                 "0",
@@ -244,7 +245,7 @@ async def test_bare_driver(tmp_path: Path) -> None:
 async def test_no_gpus_is_a_fact(tmp_path: Path) -> None:
     """A driver that shows no GPU is readable: there are 0 GPUs."""
     async with watched(StubDriver(tmp_path, gpus=0)) as watching:
-        assert await watching.look() == {("gpus", ""): 0}
+        assert await watching.look() == {("gpus", ""): 0, ("gpu_driver_mismatch", ""): 0}
 
 
 def test_child_stays_small(tmp_path: Path) -> None:
