@@ -1,7 +1,7 @@
 """Which processes descend from a given one, without a walk over all processes each time."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from collectors.procfs import ProcessStat, process_stat
@@ -26,11 +26,21 @@ class ProcessTree:
     Args:
         proc: mount point of procfs.
         monotonic: a clock that never goes back, in seconds.
+        related: gives for the roots what belongs to each of them besides, asked at each scan.
     """
 
-    def __init__(self, proc: str, *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        proc: str,
+        *,
+        monotonic: Callable[[], float],
+        related: Callable[[Collection[int]], Mapping[int, Collection[int]]] = lambda _roots: {},
+    ) -> None:
         self._proc = proc
         self._monotonic = monotonic
+        self._related = related
+        # Below each root, the start of each process that is related and no descendant.
+        self._adopted: dict[int, dict[int, int]] = {}
         self._parents: dict[int, int] = {}
         self._children: dict[int, list[int]] = {}
         self._roots: frozenset[int] = frozenset()
@@ -53,19 +63,38 @@ class ProcessTree:
         due = self._scanned is None or now - self._scanned >= SCAN_INTERVAL
         if due or not wanted <= self._roots:
             self._scan(now)
+            self._adopt(wanted)
         self._roots = wanted
         return {root: self._read(self._below(root, wanted)) for root in wanted}
 
     def _read(self, pids: Sequence[int]) -> list[ProcessStat]:
-        """Return the state of a root, which comes first, and of what still descends from it."""
+        """Return the state of a root, which comes first, and of what still belongs to it."""
+        adopted = self._adopted.get(pids[0], {})
         members = set(pids)
-        stats = (process_stat(self._proc, pid) for pid in pids)
+        stats = (process_stat(self._proc, pid) for pid in (*pids, *adopted))
         return [
             stat
             for stat in stats
-            # Its number may belong to a stranger by now, who has another parent.
-            if stat is not None and (stat.pid == pids[0] or stat.ppid in members)
+            # Its number may belong to a stranger by now, who has another parent or start.
+            if stat is not None
+            and (
+                stat.pid == pids[0]
+                or (stat.pid in members and stat.ppid in members)
+                or adopted.get(stat.pid) == stat.start_ticks
+            )
         ]
+
+    def _adopt(self, roots: frozenset[int]) -> None:
+        """Take note of what is related to the roots and descends from none of them."""
+        descended = {pid for root in roots for pid in self._below(root, roots)}
+        self._adopted = {}
+        for root, related in self._related(roots).items():
+            starts: dict[int, int] = {}
+            for pid in sorted(set(related) - descended):
+                stat = process_stat(self._proc, pid)
+                if stat is not None:
+                    starts[pid] = stat.start_ticks
+            self._adopted[root] = starts
 
     def _below(self, root: int, roots: frozenset[int]) -> list[int]:
         """Return a root and what descends from it, other roots and theirs left out."""

@@ -1,19 +1,34 @@
-"""CPU time, memory and threads of the engines' processes, by the role of each process."""
+"""CPU time, memory and threads of the engines' processes, by role, and which processes those are.
+
+An engine's processes are its server's and what descends from it; in a container with no other
+engine, everything that runs there.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from agent.catalog import placement
 from agent.catalog import process as catalog
 from agent.model import Reading, SeriesTable
+from collectors.cgroup import container_members
+from collectors.cgroup_memory import CgroupMemory
+from collectors.process_rank import ProcessRanks
 from collectors.process_tree import ProcessTree
 from collectors.procfs import ProcessStat, count_fds
 from collectors.readings import ReadingBuilder
 
 FDS_INTERVAL: Final = 10.0
 """Seconds for which a count of open file descriptors is kept."""
+
+SETTLED: Final = 10.0
+"""Seconds after which a process without a title of its own is named; many live for less."""
+
+MOST_NAMED: Final = 64
+"""Processes of one engine that are named at a time."""
 
 
 class Role(StrEnum):
@@ -72,10 +87,16 @@ class _RoleSum:
 
 @dataclass(slots=True)
 class _Instance:
-    """The roles of one engine instance, and the CPU time seen of each of its processes."""
+    """The roles of one engine instance, and what was seen of each of its processes.
+
+    By process: its CPU time, when it was first seen, and the series that names it.
+    """
 
     roles: dict[Role, _RoleSum] = field(default_factory=dict)
     seen: dict[tuple[int, int], float] = field(default_factory=dict)
+    first: dict[tuple[int, int], float] = field(default_factory=dict)
+    named: dict[tuple[int, Role, str], int] = field(default_factory=dict)
+    all_named: bool = False
     fds_counted: float | None = None
 
 
@@ -87,6 +108,7 @@ class ProcessesCollector:
         engine_processes: the engines that run on this host now.
         monotonic: a clock that never goes back, in seconds.
         proc: mount point of the host's procfs.
+        sys: mount point of the host's sysfs.
     """
 
     name = "processes"
@@ -98,12 +120,20 @@ class ProcessesCollector:
         engine_processes: Callable[[], Sequence[EngineProcessRef]],
         monotonic: Callable[[], float],
         proc: Path = Path("/proc"),
+        sys: Path = Path("/sys"),
     ) -> None:
         self._table = table
         self._engine_processes = engine_processes
         self._monotonic = monotonic
         self._proc = str(proc)
-        self._tree = ProcessTree(self._proc, monotonic=monotonic)
+        self._tree = ProcessTree(
+            self._proc,
+            monotonic=monotonic,
+            related=partial(container_members, self._proc, str(sys)),
+        )
+        self._ranks = ProcessRanks(self._proc)
+        self._family: list[tuple[int, int, int, str]] = []
+        self._memory = CgroupMemory(self._proc, str(sys))
         self._instances: dict[tuple[str, str], _Instance] = {}
         self._builder = ReadingBuilder(table)
 
@@ -112,8 +142,10 @@ class ProcessesCollector:
         found = self._engine_processes()
         names = {(ref.engine, ref.instance_name) for ref in found}
         self._instances = {key: kept for key, kept in self._instances.items() if key in names}
+        self._memory.keep({ref.pid for ref in found})
         if found:
             stats = self._tree.stats({ref.pid for ref in found})
+            await self._recognise([stat for tree in stats.values() for stat in tree])
             now = self._monotonic()
             for ref in found:
                 self._read(ref, stats[ref.pid], now)
@@ -122,6 +154,16 @@ class ProcessesCollector:
     async def aclose(self) -> None:
         """Do nothing: nothing stays open."""
 
+    async def _recognise(self, stats: Sequence[ProcessStat]) -> None:
+        """Learn which processes these are, if they are others than before."""
+        family = [(stat.pid, stat.start_ticks, stat.ppid, stat.comm) for stat in stats]
+        if family == self._family:
+            return
+        for instance in self._instances.values():
+            instance.all_named = False
+        if await self._ranks.learn(stats):
+            self._family = family
+
     def _read(self, ref: EngineProcessRef, stats: Sequence[ProcessStat], now: float) -> None:
         """Add the samples of one instance."""
         instance = self._instances.setdefault((ref.engine, ref.instance_name), _Instance())
@@ -129,6 +171,7 @@ class ProcessesCollector:
             role_sum.resident = role_sum.threads = 0
             role_sum.pids.clear()
         seen: dict[tuple[int, int], float] = {}
+        first: dict[tuple[int, int], float] = {}
         for stat in stats:
             role_sum = self._role(ref, instance, role_of(stat, ref.pid))
             identity = (stat.pid, stat.start_ticks)
@@ -136,17 +179,66 @@ class ProcessesCollector:
             # the sum never falls when one ends and another takes its place.
             before = instance.seen.get(identity, 0.0)
             seen[identity] = max(before, stat.cpu_seconds)
+            first[identity] = instance.first.get(identity, now)
             role_sum.cpu_seconds += seen[identity] - before
             role_sum.resident += stat.resident_bytes
             role_sum.threads += stat.threads
             role_sum.pids.append(stat.pid)
-        instance.seen = seen
+        instance.seen, instance.first = seen, first
         if instance.fds_counted is None or now - instance.fds_counted >= FDS_INTERVAL:
             instance.fds_counted = now
             for role_sum in instance.roles.values():
                 role_sum.fds = self._count_fds(role_sum.pids)
         for role_sum in instance.roles.values():
             self._add(role_sum)
+        self._name(ref, instance, stats, now)
+        self._limit(ref, now)
+
+    def _limit(self, ref: EngineProcessRef, now: float) -> None:
+        """Add what the control group of an instance may hold and holds."""
+        memory = self._memory.read(ref.pid, now)
+        if memory is None:
+            return
+        labels = (ref.engine, ref.instance_name)
+        self._builder.put(catalog.CGROUP_MEMORY_USED, memory.used, *labels)
+        self._builder.put(catalog.CGROUP_MEMORY_LIMIT, memory.limit, *labels)
+        if memory.reclaimable is not None:
+            self._builder.put(catalog.CGROUP_MEMORY_RECLAIMABLE, memory.reclaimable, *labels)
+
+    def _name(
+        self,
+        ref: EngineProcessRef,
+        instance: _Instance,
+        stats: Sequence[ProcessStat],
+        now: float,
+    ) -> None:
+        """Say which processes these are; helpers of no known role once they have lasted."""
+        if instance.all_named and all(number in self._table for number in instance.named.values()):
+            for number in instance.named.values():
+                self._builder.add(number, 1.0)
+            return
+        ranks = self._ranks.of(stats)
+        roles = ((stat, role_of(stat, ref.pid)) for stat in stats)
+        shown = [
+            (stat.pid, role, ranks[stat.pid])
+            for stat, role in roles
+            if role is not Role.OTHER or now - instance.first[stat.pid, stat.start_ticks] >= SETTLED
+        ]
+        shown.sort(key=lambda one: one[1] is Role.OTHER)
+        named: dict[tuple[int, Role, str], int] = {}
+        for key in shown[:MOST_NAMED]:
+            known = instance.named.get(key)
+            if known is None or known not in self._table:
+                known = self._intern_name(ref, *key)
+            named[key] = known
+            self._builder.add(named[key], 1.0)
+        instance.named = named
+        instance.all_named = len(shown) == len(stats)
+
+    def _intern_name(self, ref: EngineProcessRef, pid: int, role: Role, rank: str) -> int:
+        """Return the series that names a process."""
+        labels = (ref.engine, ref.instance_name, role.value, str(pid), rank)
+        return self._table.intern(placement.PROCESS_INFO, labels)
 
     def _role(self, ref: EngineProcessRef, instance: _Instance, role: Role) -> _RoleSum:
         """Return the sum of a role, made on first sight."""

@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.catalog.placement import PROCESS_INFO
 from agent.model import SeriesTable
 from collectors.process_tree import FULL_SCAN_INTERVAL, SCAN_INTERVAL, ProcessTree
-from collectors.processes import FDS_INTERVAL, EngineProcessRef, ProcessesCollector
+from collectors.processes import (
+    FDS_INTERVAL,
+    MOST_NAMED,
+    SETTLED,
+    EngineProcessRef,
+    ProcessesCollector,
+)
 from tests.fakes.clock import ManualClock
 from tests.fakes.proc import FakeProc
 from tests.fakes.samples import samples
@@ -46,7 +53,18 @@ class World:
             engine_processes=lambda: self.engines,
             monotonic=self.clock.monotonic,
             proc=proc.root,
+            sys=proc.root / "sys",
         )
+
+    async def named(self) -> set[tuple[str, str, str]]:
+        """Return role, pid and rank of each process that one look names."""
+        reading = await self.collector.collect()
+        series = [self.table[number] for number in reading.ids]
+        return {
+            (one.labels[2], one.labels[3], one.labels[4])
+            for one in series
+            if one.metric is PROCESS_INFO
+        }
 
     async def look(self) -> dict[str, float]:
         """Return what one look gives, with the role alone as the labels."""
@@ -206,6 +224,61 @@ async def test_layout_is_kept(proc: FakeProc) -> None:
     assert (await world.collector.collect()).ids is first.ids
 
 
+async def test_processes_are_named(proc: FakeProc) -> None:
+    """Each process of a known role is named with its rank; helpers once they have lasted."""
+    proc.process(102, "VLLM::EngineCor", ppid=100, title="VLLM::EngineCore_DP1")
+    world = World(proc)
+    known = {
+        ("server", "100", ""),
+        ("core", "102", "1"),
+        ("worker", "103", "1"),
+        ("worker", "104", "1"),
+    }
+    assert await world.named() == known
+    world.clock.advance(SETTLED)
+    assert await world.named() == known | {("other", "101", "")}
+
+
+async def test_short_lived_helpers_are_not_named(proc: FakeProc) -> None:
+    """A helper that another replaces under its number begins anew: no name for each of them."""
+    world = World(proc)
+    for start in range(5):
+        proc.process(101, "cc1plus", ppid=100, start=start)
+        await world.look()
+        world.clock.advance(SETTLED / 2)
+    assert not any(role == "other" for role, _pid, _rank in await world.named())
+
+
+async def test_names_are_bounded(proc: FakeProc) -> None:
+    """Of very many helpers only so many are named, and none in the place of a worker."""
+    for pid in range(1000, 1200):
+        proc.process(pid, "helper", ppid=100)
+    world = World(proc)
+    await world.look()
+    world.clock.advance(SETTLED)
+    named = await world.named()
+    assert len(named) == MOST_NAMED
+    assert {"server", "core", "worker"} <= {role for role, _pid, _rank in named}
+
+
+async def test_container_belongs_to_its_engine(proc: FakeProc) -> None:
+    """What runs in the container of the engine without descending from it counts for it."""
+    path = "/docker/" + "0123456789abcdef" * 4
+    group = proc.root / "sys" / "fs" / "cgroup" / path.lstrip("/")
+    group.mkdir(parents=True)
+    (group / "cgroup.procs").write_text("99\n100\n102\n300\n")
+    proc.process(99, "tini", ppid=1, cpu_seconds=1)
+    proc.process(100, "vllm", ppid=99, cpu_seconds=10, cgroup=f"0::{path}\n")
+    proc.process(300, "VLLM::Worker_TP", ppid=1, cpu_seconds=1000)
+    world = World(proc)
+    found = await world.look()
+    assert found["processes{worker}"] == 3
+    assert found["process_cpu_seconds_total{worker}"] == 1500
+    assert found["processes{other}"] == 2
+    proc.process(300, "postgres", ppid=1, cpu_seconds=5000, start=999)
+    assert (await world.look())["processes{worker}"] == 2
+
+
 def test_tree_of_nested_roots(proc: FakeProc) -> None:
     """A process below two roots belongs to the nearer one."""
     tree = ProcessTree(str(proc.root), monotonic=ManualClock().monotonic)
@@ -267,3 +340,15 @@ async def test_aclose_twice(proc: FakeProc) -> None:
     collector = World(proc).collector
     await collector.aclose()
     await collector.aclose()
+
+
+async def test_a_process_whose_series_was_forgotten_is_named_again(proc: FakeProc) -> None:
+    """The name of a process that was out of sight for long comes back with it."""
+    world = World(proc)
+    first = await world.collector.collect()
+    pids = [i for i in world.table if "pid" in world.table[i].metric.labels]
+    assert pids
+    world.table.forget(pids)
+    again = await world.collector.collect()
+    assert len(again.ids) == len(first.ids)
+    assert all(series_id in world.table for series_id in again.ids)

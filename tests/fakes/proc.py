@@ -7,7 +7,7 @@ from collectors.procfs import PAGE_SIZE, TICKS
 
 
 class FakeProc:
-    """Writes `/proc/PID/stat` and `/proc/PID/fd` in the kernel's format."""
+    """Writes a process's `stat`, `fd`, `cmdline` and `cgroup` in the kernel's format."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -23,6 +23,8 @@ class FakeProc:
         threads: int = 1,
         start: int = 100,
         fds: int | None = None,
+        title: str | None = None,
+        cgroup: str | None = None,
     ) -> None:
         """Write a process, or write it anew with other numbers."""
         folder = self.root / str(pid)
@@ -37,6 +39,11 @@ class FakeProc:
             (folder / "fd").mkdir()
             for fd in range(fds):
                 (folder / "fd" / str(fd)).touch()
+
+        if title is not None:
+            (folder / "cmdline").write_text(title)
+        if cgroup is not None:
+            (folder / "cgroup").write_text(cgroup)
 
     def end(self, pid: int) -> None:
         """Remove a process."""

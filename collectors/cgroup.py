@@ -1,0 +1,76 @@
+"""Which control group a process is in, and what else is in it (cgroups(7))."""
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from collectors.procfs import read_file
+
+# As Docker, containerd, CRI-O, Podman and Kubernetes name the group of one container, with the
+# systemd and with the cgroupfs driver.
+_CONTAINER: Final = re.compile(
+    r"/(?:(?:docker|cri-containerd|containerd|crio|libpod)-)?[0-9a-f]{64}(?:\.scope)?(?:/|$)"
+    r"|/(?:lxc|lxc\.payload)[./][^/]+"
+)
+# Where a controller of version 1 shows the group, of those that every container has.
+_FIRST_VERSION: Final = ("memory", "pids", "cpuset")
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """A control group.
+
+    Attributes:
+        path: below the root of its hierarchy, such as `/system.slice/docker-….scope`.
+        folder: below the mount point of the hierarchies; `""` or the controller of version 1.
+    """
+
+    path: str
+    folder: str
+
+    @property
+    def is_container(self) -> bool:
+        """Return whether it is that of one container, or below it."""
+        return _CONTAINER.search(self.path) is not None
+
+
+def cgroup_of(proc: str, pid: int) -> Cgroup | None:
+    """Return the control group of a process, or None where that is not shown.
+
+    Of a host with both versions, that of version 2 counts unless it is the root.
+    """
+    found: dict[str, str] = {}
+    for line in (read_file(f"{proc}/{pid}/cgroup") or b"").decode("utf-8", "replace").splitlines():
+        _number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        for controller in controllers.split(","):
+            found[controller] = path
+    for controller in ("", *_FIRST_VERSION):
+        path = found.get(controller, "")
+        if path.startswith("/") and path != "/":
+            return Cgroup(path, controller)
+    return None
+
+
+def members(sys: str, cgroup: Cgroup) -> set[int]:
+    """Return the processes of a control group, those of groups below it left out.
+
+    Processes that the reader's own PID namespace does not have are left out too.
+    """
+    folder = f"/{cgroup.folder}" if cgroup.folder else ""
+    text = read_file(f"{sys}/fs/cgroup{folder}{cgroup.path}/cgroup.procs") or b""
+    return {int(word) for word in text.split() if word.isdigit()} - {0}
+
+
+def container_members(proc: str, sys: str, roots: Iterable[int]) -> dict[int, Collection[int]]:
+    """Return for each of these processes what else is in the same container.
+
+    A container with two of them is left out: nobody could say which one the rest belongs to.
+    """
+    groups: dict[Cgroup, list[int]] = {}
+    for root in roots:
+        cgroup = cgroup_of(proc, root)
+        if cgroup is not None and cgroup.is_container:
+            groups.setdefault(cgroup, []).append(root)
+    return {found[0]: members(sys, cgroup) for cgroup, found in groups.items() if len(found) == 1}
