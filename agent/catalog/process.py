@@ -5,6 +5,7 @@ or `other`. Labels therefore stay the same when a worker is replaced.
 """
 
 from agent.catalog.declare import counter, gauge
+from agent.catalog.engine import INSTANCE
 
 LABELS = ("engine", "instance_name", "process")
 
@@ -38,4 +39,24 @@ PROCESSES = gauge(
     "Processes of an engine that play one role; 0 when a role that was there has none left.",
     *LABELS,
     source="/proc",
+)
+
+CGROUP_MEMORY_USED = gauge(
+    "engine_cgroup_memory_used_bytes",
+    "Memory of the control group that limits the engine's server: its own or the one above it that "
+    "is nearest to its limit; absent where none has a limit.",
+    *INSTANCE,
+    source="/sys/fs/cgroup/…/memory.current",
+)
+CGROUP_MEMORY_LIMIT = gauge(
+    "engine_cgroup_memory_limit_bytes",
+    "Limit at which the kernel begins to kill in that control group.",
+    *INSTANCE,
+    source="/sys/fs/cgroup/…/memory.max",
+)
+CGROUP_MEMORY_RECLAIMABLE = gauge(
+    "engine_cgroup_memory_reclaimable_bytes",
+    "What the kernel takes back first of that memory: pages of files, and slabs.",
+    *INSTANCE,
+    source="/sys/fs/cgroup/…/memory.stat",
 )

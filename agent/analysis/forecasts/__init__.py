@@ -1,0 +1,1 @@
+"""When something runs out: times of first passage, each with an interval."""

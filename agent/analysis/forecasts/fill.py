@@ -1,0 +1,120 @@
+"""The fill of a KV cache on many paths: what is expected, and how chance moves it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from agent.analysis.forecasts.arrivals import Arrivals
+from agent.analysis.forecasts.incoming import incoming
+from agent.analysis.forecasts.limit import sequences
+from agent.analysis.forecasts.page import Pages
+from agent.analysis.forecasts.passage import excursions, normal, stratified
+from agent.analysis.forecasts.population import Population
+from agent.analysis.window import Column
+
+HORIZON: Final = 900.0
+"""Seconds beyond which nothing is foreseen."""
+
+_GRID: Final = np.geomspace(0.05, 400.0, 36)
+_UNIT: Final = HORIZON / 400.0
+_FULLEST: Final = 0.99
+_LEAST_FULL: Final = 0.9
+_TINY: Final = 1e-3
+_LENGTHS: Final = 0.25
+_SETTLED: Final = 4.0
+_EXCURSIONS: Final = excursions(_GRID, salt=1)
+_MODEL: Final = normal(stratified(8))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How the model fits the engine.
+
+    Attributes:
+        each: usage of a token.
+        share: of the requests that the lengths say run, those that do; at most 1.
+        surprise: mean square of the model's errors against what chance explains.
+    """
+
+    each: float
+    share: float
+    surprise: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """Paths of the usage.
+
+    Attributes:
+        times: seconds from now, ascending.
+        unit: seconds in which requests are replaced by others.
+        limit: usage at which there is no room for the next prompt.
+        expected: mean of each path, shape (paths, times).
+        highest: highest of each path within each gap of the times, chance included.
+        chance: standard deviation about the mean, as the model has it.
+    """
+
+    times: Column
+    unit: float
+    limit: float
+    expected: Column
+    highest: Column
+    chance: Column
+
+    @property
+    def middle(self) -> Column:
+        """Mean of all paths, shape (times,)."""
+        mean: Column = self.expected.mean(axis=0)
+        return mean
+
+    @property
+    def settled(self) -> float:
+        """Mean usage some lifetimes from now."""
+        at = int(np.searchsorted(self.times, min(self.times[-1], _SETTLED * self.unit))) - 1
+        return float(self.expected[:, at].mean())
+
+
+def fill(known: Pages, who: Population, line: Arrivals, scale: Scale) -> Fill:
+    """Return the paths.
+
+    Args:
+        known: the engine's pages.
+        who: what runs, and how requests behave.
+        line: how many come.
+        scale: how that fits the engine.
+    """
+    each, share = scale.each, scale.share
+    usage, running = float(known.usage[-1]), float(known.running[-1])
+    unit = max(who.lifetime, _UNIT)
+    times = _GRID * unit
+    staying = np.interp(times, who.times, who.staying) * share
+    # Those who run and had no first token yet, or wait, begin now.
+    fresh = max(running - float(who.staying[0]), 0.0)
+    amiss = usage - each * (share * float(who.kept[0]) + fresh * who.prompt)
+    fresh += known.waiting
+    new = incoming(who, line, times, fresh=fresh, staying=staying, running=running)
+    tokens, variance = new.tokens, new.variance
+    most = sequences(known, who.lifetime)
+    if most is not None:
+        tokens = tokens * np.clip((most - staying) / np.maximum(new.requests, 1e-9), 0.0, 1.0)
+        if running >= most - 1:
+            # Their number cannot grow: what is left to chance is how long they are.
+            variance = _LENGTHS * variance
+    kept = each * share * np.interp(times, who.times, who.kept)
+    chance = each * np.sqrt(share * np.interp(times, who.times, who.kept_variance) + variance)
+    spread = chance * min(scale.surprise, 1.0) ** 0.5
+    # Beyond chance the model itself errs: one way for all of a path.
+    wrong = (max(scale.surprise, 1.0) - 1.0) ** 0.5
+    expected = kept + amiss * np.exp(-times / unit) + each * tokens
+    expected += wrong * np.outer(_MODEL, spread)
+    full = 1.0 - min(max(each * who.prompt, 1.0 - _FULLEST), 1.0 - _LEAST_FULL)
+    return Fill(
+        times=times,
+        unit=unit,
+        # What was held while nobody waited is not full.
+        limit=max(full, known.held + _TINY),
+        expected=expected,
+        highest=expected + spread * _EXCURSIONS,
+        chance=chance,
+    )

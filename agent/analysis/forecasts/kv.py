@@ -1,0 +1,225 @@
+"""When the KV cache is exhausted, and when the first request is thrown out of the batch.
+
+Method: `population` says what the requests of now will hold and what each that comes will,
+`arrivals` how many come and how sure that is, `incoming` what they then hold on each path, `fill`
+adds it up. `passage` takes the time at which each path has no room for the next prompt, `endurance`
+says what chance has not done so far, `thrown` when those that run need more than is left.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Final
+
+import numpy as np
+
+from agent.analysis.forecasts.arrivals import arrivals
+from agent.analysis.forecasts.doubt import Doubt
+from agent.analysis.forecasts.endurance import Endurance
+from agent.analysis.forecasts.fill import HORIZON, Fill, Scale, fill
+from agent.analysis.forecasts.lengths import Lengths, lengths, spread
+from agent.analysis.forecasts.page import Pages, pages
+from agent.analysis.forecasts.passage import NOW, Interval, first_passage, interval, stratified
+from agent.analysis.forecasts.population import Population, population
+from agent.analysis.forecasts.thrown import until_thrown
+from agent.analysis.window import Column, View
+from agent.catalog import engine
+from agent.catalog import forecast as catalog
+from agent.model import Metric
+
+EVERY: Final = 5
+"""Ticks from one calculation to the next; between them the time that passed is taken off."""
+
+SELDOM: Final = 15
+"""Likewise while the cache is, and by this load stays, less than half full."""
+
+_HALF: Final = 0.5
+
+_AHEAD: Final = 12.0  # seconds after which an expectation is compared with what came
+_FULL: Final = 0.9
+_TOO_LATE: Final = 6.0
+_MEMORY: Final = 0.85
+_LEARNED: Final = 0.06
+_WITHIN: Final = stratified(4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KvForecast:
+    """What is foreseen; None where nothing is within the horizon, or where too little is known.
+
+    Attributes:
+        exhaustion: until the cache has no room for the next prompt.
+        preemption: until a request is thrown out of the batch.
+        level: share of the cache that the load of now fills in the end; None without a forecast.
+        known: whether there was enough to go by.
+    """
+
+    exhaustion: Interval | None = None
+    preemption: Interval | None = None
+    level: float | None = None
+    known: bool = False
+
+
+class KvForecaster:
+    """Watches one replica.
+
+    Args:
+        offset: at which of its ticks it calculates, so that replicas take turns.
+    """
+
+    def __init__(self, *, offset: int = 0) -> None:
+        self._tick = offset
+        self._made: tuple[float, KvForecast] | None = None
+        self._usage = 0.0
+        self._tokens = 0.0
+        self._stretch = 1.0
+        self._expected: tuple[float, float, float] | None = None
+        self._surprise = 1.0
+        self._endurance = Endurance()
+        self._doubt = Doubt()
+
+    def observe(self, view: View) -> KvForecast:
+        """Return the forecast as of the last row of a view."""
+        time = float(view.times[-1])
+        due = self._tick % (SELDOM if self._is_calm(view) else EVERY) == 0
+        self._tick += 1
+        if due or self._made is None or time < self._made[0]:
+            self._made = (time, self._forecast(view))
+        then, made = self._made
+        if time == then or not made.known:
+            return made
+        passed = time - then
+        return KvForecast(
+            exhaustion=made.exhaustion and made.exhaustion.later(passed),
+            preemption=made.preemption and made.preemption.later(passed),
+            level=made.level,
+            known=True,
+        )
+
+    def _is_calm(self, view: View) -> bool:
+        """Return whether the cache is far from full, now and in what was foreseen."""
+        if self._made is None or not self._made[1].known:
+            return True
+        made = self._made[1]
+        usage = float(view[engine.KV_CACHE_USAGE][-1])
+        foreseen = made.exhaustion is not None or (made.level or 0.0) > _HALF
+        return not foreseen and not usage > _HALF
+
+    def _forecast(self, view: View) -> KvForecast:
+        """Calculate."""
+        known = pages(view)
+        usual = lengths(known.view.histogram(engine.REQUEST_GENERATION_TOKENS)) if known else None
+        if known is None or usual is None:
+            return KvForecast()
+        held_back = known.waiting > 0 or float(known.usage[-1]) > _FULL
+        if known.preempted > 0 and held_back:
+            self._doubt.take(float(known.times[-1]), NOW)
+            return KvForecast(exhaustion=NOW, preemption=NOW, known=True)
+        usual = Lengths(usual.step * self._stretch, usual.survival, usual.mean * self._stretch)
+        varied = spread(known.view.histogram(engine.REQUEST_PROMPT_TOKENS))
+        who = population(known, usual, spread=varied)
+        if who is None:
+            return KvForecast(known=True)
+        scale = self._calibrate(known, who)
+        if scale is None:
+            return KvForecast(known=True)
+        made = fill(known, who, arrivals(known.counts()), scale)
+        self._learn(known, made)
+        return self._passage(known, who, made, scale.each)
+
+    def _calibrate(self, known: Pages, who: Population) -> Scale | None:
+        """Return what a token takes, and how the running requests agree with the lengths."""
+        running, usage = float(known.running[-1]), float(known.usage[-1])
+        explained = float(who.staying[0])
+        if running < 1 or explained <= 0 or usage <= 0:
+            return None
+        share = min(running / explained, 1.0)
+        # Lives are longer or shorter than those that ended say: aborts, a mix that changes.
+        trust = 0.15 * running / (running + 16.0)
+        off = min(max(running / explained, 0.8), 1.25)
+        self._stretch = min(max(self._stretch * off**trust, 0.3), 4.0)
+        self._usage = _MEMORY * self._usage + usage
+        tokens = share * float(who.kept[0]) + max(running - explained, 0.0) * who.prompt
+        self._tokens = _MEMORY * self._tokens + tokens
+        return Scale(self._usage / self._tokens, share, self._surprise)
+
+    def _passage(self, known: Pages, who: Population, made: Fill, each: float) -> KvForecast:
+        """Return when the fill reaches its limit."""
+        time, usage = float(known.times[-1]), float(known.usage[-1])
+        full = usage >= made.limit
+        self._endurance.take(time, usage, full=full, lifetime=made.unit)
+        reached = np.zeros(len(_WITHIN)) if full else self._reached(made)
+        room = 1.0 - min(max(made.limit, usage), 1.0)
+        more = until_thrown(who, each=each, running=float(known.running[-1]), room=room)
+        likely = self._doubt.likely(time)
+        exhaustion = NOW if full else interval(reached, HORIZON, likely=likely)
+        self._doubt.take(time, exhaustion)
+        return KvForecast(
+            exhaustion=exhaustion,
+            preemption=interval(reached + more, HORIZON, likely=likely),
+            level=made.settled,
+            known=True,
+        )
+
+    def _reached(self, made: Fill) -> Column:
+        """Return when each path reaches the limit."""
+        levels = made.highest
+        reached = first_passage(levels, made.limit, made.times, within=_WITHIN)
+        steadily = first_passage(made.expected, made.limit, made.times, within=_WITHIN)
+        at = (levels >= made.limit).argmax(axis=1)
+        then = made.expected[np.arange(len(at)), at]
+        tempered = self._endurance.temper(reached, then, by_chance=steadily > reached)
+        return np.minimum(tempered, steadily)
+
+    def _learn(self, known: Pages, made: Fill) -> None:
+        """Compare what was expected some seconds ago with what is; widen what was too sure."""
+        time = float(known.times[-1])
+        if self._expected is not None and time >= self._expected[0]:
+            due, mean, wide = self._expected
+            if time - due < _TOO_LATE:
+                error = (float(known.usage[-1]) - mean) / max(wide, 1e-3)
+                self._surprise += _LEARNED * (min(error * error, 9.0) - self._surprise)
+                self._surprise = min(max(self._surprise, 0.15), 4.0)
+            self._expected = None
+        if self._expected is None:
+            mean = float(np.interp(_AHEAD, made.times, made.middle))
+            wide = float(np.interp(_AHEAD, made.times, made.chance))
+            self._expected = (time + _AHEAD, mean, wide)
+
+
+def samples(
+    result: KvForecast, labels: tuple[str, ...]
+) -> Iterable[tuple[Metric, tuple[str, ...], float]]:
+    """Yield the samples of a forecast.
+
+    Args:
+        result: of a replica.
+        labels: the values of `catalog.engine.LABELS` for it.
+    """
+    yield from bounds(catalog.KV_EXHAUSTION, labels, result.exhaustion)
+    yield from bounds(catalog.PREEMPTION, labels, result.preemption)
+    if result.level is not None:
+        yield catalog.KV_EXPECTED, labels, result.level
+
+
+def bounds(
+    metric: Metric, labels: tuple[str, ...], foreseen: Interval | None
+) -> Iterable[tuple[Metric, tuple[str, ...], float]]:
+    """Yield the bounds of an interval; `high` is absent where it is beyond the horizon."""
+    if foreseen is None:
+        return
+    yield metric, (*labels, "low"), foreseen.low
+    yield metric, (*labels, "estimate"), foreseen.estimate
+    if foreseen.high < inf:
+        yield metric, (*labels, "high"), foreseen.high
+
+
+def as_json(result: KvForecast) -> dict[str, Any]:
+    """Return a forecast as JSON takes it."""
+    return {
+        "kv_exhaustion": result.exhaustion and result.exhaustion.as_json(),
+        "first_preemption": result.preemption and result.preemption.as_json(),
+        "kv_expected_ratio": result.level,
+        "horizon_seconds": HORIZON,
+        "known": result.known,
+    }

@@ -1,0 +1,108 @@
+"""Memory of the control group of a process, on a written cgroup filesystem."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.model import SeriesTable
+from collectors.cgroup_memory import FOUND_INTERVAL, CgroupMemory, MemoryUse
+from collectors.processes import EngineProcessRef, ProcessesCollector
+from tests.fakes.clock import ManualClock
+from tests.fakes.proc import FakeProc
+from tests.fakes.samples import samples
+
+MIB = 2**20
+
+
+class Groups:
+    """A procfs and a sysfs with the groups of one process."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.reader = CgroupMemory(str(root / "proc"), str(root / "sys"))
+        self.place("/system.slice/chat.service")
+
+    def place(self, path: str) -> None:
+        """Put process 100 into a group."""
+        folder = self.root / "proc" / "100"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cgroup").write_text(f"0::{path}\n")
+
+    def group(self, path: str, *, limit: str, used: int, stat: str = "") -> None:
+        """Write what a group says."""
+        folder = self.root / "sys" / "fs" / "cgroup" / path.lstrip("/")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text(f"{used}\n")
+        if stat:
+            (folder / "memory.stat").write_text(stat)
+
+
+@pytest.fixture
+def groups(tmp_path: Path) -> Groups:
+    """Return a service without a limit in a slice without one."""
+    made = Groups(tmp_path)
+    made.group("/system.slice", limit="max", used=900 * MIB)
+    made.group("/system.slice/chat.service", limit="max", used=500 * MIB)
+    return made
+
+
+def test_no_limit_is_nothing(groups: Groups) -> None:
+    """Where neither the group nor one above it has a limit there is nothing to say."""
+    assert groups.reader.read(100, 0.0) is None
+
+
+def test_own_limit(groups: Groups) -> None:
+    """Use, limit and what can be dropped are the group's; shared memory cannot be dropped."""
+    stat = "anon 9\nfile 70\nshmem 40\ninactive_file 10\nactive_file 20\nslab_reclaimable 3\n"
+    groups.group("/system.slice/chat.service", limit=str(600 * MIB), used=500 * MIB, stat=stat)
+    assert groups.reader.read(100, 0.0) == MemoryUse(500 * MIB, 600 * MIB, 33)
+
+
+def test_nearest_limit_counts(groups: Groups) -> None:
+    """Of several groups with a limit the one with the least room ends the process."""
+    groups.group("/system.slice/chat.service", limit=str(800 * MIB), used=500 * MIB)
+    groups.group("/system.slice", limit=str(1000 * MIB), used=900 * MIB)
+    assert groups.reader.read(100, 0.0) == MemoryUse(900 * MIB, 1000 * MIB, None)
+
+
+def test_limit_set_later_is_found(groups: Groups) -> None:
+    """Which groups have a limit is looked up again after a while; their use each time."""
+    assert groups.reader.read(100, 0.0) is None
+    groups.group("/system.slice/chat.service", limit=str(600 * MIB), used=510 * MIB)
+    assert groups.reader.read(100, FOUND_INTERVAL / 2) is None
+    assert groups.reader.read(100, FOUND_INTERVAL) == MemoryUse(510 * MIB, 600 * MIB, None)
+    groups.group("/system.slice/chat.service", limit=str(600 * MIB), used=520 * MIB)
+    found = groups.reader.read(100, FOUND_INTERVAL + 1)
+    assert found is not None
+    assert found.used == 520 * MIB
+
+
+def test_what_is_not_there(groups: Groups) -> None:
+    """A process that ended, the first version of control groups, and a hidden group say nothing."""
+    assert groups.reader.read(999, 0.0) is None
+    (groups.root / "proc" / "100" / "cgroup").write_text("4:memory:/docker/abc\n")
+    assert groups.reader.read(100, 0.0) is None
+    groups.reader.keep(set())
+    groups.place("/elsewhere.slice/gone.service")
+    assert groups.reader.read(100, 1.0) is None
+
+
+async def test_an_engine_has_the_samples(groups: Groups) -> None:
+    """The limit of an engine's server is among the samples of its processes."""
+    FakeProc(groups.root / "proc").process(100, "vllm")
+    stat = "inactive_file 10\n"
+    groups.group("/system.slice/chat.service", limit=str(600 * MIB), used=500 * MIB, stat=stat)
+    table = SeriesTable()
+    collector = ProcessesCollector(
+        table,
+        engine_processes=lambda: [EngineProcessRef(instance_name="chat", engine="vllm", pid=100)],
+        monotonic=ManualClock().monotonic,
+        proc=groups.root / "proc",
+        sys=groups.root / "sys",
+    )
+    found = samples(table, await collector.collect())
+    labels = '{engine="vllm",instance_name="chat"}'
+    assert found[f"engine_cgroup_memory_used_bytes{labels}"] == 500 * MIB
+    assert found[f"engine_cgroup_memory_limit_bytes{labels}"] == 600 * MIB
+    assert found[f"engine_cgroup_memory_reclaimable_bytes{labels}"] == 10
