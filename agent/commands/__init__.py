@@ -9,6 +9,7 @@ from agent.commands import (
     check_rules,
     demo,
     history,
+    incidents,
     metrics,
     record,
     replay,
@@ -34,5 +35,17 @@ class Command(Protocol):
 
 COMMANDS: tuple[Command, ...] = cast(
     "tuple[Command, ...]",
-    (run, check_config, check_rules, test_alert, record, replay, backtest, history, demo, metrics),
+    (
+        run,
+        check_config,
+        check_rules,
+        test_alert,
+        record,
+        replay,
+        backtest,
+        history,
+        incidents,
+        demo,
+        metrics,
+    ),
 )

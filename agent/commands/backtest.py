@@ -10,8 +10,7 @@ from pathlib import Path
 from agent.alerts.backtest import Backtest, Firing, backtest
 from agent.alerts.engine import RuleEngine
 from agent.alerts.rule import Group
-from agent.analysis.peaks import Peaks
-from agent.app.common import new_pipeline
+from agent.app.conclusions import Conclusions
 from agent.app.rules import load_rules, shipped_rule_files
 from agent.config import Settings
 from agent.model import Frame, Reading, SeriesTable
@@ -81,7 +80,7 @@ def run_backtest(recording: Path, groups: tuple[Group, ...]) -> Backtest:
     settings = Settings()
     table = SeriesTable()
     reader = RecordingReader(recording, table)
-    pipeline = new_pipeline(table, Peaks(settings.tick.peak_window))
+    pipeline = Conclusions(settings).pipeline(table)
     reach = max((rule.query.reach() for group in groups for rule in group.rules), default=0.0)
     target = Target(job=settings.labels.job, instance="recording")
     history = History(table, clock=ReplayClock(), target=target, span=max(HOT_SPAN, reach + 30))

@@ -71,11 +71,13 @@ def run(arguments: argparse.Namespace) -> int:
 def without_services(settings: Settings, *, listen: Sequence[Listen]) -> Settings:
     """Return settings that collect the same and do little else.
 
-    They keep no history, tell nobody of alerts, and listen on these addresses alone.
+    They keep neither history nor incidents, tell nobody of alerts, and listen on these addresses
+    alone.
     """
     return replace(
         settings,
         history=replace(settings.history, enabled=False),
+        incidents=replace(settings.incidents, enabled=False),
         alerts=replace(settings.alerts, enabled=False),
         exporters=Exporters(http_api=Http(listen=tuple(listen))),
     )

@@ -5,14 +5,23 @@ import asyncio
 from pathlib import Path
 
 from agent.app import ReplayAgent
-from agent.commands.common import add_listen_argument
+from agent.app.incidents import folder_of
+from agent.commands.common import (
+    add_config_argument,
+    add_listen_argument,
+    config_path,
+    settings_from,
+)
 from agent.config.settings import Logging
 from agent.log import configure_logging
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="a recording, or the ID of a recorded incident"
+    )
+    add_config_argument(parser)
     add_listen_argument(parser)
     parser.add_argument(
         "--speed",
@@ -46,9 +55,19 @@ def _speed(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     """Play it."""
     configure_logging(Logging())
-    agent = ReplayAgent(arguments.file, speed=0.0 if arguments.print_page else arguments.speed)
+    agent = ReplayAgent(
+        _recording(arguments), speed=0.0 if arguments.print_page else arguments.speed
+    )
     if arguments.print_page:
         print(asyncio.run(agent.last_page()), end="")
         return 0
     asyncio.run(agent.run(listen=arguments.listen, loop=arguments.loop))
     return 0
+
+
+def _recording(arguments: argparse.Namespace) -> Path:
+    """Return the file to play: that of an incident where there is none of this name."""
+    file: Path = arguments.file
+    if file.exists() or file.name != str(file) or "." in file.name:
+        return file
+    return folder_of(settings_from(config_path(arguments))).find(file.name)

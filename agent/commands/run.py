@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import gc
 from dataclasses import replace
 
+from agent.allocator import keep_freed_memory
 from agent.app import Agent
 from agent.commands.common import (
     add_config_argument,
@@ -40,5 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = read()
     configure_logging(settings.logging)
-    asyncio.run(Agent(settings, read_settings=read).run())
+    keep_freed_memory()
+    agent = Agent(settings, read_settings=read)
+    # Modules and rules stay to the end: no collection that holds up a scrape need look at them.
+    gc.collect()
+    gc.freeze()
+    asyncio.run(agent.run())
     return 0

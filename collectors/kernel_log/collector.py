@@ -4,8 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.catalog import events as catalog
-from agent.model import Clock, Reading, SeriesTable, SourceError, UnavailableError
-from collectors.kernel_log.journal import JOURNAL_FOLDERS, JournalReader
+from agent.model import Clock, Event, Reading, SeriesTable, SourceError, UnavailableError
+from collectors.kernel_log.journal import (
+    JOURNAL_FOLDERS,
+    KERNEL_COMMAND,
+    JournalReader,
+    kernel_event,
+)
 from collectors.kernel_log.kmsg import KmsgReader
 from collectors.kernel_log.parse import SOURCE
 from collectors.readings import ReadingBuilder
@@ -36,7 +41,7 @@ class KernelLogCollector:
         self._clock = clock
         self._kmsg = kmsg
         self._journal_folders = journal_folders
-        self._reader: KmsgReader | JournalReader | None = None
+        self._reader: KmsgReader | JournalReader[Event] | None = None
         self._builder = ReadingBuilder(table)
         self._lost = table.intern(catalog.LOG_LOST)
         self._lost_before = 0
@@ -58,13 +63,15 @@ class KernelLogCollector:
         self._builder.add(self._lost, self._lost_before + self._reader.lost)
         return self._builder.finish(events)
 
-    async def _open(self) -> KmsgReader | JournalReader:
+    async def _open(self) -> KmsgReader | JournalReader[Event]:
         """Return the first reader that this process may use."""
         try:
             return KmsgReader(self._kmsg, clock=self._clock)
         except UnavailableError as kmsg_error:
             try:
-                return await JournalReader.start(self._journal_folders)
+                return await JournalReader.start(
+                    self._journal_folders, command=KERNEL_COMMAND, parse=kernel_event
+                )
             except UnavailableError as journal_error:
                 raise UnavailableError(f"{kmsg_error}; {journal_error}") from journal_error
 

@@ -1,4 +1,4 @@
-"""The kernel log from systemd's journal, for an agent that may not read `/dev/kmsg`.
+"""Follows systemd's journal: the kernel log where `/dev/kmsg` may not be read, and units.
 
 One `journalctl` follows the journal and is read without waiting. It needs no capability, only
 membership in the group `systemd-journal`.
@@ -8,16 +8,16 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from agent.model import Event, SourceError, UnavailableError
 from collectors.kernel_log.parse import event_of
 
 JOURNAL_FOLDERS: Final = (Path("/run/log/journal"), Path("/var/log/journal"))
 
-_COMMAND: Final = (
+KERNEL_COMMAND: Final = (
     "journalctl",
     "--dmesg",
     "--follow",
@@ -32,6 +32,8 @@ _CHUNK: Final = 1 << 16
 _CHUNKS_PER_LOOK: Final = 16
 _LINE_MAX: Final = 1 << 20
 _GRACE: Final = 0.5
+
+T = TypeVar("T")
 
 
 def check_access(folders: Sequence[Path]) -> None:
@@ -62,19 +64,37 @@ def _listable(folder: Path) -> bool:
     )
 
 
-class JournalReader:
+class JournalReader(Generic[T]):
     """Follows the journal with one child process; made by `start`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, output: int, errors: int) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        output: int,
+        errors: int,
+        parse: Callable[[bytes], T | None],
+    ) -> None:
         self._process = process
+        self._parse = parse
         self._output = output
         self._errors = errors
         self._rest = b""
         self.lost = 0
 
     @classmethod
-    async def start(cls, folders: Sequence[Path] = JOURNAL_FOLDERS) -> "JournalReader":
+    async def start(
+        cls,
+        folders: Sequence[Path],
+        *,
+        command: Sequence[str],
+        parse: Callable[[bytes], T | None],
+    ) -> "JournalReader[T]":
         """Start to follow from now on.
+
+        Args:
+            folders: where the journal keeps its files.
+            command: that prints entries as lines of JSON.
+            parse: returns what is wanted of an entry, or None.
 
         Raises:
             UnavailableError: there is no journal or no `journalctl`, or a right is missing.
@@ -84,7 +104,7 @@ class JournalReader:
         errors, errors_end = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *_COMMAND,
+                *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output_end,
                 stderr=errors_end,
@@ -98,15 +118,15 @@ class JournalReader:
             os.close(errors_end)
         os.set_blocking(output, False)
         os.set_blocking(errors, False)
-        return cls(process, output, errors)
+        return cls(process, output, errors, parse)
 
-    async def read(self) -> list[Event]:
-        """Return the events among the records since the last call; never waits.
+    async def read(self) -> list[T]:
+        """Return what is wanted of the entries since the last call; never waits.
 
         Raises:
             SourceError: `journalctl` ended; a new reader has to be started.
         """
-        events: list[Event] = []
+        found: list[T] = []
         ended = False
         for _ in range(_CHUNKS_PER_LOOK):
             try:
@@ -119,10 +139,10 @@ class JournalReader:
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             if len(self._rest) > _LINE_MAX:
                 self._rest = b""
-            events += [event for event in map(_event, lines) if event is not None]
-        if ended and not events:
+            found += [one for one in map(self._parse, lines) if one is not None]
+        if ended and not found:
             raise SourceError(f"journalctl ended: {self._last_words() or 'without a word'}")
-        return events
+        return found
 
     def _last_words(self) -> str:
         """Return the last line that the process wrote as an error."""
@@ -150,7 +170,7 @@ class JournalReader:
                 await self._process.wait()
 
 
-def _event(line: bytes) -> Event | None:
+def kernel_event(line: bytes) -> Event | None:
     """Return the event of one journal entry in JSON, or None."""
     if b"Xid (" not in line and b"Killed process" not in line and b"[" not in line:
         return None

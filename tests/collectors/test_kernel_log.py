@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from collectors.kernel_log.journal import check_access
 from collectors.kernel_log.kmsg import KmsgReader
 from collectors.kernel_log.parse import event_of
 from tests.fakes.clock import ManualClock
+from tests.fakes.journalctl import FakeJournal
 from tests.fakes.samples import samples
 
 FELL_OFF = "NVRM: Xid (PCI:0000:3b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off."
@@ -256,41 +256,11 @@ async def test_lost_records_survive_a_broken_device(kmsg: Kmsg) -> None:
     await collector.aclose()
 
 
-FAKE_JOURNALCTL = """#!{python}
-import json, os, sys, time
-folder = os.path.dirname(os.path.abspath(__file__))
-with open(folder + "/arguments", "w") as file:
-    json.dump(sys.argv[1:], file)
-if os.path.exists(folder + "/stubborn"):
-    import signal
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-log = open(folder + "/log", "rb")
-log.seek(0, os.SEEK_END)
-open(folder + "/ready", "w").close()
-while not os.path.exists(folder + "/die"):
-    sys.stdout.buffer.write(log.read())
-    sys.stdout.buffer.flush()
-    time.sleep(0.01)
-sys.stderr.write("Failed to iterate through journal: Input/output error\\n")
-sys.exit(1)
-"""
-
-
-class Journal:
-    """A journal that may be read, and a `journalctl` on the PATH that follows a file."""
+class Journal(FakeJournal):
+    """A journal that may be read, and the collector that reads it."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.bin = folder / "bin"
-        self.bin.mkdir()
-        script = self.bin / "journalctl"
-        script.write_text(FAKE_JOURNALCTL.replace("{python}", f"{sys.executable} -IS"))
-        script.chmod(0o755)
-        monkeypatch.setenv("PATH", str(self.bin), prepend=os.pathsep)
-        self.log = self.bin / "log"
-        self.log.touch()
-        self.folder = folder / "journal"
-        (self.folder / "0123").mkdir(parents=True)
-        (self.folder / "0123/system.journal").touch()
+        super().__init__(folder, monkeypatch)
         self.collector = KernelLogCollector(
             SeriesTable(),
             clock=ManualClock(),
@@ -302,15 +272,7 @@ class Journal:
         self, message: object, *, seconds: float = 1.5, facility: int = 0, end: str = "\n"
     ) -> None:
         """Write one entry as `journalctl -o json` does."""
-        entry = {
-            "__CURSOR": "s=1;i=2",
-            "__REALTIME_TIMESTAMP": str(round(seconds * 1e6)),
-            "_BOOT_ID": "5b",
-            "SYSLOG_FACILITY": str(facility),
-            "MESSAGE": message,
-        }
-        with self.log.open("a") as file:
-            file.write(json.dumps(entry) + end)
+        self.entry(message, seconds=seconds, end=end, SYSLOG_FACILITY=str(facility))
 
     async def started(self) -> None:
         """Start to follow, and wait until the other end does."""

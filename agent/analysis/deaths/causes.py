@@ -1,0 +1,138 @@
+"""What an event says of why an engine ended."""
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from agent.model import Event
+
+
+class Cause(StrEnum):
+    """Why an engine no longer serves; of several that are evident, the first counts.
+
+    The kernel and the driver stand above what the engine says of itself, because that is often
+    only how it noticed. A stop comes after errors: servers shut down in good order once they have
+    failed. A signal or an exit status comes last, as all of the others end in one.
+    """
+
+    OOM_KILL = "oom_kill"
+    GPU_ERROR = "gpu_error"
+    CUDA_OOM = "cuda_oom"
+    ENGINE_ERROR = "engine_error"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+    KILLED = "killed"
+    PREEMPTION_STORM = "preemption_storm"
+    HUNG = "hung"
+    START_FAILED = "start_failed"
+    UNKNOWN = "unknown"
+
+
+RANK: Final[Mapping[Cause, int]] = {cause: place for place, cause in enumerate(Cause)}
+"""Place of each cause; the lowest counts."""
+
+
+class Finding(NamedTuple):
+    """A piece of evidence.
+
+    Attributes:
+        time: Unix seconds of what was seen.
+        cause: what it speaks for.
+        text: it, as a part of a sentence.
+        ends: it is the end of the server's process itself.
+    """
+
+    time: float
+    cause: Cause
+    text: str
+    ends: bool = False
+
+
+# XIDs that follow from the end of a process or change nothing for one that runs (NVIDIA, "XID
+# Errors"): 45 cleans up after whatever ended a process, a plain kill included; 63 is a row remapped
+# in time; 92 counts corrected errors; 154 says what is to be done about another.
+CONSEQUENCES: Final = frozenset({"45", "63", "92", "154"})
+
+# Signals by which somebody asks a process to end: hang up, interrupt, quit from a terminal, end.
+_ASKED: Final = frozenset({"HUP", "INT", "TERM"})
+_LONGEST: Final = 300
+
+_OF_LOG: Final[Mapping[str, Cause]] = {
+    "cuda_oom": Cause.CUDA_OOM,
+    "gpu_error": Cause.GPU_ERROR,
+    "fatal": Cause.ENGINE_ERROR,
+    "stopping": Cause.STOPPED,
+}
+
+
+def of_kernel(event: Event) -> Finding | None:
+    """Return what an `xid` or an `oom_kill` says of the engine that it hit."""
+    labels = event.labels
+    if event.kind == "oom_kill":
+        scope = "its cgroup" if labels.get("scope") == "cgroup" else "the host"
+        text = (
+            f"the kernel killed {labels.get('process', 'a process')} (process "
+            f"{labels.get('pid', 'unknown')}) for lack of memory of {scope}"
+        )
+        return Finding(event.time, Cause.OOM_KILL, text)
+    code = labels.get("code", "")
+    if event.kind == "xid" and code not in CONSEQUENCES:
+        where = labels.get("gpu") or labels.get("pci_bus_id") or "unknown"
+        return Finding(
+            event.time, Cause.GPU_ERROR, f"the driver reported XID {code} on GPU {where}"
+        )
+    return None
+
+
+def of_engine(event: Event) -> Finding | None:
+    """Return what the log, the unit or the restart of an engine says of its end."""
+    labels = event.labels
+    if event.kind == "engine_log":
+        cause = _OF_LOG.get(labels.get("finding", ""))
+        text = f"its log says: {_one_line(event.message)}"
+        return None if cause is None else Finding(event.time, cause, text)
+    if event.kind == "engine_unit":
+        return _of_unit(event)
+    return None
+
+
+def _of_unit(event: Event) -> Finding | None:
+    """Return what systemd says of the engine's unit."""
+    unit, status = event.labels.get("unit", "its unit"), event.labels.get("status", "")
+    match event.labels.get("what", ""):
+        case "oom_killed":
+            text = f"systemd says that the kernel killed a process of {unit} for lack of memory"
+            return Finding(event.time, Cause.OOM_KILL, text)
+        case "stopping" | "stopped":
+            return Finding(event.time, Cause.STOPPED, f"systemd was told to stop {unit}")
+        case "exited" if event.labels.get("code") == "exited":
+            cause = Cause.STOPPED if status in ("0", "") else Cause.CRASHED
+            text = f"the main process of {unit} ended with exit status {status}"
+            return Finding(event.time, cause, text, ends=True)
+        case "exited":
+            text = f"the main process of {unit} was ended by SIG{status}"
+            return Finding(event.time, _of_signal(status), text, ends=True)
+        case _:
+            return None
+
+
+def _of_signal(name: str) -> Cause:
+    """Return what a signal speaks for."""
+    if name in _ASKED:
+        return Cause.STOPPED
+    return Cause.KILLED if name == "KILL" else Cause.CRASHED
+
+
+def strongest(findings: Iterator[Finding] | list[Finding]) -> Finding | None:
+    """Return the finding that counts, the oldest of those that speak for the same."""
+    return min(findings, key=lambda one: (RANK[one.cause], one.time), default=None)
+
+
+_SPACE: Final = re.compile(r"\s+")
+
+
+def _one_line(text: str) -> str:
+    """Return a text in one line of a length that people read."""
+    line = _SPACE.sub(" ", text).strip()
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -1,0 +1,254 @@
+"""Watches what tells why an engine ends: its log file, its unit's journal, its cgroup."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent.aside import Aside
+from agent.catalog import incident as catalog
+from agent.model import Clock, Event, Reading, SeriesTable, SourceError, UnavailableError
+from collectors.cgroup import Cgroup, cgroup_of
+from collectors.engine_ends.patterns import LogWatch
+from collectors.engine_ends.tail import FileTail
+from collectors.engine_ends.units import (
+    Entry,
+    Unit,
+    entry_of,
+    journal_command,
+    labels_of,
+    unit_of_process,
+)
+from collectors.kernel_log.journal import JOURNAL_FOLDERS, JournalReader
+from collectors.procfs import read_file
+from collectors.readings import ReadingBuilder
+
+RETRY: Final = 60.0
+"""Seconds after which a journal that cannot be read is tried again."""
+
+_KILLS: Final = b"oom_kill "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEnd:
+    """An engine whose end is to be explained.
+
+    Attributes:
+        engine: the kind.
+        instance_name: its name.
+        pid: its server process while it runs; None where it is not known.
+        log_file: what it writes to, where that is configured.
+    """
+
+    engine: str
+    instance_name: str
+    pid: int | None
+    log_file: Path | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The labels of its series."""
+        return (self.engine, self.instance_name)
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of one engine, also while its process is gone."""
+
+    watch: LogWatch
+    tail: FileTail | None
+    pid: int | None = None
+    cgroup: Cgroup | None = None
+    unit: Unit | None = None
+    unreadable: str = ""
+
+
+class EngineEndsCollector:
+    """Turns what is said of the engines' ends into events.
+
+    Args:
+        table: where series are interned.
+        clock: of the run.
+        engines: those that are watched now.
+        proc: mount point of procfs.
+        sys: mount point of sysfs.
+        journal_folders: where the journal keeps its files.
+    """
+
+    name = "engine_ends"
+
+    def __init__(
+        self,
+        table: SeriesTable,
+        *,
+        clock: Clock,
+        engines: Callable[[], Sequence[EngineEnd]],
+        proc: Path = Path("/proc"),
+        sys: Path = Path("/sys"),
+        journal_folders: Sequence[Path] = JOURNAL_FOLDERS,
+    ) -> None:
+        self._clock = clock
+        self._engines = engines
+        self._proc = str(proc)
+        self._sys = str(sys)
+        self._journal_folders = journal_folders
+        self._known: dict[tuple[str, str], _Known] = {}
+        self._builder = ReadingBuilder(table)
+        self._aside = Aside(self.name)
+        self._journal: JournalReader[Entry] | None = None
+        self._units: frozenset[Unit] = frozenset()
+        self._journal_due = float("-inf")
+
+    async def collect(self) -> Reading:
+        """Return what was said since the last look."""
+        engines = self._engines()
+        self._follow(engines)
+        events = [*await self._log_files(), *await self._journal_events()]
+        for engine in engines:
+            kills = self._kills(self._known[engine.key])
+            if kills is not None:
+                self._builder.put(catalog.CGROUP_OOM_KILLS, kills, *engine.key)
+        return self._builder.finish(events)
+
+    async def aclose(self) -> None:
+        """Close files and end `journalctl`; safe to call twice."""
+        for known in self._known.values():
+            if known.tail is not None and not self._aside.is_busy:
+                known.tail.close()
+        self._known.clear()
+        await self._end_journal()
+
+    # --- which engines ------------------------------------------------------------------------
+
+    def _follow(self, engines: Sequence[EngineEnd]) -> None:
+        """Know the engines that are watched now; where a process is, once for each process."""
+        wanted = {engine.key for engine in engines}
+        for key in [key for key in self._known if key not in wanted]:
+            tail = self._known.pop(key).tail
+            if tail is not None and not self._aside.is_busy:
+                tail.close()
+        for engine in engines:
+            known = self._known.get(engine.key)
+            if known is None:
+                tail = None if engine.log_file is None else FileTail(engine.log_file)
+                known = self._known[engine.key] = _Known(LogWatch(), tail)
+            if engine.pid is not None and engine.pid != known.pid:
+                known.pid = engine.pid
+                known.cgroup = cgroup_of(self._proc, engine.pid)
+                known.unit = unit_of_process(self._proc, engine.pid)
+
+    # --- files --------------------------------------------------------------------------------
+
+    async def _log_files(self) -> list[Event]:
+        """Return what the log files say; a file that hangs holds up the others' files alone."""
+        tails = {key: known.tail for key, known in self._known.items() if known.tail is not None}
+        if not tails or self._aside.is_busy:
+            return []
+
+        def read() -> dict[tuple[str, str], list[bytes] | OSError]:
+            found: dict[tuple[str, str], list[bytes] | OSError] = {}
+            for key, tail in tails.items():
+                try:
+                    found[key] = tail.read()
+                except OSError as error:
+                    found[key] = error
+            return found
+
+        time = self._clock.time()
+        events: list[Event] = []
+        for key, lines in (await self._aside.do(read)).items():
+            known = self._known.get(key)
+            if known is None:
+                continue
+            if isinstance(lines, OSError):
+                events += self._unreadable(key, known, lines.strerror or str(lines))
+                continue
+            known.unreadable = ""
+            events += [event for line in lines for event in _found(key, known, line, time)]
+        return events
+
+    def _unreadable(self, key: tuple[str, str], known: _Known, why: str) -> Iterator[Event]:
+        """Yield that a file cannot be read, once."""
+        if why != known.unreadable:
+            known.unreadable = why
+            text = f"the log file of {key[1]} cannot be read: {why}"
+            yield Event(self._clock.time(), "engine_log_unreadable", self.name, _labels(key), text)
+
+    # --- the journal --------------------------------------------------------------------------
+
+    async def _journal_events(self) -> list[Event]:
+        """Return what the units say and what is said of them."""
+        await self._follow_units()
+        if self._journal is None:
+            return []
+        try:
+            entries = await self._journal.read()
+        except (OSError, SourceError):
+            await self._end_journal()
+            return []
+        return [event for entry in entries for event in self._of_entry(entry)]
+
+    async def _follow_units(self) -> None:
+        """Follow the units of the engines of now; the old journal until the new one runs."""
+        units = frozenset(known.unit for known in self._known.values() if known.unit is not None)
+        if units == self._units and (self._journal is not None or not units):
+            return
+        now = self._clock.monotonic()
+        if units == self._units and now < self._journal_due:
+            return
+        self._units, self._journal_due = units, now + RETRY
+        before, self._journal = self._journal, None
+        if units:
+            with suppress(UnavailableError):  # the kernel's log tells which right is missing
+                self._journal = await JournalReader.start(
+                    self._journal_folders, command=journal_command(units), parse=entry_of
+                )
+        if before is not None:
+            await before.aclose()
+
+    async def _end_journal(self) -> None:
+        """End `journalctl`."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            await journal.aclose()
+
+    def _of_entry(self, entry: Entry) -> Iterator[Event]:
+        """Yield what an entry of the journal says of each engine of its unit."""
+        for key, known in self._known.items():
+            if known.unit != entry.unit:
+                continue
+            if not entry.by_manager:
+                yield from _found(key, known, entry.message.encode(), entry.time)
+                continue
+            labels = labels_of(entry.message)
+            if labels:
+                about = {**_labels(key), "unit": entry.unit.name, **labels}
+                yield Event(entry.time, "engine_unit", self.name, about, entry.message)
+
+    # --- the kernel ---------------------------------------------------------------------------
+
+    def _kills(self, known: _Known) -> float | None:
+        """Return how many processes the kernel killed in an engine's cgroup for lack of memory."""
+        if known.cgroup is None:
+            return None
+        if known.cgroup.folder:
+            file = f"{known.cgroup.folder}{known.cgroup.path}/memory.oom_control"
+        else:
+            file = f"{known.cgroup.path.lstrip('/')}/memory.events"
+        for line in (read_file(f"{self._sys}/fs/cgroup/{file}") or b"").splitlines():
+            if line.startswith(_KILLS):
+                return float(line[len(_KILLS) :])
+        return None
+
+
+def _found(key: tuple[str, str], known: _Known, line: bytes, time: float) -> Iterator[Event]:
+    """Yield what a line of an engine's log says."""
+    for finding in known.watch.take(line, time):
+        labels = {**_labels(key), "finding": finding.kind}
+        yield Event(time, "engine_log", EngineEndsCollector.name, labels, finding.text)
+
+
+def _labels(key: tuple[str, str]) -> dict[str, str]:
+    """Return the labels of an engine."""
+    return {"engine": key[0], "instance_name": key[1]}
