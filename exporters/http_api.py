@@ -6,8 +6,10 @@ It knows the rest of the agent only by the callables it is handed, and never wai
 import contextlib
 import gzip
 import html
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -62,6 +64,7 @@ class Views:
         version: of the agent.
         interval: seconds between ticks, as they are now.
         no_engine_pages: why there can be no page of any engine, such as in a replay.
+        engines: what is concluded about the engines, as JSON takes it.
     """
 
     engine_pages: Callable[[], Mapping[str, EnginePage | None]]
@@ -71,6 +74,7 @@ class Views:
     version: str
     interval: Callable[[], float]
     no_engine_pages: str = ""
+    engines: Callable[[], Mapping[str, Any]] = dict
 
 
 class HttpApi:
@@ -91,6 +95,7 @@ class HttpApi:
                 web.get("/", self._landing),
                 web.get("/metrics", self._metrics),
                 web.get("/metrics/engine/{name}", self._engine_page),
+                web.get("/api/v1/engines", self._engines),
                 web.get("/-/healthy", self._healthy),
                 web.get("/-/ready", self._ready),
                 web.post("/-/reload", self._reload),
@@ -161,7 +166,12 @@ class HttpApi:
             return _unavailable(silence)
         openmetrics = accepts_openmetrics(request.headers.get("Accept", ""))
         body = self._page.render(openmetrics=openmetrics)
-        return _answer(request, body, OPENMETRICS if openmetrics else TEXT)
+        response = _answer(request, body, OPENMETRICS if openmetrics else TEXT)
+        writer = await response.prepare(request)
+        if writer is not None:
+            # Or aiohttp copies the whole page behind them, to send both together.
+            writer.send_headers()
+        return response
 
     async def _engine_page(self, request: web.Request) -> web.Response:
         """An engine's own page, byte for byte as it was scraped last, and always as text."""
@@ -176,6 +186,11 @@ class HttpApi:
         if page is None:
             return _unavailable(f"the engine '{name}' gives no page now")
         return _answer(request, page.body, _as_text(page.content_type))
+
+    async def _engines(self, _request: web.Request) -> web.Response:
+        """What is concluded about the engines."""
+        body = json.dumps(self._views.engines(), allow_nan=False)
+        return web.json_response(text=body + "\n")
 
     async def _healthy(self, _request: web.Request) -> web.Response:
         """Whether ticks complete. Before the first tick the agent is starting, not ill."""
@@ -261,6 +276,8 @@ def landing_page(views: Views) -> str:
         f"<title>inferwatch</title><style>{_STYLE}</style></head><body>"
         f"<h1>inferwatch {html.escape(views.version)}</h1>{note}<ul>"
         '<li><a href="/metrics">/metrics</a> for Prometheus</li>'
+        '<li><a href="/api/v1/engines">/api/v1/engines</a> verdicts, latencies, forecasts and '
+        "memory of the engines, as JSON</li>"
         f'{engines}<li><a href="/-/healthy">/-/healthy</a>, <a href="/-/ready">/-/ready</a></li>'
         f"</ul><h2>Sources</h2><table><tr><th>source</th><th>state</th><th></th></tr>{rows}</table>"
         "</body></html>\n"

@@ -7,6 +7,7 @@ there. A `View` is the part of it that belongs to one engine, so that arithmetic
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ Column: TypeAlias = NDArray[np.float64]
 SPAN: Final = 300.0
 """Seconds that a window holds."""
 
+_EXACT: Final = 1e8  # counts of tokens and times of day are as they were read
 _ROWS: Final = 64
 _COLUMNS: Final = 32
 
@@ -80,7 +82,7 @@ class Window:
 
     def columns(self, places: Sequence[int]) -> Column:
         """Return several columns, rows first."""
-        return self._rows[self._begin : self._end, places]
+        return self._rows[self._begin : self._end, np.asarray(places, dtype=np.intp)]
 
     def _lay_out(self, frame: Frame) -> None:
         """Follow a frame with other series; the column of one that is in no row is given away."""
@@ -157,6 +159,7 @@ class View:
         window: whose columns.
         columns: place of each column by metric, suffix and further label values.
         buckets: by metric, upper bound and place of each bucket, ascending.
+        gpus: places of the columns of the engine's GPUs, by the same keys.
         rows: which of the window's rows.
     """
 
@@ -165,11 +168,13 @@ class View:
         window: Window,
         columns: Mapping[tuple[Any, ...], int],
         buckets: Mapping[Metric, Sequence[tuple[float, int]]],
+        gpus: Mapping[tuple[Any, ...], Sequence[int]] = MappingProxyType({}),
         rows: slice = slice(None),
     ) -> None:
         self._window = window
         self._columns = columns
         self._buckets = buckets
+        self._gpus = gpus
         self._rows = rows
         self.times: Column = window.times[rows]
 
@@ -187,6 +192,21 @@ class View:
         if place is None:
             return np.full(len(self.times), np.nan)
         return self._window.column(place)[self._rows]
+
+    def table(self, keys: Sequence[tuple[Any, ...]]) -> Column:
+        """Return several columns side by side, rows first.
+
+        Args:
+            keys: of each the metric, the suffix and the further label values.
+        """
+        places = [self._columns.get(key, -1) for key in keys]
+        taken = self._window.columns(places)[self._rows]
+        taken[:, [index for index, place in enumerate(places) if place < 0]] = np.nan
+        return taken
+
+    def gpu(self, metric: Metric, *labels: str) -> Column:
+        """Return a column for each GPU of the engine that has the metric, rows first."""
+        return self._window.columns(self._gpus.get((metric, "", *labels), ()))[self._rows]
 
     def labels(self, metric: Metric) -> list[tuple[str, ...]]:
         """Return the further label values that a metric has here."""
@@ -215,7 +235,21 @@ class View:
         """Return the rows from `first` up to `end`."""
         begin = (self._rows.start or 0) + first
         stop = (self._rows.start or 0) + end
-        return View(self._window, self._columns, self._buckets, slice(begin, stop))
+        return View(self._window, self._columns, self._buckets, self._gpus, slice(begin, stop))
+
+
+def mean(column: Column) -> float:
+    """Return the mean of what is known of a column, NaN of nothing."""
+    known = column[~np.isnan(column)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def rounded(value: float) -> float:
+    """Return a number with six digits: no conclusion is more exact.
+
+    Without that the last digits of the page would depend on how the processor at hand adds up.
+    """
+    return float(f"{value:.6g}") if abs(value) < _EXACT else value
 
 
 def growth(column: Column) -> float:

@@ -6,10 +6,6 @@ import signal
 from collections.abc import Callable, Iterator
 from importlib import metadata
 
-from agent.analysis.peaks import Peaks
-from agent.analysis.xid import XidErrors
-from agent.catalog import gpu
-from agent.model import SeriesTable
 from agent.pipeline import Health, Pipeline
 from exporters.http_api import SourceLine
 
@@ -17,11 +13,6 @@ from exporters.http_api import SourceLine
 def version() -> str:
     """Return the version of the installed distribution."""
     return metadata.version("inferwatch")
-
-
-def new_pipeline(table: SeriesTable, peaks: Peaks) -> Pipeline:
-    """Return the pipeline with every analysis."""
-    return Pipeline(table, analyses=(peaks, XidErrors(gpu.INFO)))
 
 
 def source_lines(pipeline: Pipeline) -> list[SourceLine]:

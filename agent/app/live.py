@@ -7,8 +7,8 @@ from pathlib import Path
 
 import structlog
 
-from agent.analysis.peaks import Peaks
-from agent.app.common import new_pipeline, signals, source_lines, version
+from agent.app.common import signals, source_lines, version
+from agent.app.conclusions import Conclusions
 from agent.app.judging import Judging, rules_of
 from agent.app.sources import Sources
 from agent.catalog import agent as catalog
@@ -19,6 +19,7 @@ from agent.pipeline import Health, Pipeline
 from agent.recording import RecordingWriter, Scrubber
 from agent.runtime import Runtime
 from agent.service import ServiceManager, SystemClock
+from agent.store.forgetting import Forgetting
 from exporters.http_api import EnginePage, HttpApi, Views
 from exporters.prometheus import PrometheusExporter
 
@@ -38,10 +39,19 @@ class Agent:
         self._log = structlog.get_logger()
         self._service = ServiceManager()
         self._table = SeriesTable()
-        self._peaks = Peaks(settings.tick.peak_window)
-        self._pipeline = new_pipeline(self._table, self._peaks)
+        self._forgetting = Forgetting(
+            self._table, in_use=lambda: (self._judging.series(), self._pipeline.series())
+        )
+        self._conclusions = Conclusions(settings)
+        self._pipeline = self._conclusions.pipeline(self._table)
         log = ChangeLog()
-        self._judging = Judging(settings, table=self._table, clock=self._clock, log=log)
+        self._judging = Judging(
+            settings,
+            table=self._table,
+            clock=self._clock,
+            log=log,
+            verdict=self._conclusions.about,
+        )
         self._recorder: _Recorder | None = None
         self._open_recording: Callable[[], RecordingWriter] | None = None
         self._runtime = Runtime(
@@ -49,7 +59,7 @@ class Agent:
             clock=self._clock,
             interval=settings.tick.interval,
             log=log,
-            judge=self._judging.judge,
+            judge=self._judging.in_steps,
             alive=self._alive,
             record=self._record,
         )
@@ -85,7 +95,11 @@ class Agent:
                     await self._use(self._settings)
                 await self._judging.restore()
                 self._note_reload(well=True)
-                self._runtime.exporters += [self._page, self._judging.receivers]
+                self._runtime.exporters += [
+                    self._page,
+                    self._judging.receivers,
+                    *self._judging.recorders,
+                ]
                 if self._open_recording is not None:
                     self._recorder = _Recorder(self._open_recording(), self._pipeline)
                 self._log.info(
@@ -173,7 +187,7 @@ class Agent:
         self._judging.use(rules)
         self._runtime.interval = settings.tick.interval
         self._service.expect(settings.tick.interval)
-        self._peaks.window = settings.tick.peak_window
+        self._conclusions.use(settings)
         await self._sources.apply(settings.collectors)
 
     def _note_reload(self, *, well: bool) -> None:
@@ -183,13 +197,15 @@ class Agent:
             self._facts[self._reload_time] = self._clock.time()
 
     def _alive(self, frame: Frame) -> None:
-        """Tell the service manager that a tick is complete."""
+        """Tell the service manager that a tick is complete; forget what is long gone."""
 
         def status() -> str:
             down = [line.name for line in source_lines(self._pipeline) if line.state == "down"]
             return f"{len(frame.ids)} series" + (f"; down: {', '.join(down)}" if down else "")
 
-        self._service.tick(self._clock.monotonic(), status)
+        now = self._clock.monotonic()
+        self._service.tick(now, status)
+        self._forgetting.tick(now)
 
     def _record(self, time: float, now: float, looks: Sequence[Look]) -> None:
         """Hand the looks of a tick to the recorder, if there is one."""
@@ -205,6 +221,7 @@ class Agent:
             banner="",
             version=version(),
             interval=lambda: self._runtime.interval,
+            engines=self._conclusions.as_json,
         )
 
     def _engine_pages(self) -> Mapping[str, EnginePage | None]:

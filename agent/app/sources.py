@@ -15,6 +15,7 @@ from agent.model import Clock, Collector, SeriesTable
 from agent.runtime import Runtime
 from collectors.dcgm import DcgmCollector, Device
 from collectors.discovery import Discovery
+from collectors.engine_ends import EngineEnd, EngineEndsCollector
 from collectors.engines import ENGINES
 from collectors.engines.collector import EngineCollector
 from collectors.engines.process import EngineProcess
@@ -170,6 +171,11 @@ class Sources:
             KernelLogCollector.name: _Planned(
                 settings.kernel_log, None, lambda: KernelLogCollector(table, clock=clock)
             ),
+            EngineEndsCollector.name: _Planned(
+                settings.engine_ends,
+                None,
+                lambda: EngineEndsCollector(table, clock=clock, engines=self._engine_ends),
+            ),
             NvmlCollector.name: _Planned(
                 settings.nvml,
                 settings.nvml,
@@ -197,9 +203,10 @@ class Sources:
     def _plan_engine(self, instance: EngineInstance) -> _Planned:
         """Return an engine as a source."""
         settings = self._settings.engines
+        gpus = settings.gpus_of(instance)
         return _Planned(
             settings,
-            (instance, settings.max_page_size),
+            (instance, settings.max_page_size, gpus),
             lambda: EngineCollector(
                 instance,
                 engine=ENGINES[instance.engine],
@@ -207,6 +214,7 @@ class Sources:
                 clock=self._clock,
                 max_page_size=settings.max_page_size,
                 process_of=self._process_of,
+                gpus=gpus,
             ),
             up_id=self._table.intern(catalog.ENGINE_UP, (instance.engine, instance.name)),
         )
@@ -233,6 +241,22 @@ class Sources:
             for collector in self.engines()
             if (process := self._process_of(collector.instance)) is not None
         ]
+
+    def _engine_ends(self) -> list[EngineEnd]:
+        """Return the engines whose end is to be explained."""
+        found: list[EngineEnd] = []
+        for collector in self.engines():
+            instance = collector.instance
+            process = self._process_of(instance)
+            found.append(
+                EngineEnd(
+                    engine=instance.engine,
+                    instance_name=instance.name,
+                    pid=None if process is None else process.pid,
+                    log_file=instance.log_file,
+                )
+            )
+        return found
 
     def _devices(self) -> list[Device]:
         """Return the GPUs and MIG instances that NVML shows, or showed when it last did."""

@@ -7,7 +7,22 @@ here. One module a subject; a new metric is one declaration in its module.
 from dataclasses import replace
 from types import ModuleType
 
-from agent.catalog import agent, alerts, dcgm, engine, events, gpu, history, host, process
+from agent.catalog import (
+    agent,
+    alerts,
+    dcgm,
+    engine,
+    events,
+    forecast,
+    gpu,
+    history,
+    host,
+    incident,
+    latency,
+    placement,
+    process,
+    verdict,
+)
 from agent.model import Metric
 
 SUBJECTS: tuple[ModuleType, ...] = (
@@ -16,7 +31,12 @@ SUBJECTS: tuple[ModuleType, ...] = (
     dcgm,
     events,
     process,
+    placement,
+    verdict,
+    latency,
     host,
+    forecast,
+    incident,
     alerts,
     history,
     agent,

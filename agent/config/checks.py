@@ -5,7 +5,7 @@ from dataclasses import fields
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
-from agent.config.settings import AlertReceiver, EngineInstance, Settings
+from agent.config.settings import AlertReceiver, EngineInstance, Engines, Settings
 from agent.config.values import names_this_host
 
 _LISTEN = "exporters.http_api.listen"
@@ -20,6 +20,7 @@ def cross_checks(settings: Settings, refused: Collection[str] = ()) -> Iterator[
     """
     yield from _stale_before_due(settings, refused)
     yield from _instances(settings.collectors.engines.instances)
+    yield from _gpus(settings.collectors.engines)
     yield from _receivers(settings.exporters.alertmanager.receivers)
     if not any(key.startswith(_LISTEN) for key in refused):
         yield from _ports(settings)
@@ -54,6 +55,14 @@ def _instances(instances: tuple[EngineInstance, ...]) -> Iterator[tuple[str, str
             yield f"{key}.url", f"{instance.url} is the address of '{places[place]}' already"
         places.setdefault(place, instance.name)
         yield from _credentials(instance, key)
+
+
+def _gpus(engines: Engines) -> Iterator[tuple[str, str]]:
+    """The GPUs of an instance stand in one place."""
+    for instance in engines.instances:
+        if instance.gpus and instance.name in engines.gpus:
+            key = f"collectors.engines.gpus.{instance.name}"
+            yield key, f"the instance '{instance.name}' names its GPUs itself"
 
 
 def _receivers(receivers: tuple[AlertReceiver, ...]) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,8 @@ from typing import Annotated
 from agent.config.secret import Secret
 from agent.config.values import (
     AbsolutePath,
+    Count,
+    Device,
     Duration,
     EngineName,
     LabelName,
@@ -26,8 +28,10 @@ from agent.config.values import (
 
 Interval = Annotated[float, Duration(0.1, 3600.0)]
 Timeout = Annotated[float, Duration(0.05, 600.0)]
+Latency = Annotated[float, Duration(0.001, 3600.0)]
 Folder = Annotated[Path, AbsolutePath()]
 File = Annotated[Path, AbsolutePath()]
+Gpu = Annotated[str, Device()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +114,8 @@ class EngineInstance:
     """One server of one engine, by its address.
 
     `engine` is the name of a file in `collectors/engines`; whoever reads settings says which
-    there are.
+    there are. `gpus`: those that it runs on, where the processes do not show it. `log_file`:
+    what it writes to, read for the reason of its end.
     """
 
     name: Annotated[str, Name()]
@@ -120,15 +125,25 @@ class EngineInstance:
     bearer_token: Secret | None = None
     basic_auth: BasicAuth | None = None
     tls: Tls = field(default_factory=Tls)
+    gpus: tuple[Gpu, ...] = ()
+    log_file: File | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines(Source):
-    """The engines: what holds for each of them, and those that discovery cannot find."""
+    """The engines: what holds for each of them, and those that discovery cannot find.
+
+    `gpus`: those that engines found by discovery run on, by the name that they are given.
+    """
 
     timeout: Timeout = 2.0
     max_page_size: Annotated[int, Size(1024)] = 4 * 2**20
     instances: tuple[EngineInstance, ...] = ()
+    gpus: Mapping[Annotated[str, Name()], tuple[Gpu, ...]] = field(default_factory=dict)
+
+    def gpus_of(self, instance: EngineInstance) -> tuple[str, ...]:
+        """Return the GPUs that an instance, configured or found, is said to run on."""
+        return instance.gpus or self.gpus.get(instance.name, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +157,7 @@ class Collectors:
     dcgm: Dcgm = field(default_factory=Dcgm)
     discovery: Discovery = field(default_factory=Discovery)
     engines: Engines = field(default_factory=Engines)
+    engine_ends: Source = field(default_factory=Source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +217,7 @@ class Alerts:
     `shipped`: those that come with the agent. `rule_files`: further Prometheus rule files, in
     which `*` may stand for any part of a file name. `disabled`: names of alerts to leave out.
     `external_url`: where people reach this agent's page; without one, host name and port.
+    `runbook_base`: where the rules' runbook links, which are paths, can be read.
     """
 
     enabled: bool = True
@@ -208,6 +225,25 @@ class Alerts:
     rule_files: tuple[File, ...] = ()
     disabled: tuple[Annotated[str, Text()], ...] = ()
     external_url: Annotated[str, Url()] | None = None
+    runbook_base: Annotated[str, Url()] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTargets:
+    """Other targets for one model, by the name that its engine gives it; unset: as for all."""
+
+    model_name: Annotated[str, Text()]
+    time_to_first_token: Latency | None = None
+    inter_token_latency: Latency | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """What 95 of 100 requests, and of 100 gaps between tokens, should not exceed."""
+
+    time_to_first_token: Latency = 1.0
+    inter_token_latency: Latency = 0.066
+    models: tuple[ModelTargets, ...] = ()
 
 
 class LogLevel(StrEnum):
@@ -252,6 +288,16 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Incidents:
+    """Minutes at full rate around what goes wrong. `path`: without one, beside the history."""
+
+    enabled: bool = True
+    path: Folder | None = None
+    max_count: Annotated[int, Count()] = 50
+    max_size: Annotated[int, Size(2**20)] = 200 * 10**6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole file."""
 
@@ -259,6 +305,8 @@ class Settings:
     collectors: Collectors = field(default_factory=Collectors)
     labels: Labels = field(default_factory=Labels)
     history: History = field(default_factory=History)
+    incidents: Incidents = field(default_factory=Incidents)
+    targets: Targets = field(default_factory=Targets)
     alerts: Alerts = field(default_factory=Alerts)
     exporters: Exporters = field(default_factory=Exporters)
     logging: Logging = field(default_factory=Logging)

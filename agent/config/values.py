@@ -6,6 +6,7 @@ Each class here converts what YAML gave (a scalar) into what the code uses, or r
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import inf, isfinite
 from pathlib import Path
@@ -25,6 +26,8 @@ _BYTES = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
+# nvidia-smi -L; MIG instances of older drivers have slashes.
+_DEVICE = re.compile(r"0|[1-9][0-9]{0,3}|(?:GPU|MIG)-[A-Za-z0-9/-]{1,90}")
 MAX_PORT = 65535
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _MAX_HOST = 253
@@ -108,6 +111,21 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Count:
+    """A whole number of things."""
+
+    minimum: int = 1
+    maximum: int = 10_000
+
+    def convert(self, raw: object) -> int:
+        """Return the number."""
+        number = raw if isinstance(raw, int) and not isinstance(raw, bool) else None
+        if number is None or not self.minimum <= number <= self.maximum:
+            raise ValueError(f"a whole number from {self.minimum} to {self.maximum}")
+        return number
+
+
+@dataclass(frozen=True)
 class Name:
     """A short name that can be a label value, a part of a URL and a file name."""
 
@@ -124,6 +142,18 @@ class Name:
 @dataclass(frozen=True)
 class EngineName(Name):
     """The name of an engine; whoever reads settings says which there are."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU by the index at which the driver lists it, or a GPU or MIG instance by its UUID."""
+
+    def convert(self, raw: object) -> str:
+        """Return the index as it is written, or the UUID."""
+        text = str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
+        if not isinstance(text, str) or not _DEVICE.fullmatch(text):
+            raise ValueError("an index such as 0, or an identifier that begins with GPU- or MIG-")
+        return text
 
 
 @dataclass(frozen=True)
@@ -252,6 +282,7 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
+@lru_cache(256)
 def is_loopback(address: str | None) -> bool:
     """Return whether an IP address, in any notation, is one of this host alone."""
     try:

@@ -286,6 +286,7 @@ async def test_the_landing_page_escapes(agent: _Agent, client: Client):
         text = landing_page(views)
         assert "<script" not in text
         assert set(re.findall(r'href="([^"]*)"', text)) == {
+            "/api/v1/engines",
             "/metrics",
             "/metrics/engine/big",
             "/metrics/engine/%3Cscript%3Ealert%28%27x%27%29%3C%2Fscript%3E%22%26",

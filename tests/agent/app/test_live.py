@@ -17,7 +17,7 @@ from agent.model import ConfigError, RecordingError
 from agent.recording import RecordingReader
 from collectors.engines import ENGINES
 
-SOURCES = ("host", "processes", "kernel_log", "nvml", "dcgm", "discovery")
+SOURCES = ("host", "processes", "kernel_log", "engine_ends", "nvml", "dcgm", "discovery")
 
 
 def _settings(*ports: int, tick: str = "100ms") -> Settings:

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from agent.app.sources import Sources, _Planned
-from agent.config.settings import Collectors, Source
+from agent.config.settings import Collectors, EngineInstance, Engines, Source
 from agent.model import EMPTY_READING, SeriesTable
 from agent.pipeline import Pipeline
 from agent.runtime import Runtime
+from collectors.engines.collector import EngineCollector
 from tests.fakes.clock import ManualClock
 from tests.fakes.collectors import NotedLog, ScriptedCollector
 
@@ -52,3 +53,26 @@ async def test_a_change_while_sources_are_replaced_is_not_lost(monkeypatch: pyte
     assert {*runtime.pipeline.sources} == {"b", "c"}
     await sources.aclose()
     await runtime.aclose()
+
+
+async def test_gpus_of_a_discovered_engine_follow_the_settings():
+    """Its collector is told its GPUs by the name it was given, and is made anew when they change.
+
+    Otherwise a reload would leave the engine where it was.
+    """
+    table, clock = SeriesTable(), ManualClock()
+    runtime = Runtime(Pipeline(table), clock=clock, interval=1.0, log=NotedLog())
+    sources = Sources(runtime, table, clock)
+    instance = EngineInstance(name="vllm-8000", engine="vllm", url="http://127.0.0.1:8000")
+    plans = []
+    for gpus in ({}, {"vllm-8000": ("0", "1")}, {"vllm-8001": ("0", "1")}):
+        sources._settings = Collectors(engines=Engines(gpus=gpus))
+        plans.append(sources._plan_engine(instance))
+    before, told, other = plans
+    assert not told.same_as(before)
+    assert other.key == before.key
+    collector = told.build()
+    assert isinstance(collector, EngineCollector)
+    pinned = [table[number].labels[-1] for number, _value in collector._pins]
+    assert pinned == ["0", "1"]
+    await collector.aclose()

@@ -1,5 +1,7 @@
 """Rules between values of the configuration."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent.config import read_settings
@@ -50,6 +52,7 @@ def test_stale_before_the_next_tick():
     text = "tick: {interval: 20s}\ncollectors:\n  dcgm: {stale_after: 20s}\n  nvml: {enabled: no}\n"
     told = "stale_after: expected over 20s, the interval of ticks, found"
     assert _problems(text) == [
+        f"f:2: collectors.engine_ends.{told} 10s",
         f"f:2: collectors.engines.{told} 10s",
         f"f:2: collectors.host.{told} 10s",
         f"f:2: collectors.kernel_log.{told} 10s",
@@ -191,3 +194,28 @@ def test_what_depends_on_a_refused_value_is_not_judged():
         "collectors.nvml.stale_after",
         "exporters.http_api.listen[0]",
     ]
+
+
+def test_gpus_of_an_engine():
+    """The GPUs of an instance stand with it, those of a discovered engine under its name."""
+    text = _instances("name: a, engine: vllm, url: 'http://h', gpus: [0, GPU-1]")
+    engines = read_settings(text + "\n    gpus: {vllm-8000: [1]}", "f", engines=ENGINES)
+    instance = engines.collectors.engines.instances[0]
+    gpus_of = engines.collectors.engines.gpus_of
+    assert gpus_of(instance) == ("0", "GPU-1")
+    assert gpus_of(replace(instance, name="vllm-8000", gpus=())) == ("1",)
+    assert gpus_of(replace(instance, name="vllm-8001", gpus=())) == ()
+
+
+def test_gpus_of_an_engine_in_two_places():
+    """An instance that names its GPUs has them in that place alone."""
+    text = _instances("name: a, engine: vllm, url: 'http://h', gpus: [0]") + "\n    gpus: {a: [1]}"
+    assert _problems(text) == [
+        "f:5: collectors.engines.gpus.a: the instance 'a' names its GPUs itself"
+    ]
+
+
+def test_gpus_that_are_none():
+    """What is no GPU is refused with its place."""
+    (problem,) = _problems("collectors:\n  engines:\n    gpus:\n      a: [0, first]")
+    assert problem.startswith("f:4: collectors.engines.gpus.a[1]: expected an index such as 0")

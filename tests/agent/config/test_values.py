@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.config.values import (
     AbsolutePath,
+    Device,
     Duration,
     Listen,
     ListenAddress,
@@ -78,6 +79,27 @@ def test_no_names(raw: object):
     """Anything else is no name."""
     with pytest.raises(ValueError, match="a name of letters"):
         Name().convert(raw)
+
+
+@pytest.mark.parametrize("raw", ["0", "15", "GPU-8a2c-01", "MIG-11-22", "MIG-GPU-8a2c/1/0"])
+def test_devices(raw: str):
+    """A GPU is called by its index or its identifier."""
+    assert Device().convert(raw) == raw
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_device_that_yaml_takes_for_a_number(number: int):
+    """An index needs no quotes."""
+    assert Device().convert(number) == str(number)
+
+
+@pytest.mark.parametrize(
+    "raw", ["", "01", "-1", -1, "cuda:0", "GPU-", "GPU-a b", "gpu-8a2c", True, 10**9, "0\n", *ODD]
+)
+def test_no_devices(raw: object):
+    """Anything else is no GPU."""
+    with pytest.raises(ValueError, match=r"^an index such as 0"):
+        Device().convert(raw)
 
 
 def test_texts():

@@ -1,0 +1,189 @@
+"""The analysis of the engines: keeps the window, asks each part about each replica, says it.
+
+    frame ──► window ──► view of a replica ──► parts ──► samples and events
+                              ▲
+    frame ──► placement ──────┘ (which GPUs belong to the view)
+
+A replica's judgement costs a good part of a millisecond, and nothing about an engine changes within
+one second that a verdict should follow. So each replica is judged at every fifth tick, one after
+the other; between, what was concluded stands.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+from agent.analysis import memory_split, placement
+from agent.analysis.bottleneck import Targets
+from agent.analysis.forecasts.memory import MemoryForecasts
+from agent.analysis.memory_split import GpuMemory, Known, MemorySplitter
+from agent.analysis.placement import Placer
+from agent.analysis.replica_state import ReplicaState
+from agent.analysis.replicas import GpuKey, Replica, Replicas
+from agent.analysis.window import Window, rounded
+from agent.catalog import engine, gpu, host, process
+from agent.catalog import placement as placement_catalog
+from agent.model import Event, Frame, Reading
+
+EVERY: Final = 5
+"""Ticks from one judgement of a replica to its next."""
+
+WANTED: Final = frozenset(
+    {
+        engine.REQUESTS_RUNNING,
+        engine.REQUESTS_WAITING,
+        engine.KV_CACHE_USAGE,
+        engine.KV_CACHE_CAPACITY,
+        engine.KV_CACHE_USED,
+        engine.START_TIME,
+        engine.PROMPT_TOKENS,
+        engine.PROMPT_TOKENS_CACHED,
+        engine.GENERATION_TOKENS,
+        engine.PREFIX_CACHE_QUERIES,
+        engine.PREFIX_CACHE_HITS,
+        engine.STEPS,
+        engine.PREEMPTIONS,
+        engine.PROMPT_SECONDS,
+        engine.GENERATION_SECONDS,
+        engine.TIME_TO_FIRST_TOKEN,
+        engine.INTER_TOKEN_LATENCY,
+        engine.E2E_LATENCY,
+        engine.QUEUE_TIME,
+        engine.PREFILL_TIME,
+        engine.DECODE_TIME,
+        engine.REQUEST_PROMPT_TOKENS,
+        engine.REQUEST_GENERATION_TOKENS,
+        engine.REQUESTS_FINISHED,
+        engine.MAX_NUM_SEQS,
+        placement_catalog.KV_CACHE_TOKEN_SIZE,
+        engine.MAX_NUM_BATCHED_TOKENS,
+        engine.MAX_MODEL_LEN,
+        process.CPU_SECONDS,
+        process.RESIDENT_MEMORY,
+        host.CPU_SECONDS,
+        host.CPUS,
+        host.MEMORY_AVAILABLE,
+        host.PRESSURE_SECONDS,
+        gpu.UTILIZATION,
+        gpu.SM_ACTIVITY,
+        gpu.DRAM_ACTIVITY,
+        gpu.SM_CLOCK,
+        gpu.SM_CLOCK_MAX,
+        gpu.CLOCKS_EVENT_REASON,
+        gpu.MEMORY_USED,
+        gpu.MEMORY_FREE,
+    }
+)
+"""The metrics that some part reads."""
+
+
+class EngineAnalysis:
+    """Draws the conclusions about every engine replica.
+
+    Args:
+        targets: the latencies that a model should keep, by its name.
+    """
+
+    def __init__(self, targets: Callable[[str], Targets] = lambda _model: Targets()) -> None:
+        self.targets = targets
+        self.placer = Placer()
+        self._splitter = MemorySplitter()
+        self._memory: list[GpuMemory] = []
+        self._forecasts = MemoryForecasts()
+        self._window = Window(WANTED)
+        self._replicas = Replicas(
+            self._window,
+            self._gpus_of,
+        )
+        self._states: dict[Replica, ReplicaState] = {}
+        self._ticks = 0
+        self._ids: list[int] = []
+
+    def observe(self, frame: Frame) -> Reading:
+        """Return what follows from a frame and those before it."""
+        self._ticks += 1
+        self._memory = self._splitter.observe(frame, self.placer.observe(frame))
+        self._window.append(frame)
+        events: list[Event] = []
+        views = self._replicas.views(frame.table)
+        self._states = {
+            replica: self._states.get(replica) or ReplicaState(replica, offset=7.0 * place)
+            for place, replica in enumerate(views)
+        }
+        for place, (replica, view) in enumerate(views.items()):
+            if (self._ticks + place) % EVERY == 0 or not self._states[replica].judged:
+                state = self._states[replica]
+                targets = self.targets(replica.model_name)
+                events += state.observe(
+                    view,
+                    targets,
+                    tenants=self._part(replica, "other_tenants"),
+                    reserved=self._reserved(replica),
+                )
+        return self._reading(frame, events)
+
+    def _gpus_of(self, kind: str, name: str, rank: str) -> Sequence[GpuKey]:
+        """Return the GPUs that a replica runs on now."""
+        return self.placer.placement.gpus_of(kind, name, rank)
+
+    def _part(self, replica: Replica, name: str) -> float:
+        """Return the bytes of a part on the GPUs of a replica; NaN where that is unknown."""
+        found = [
+            memory.parts[name].size
+            for memory in self._memory
+            if memory.instance == replica[:2] and name in memory.parts
+        ]
+        return sum(found) if found else math.nan
+
+    def _reserved(self, replica: Replica) -> float | None:
+        """Return the bytes of KV cache that a replica was seen to reserve."""
+        found = [
+            memory.parts["kv_cache"]
+            for memory in self._memory
+            if memory.instance == replica[:2] and "kv_cache" in memory.parts
+        ]
+        measured = [part.size for part in found if part.evidence is Known.MEASURED]
+        return sum(measured) if measured and len(measured) == len(found) else None
+
+    def _reading(self, frame: Frame, events: Sequence[Event]) -> Reading:
+        """Return everything that stands, as samples."""
+        table = frame.table
+        ids: list[int] = []
+        values: list[float] = []
+        for reading in (self.placer.reading, self._forecasts.observe(frame)):
+            ids += reading.ids
+            values += map(rounded, reading.values)
+        for memory in self._memory:
+            for metric, labels, value in memory_split.samples(memory):
+                ids.append(table.intern(metric, labels))
+                values.append(value)
+        for state in self._states.values():
+            state.add(table, ids, values)
+        if ids != self._ids:
+            self._ids = ids
+        return Reading(self._ids, values, events)
+
+    def states(self) -> Sequence[ReplicaState]:
+        """Return what is known of each replica."""
+        return [*self._states.values()]
+
+    def instances_of(self, labels: Mapping[str, str]) -> Collection[tuple[str, str]]:
+        """Return the engine instances that labels are about, by engine and instance name."""
+        if "instance_name" in labels:
+            return {
+                replica[:2]
+                for replica in self._states
+                if replica.instance_name == labels["instance_name"]
+                and labels.get("engine", replica.engine) == replica.engine
+            }
+        uuid = labels.get("uuid")
+        return {tie.instance for tie in self.placer.placement.ties if tie.gpu.uuid == uuid}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all conclusions; units are in the names of the keys."""
+        return {
+            "replicas": [state.as_json() for state in self._states.values()],
+            "placement": placement.as_json(self.placer.placement),
+            "memory": [memory_split.as_json(memory) for memory in self._memory],
+            "memory_forecasts": self._forecasts.as_json(),
+        }

@@ -1,0 +1,211 @@
+"""What is concluded about one replica, and what has to be remembered for it."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from agent.analysis import advice, kv_flow, latency, step_time
+from agent.analysis.bottleneck import Targets, judge
+from agent.analysis.evidence import Evidence, gather
+from agent.analysis.forecasts import kv as kv_forecast
+from agent.analysis.kv_flow import KvFlow, KvFlows
+from agent.analysis.latency import Latency, LatencyResult
+from agent.analysis.pace import Pace
+from agent.analysis.replicas import Replica
+from agent.analysis.shifts import QUANTITIES, Shift, find_shift
+from agent.analysis.step_time import StepTime, StepTimeResult
+from agent.analysis.surroundings import surroundings
+from agent.analysis.verdict import Regime, Regimes, Verdict, changed
+from agent.analysis.window import View, rounded
+from agent.catalog.verdict import VERDICT, VERDICT_SINCE, Cause
+from agent.model import Event, Metric, SeriesTable
+
+SHIFTS_EVERY: Final = 15.0
+"""Seconds from one look for shifted latencies to the next."""
+
+_USUAL_WEIGHT: Final = 0.2
+_SAME_SHIFT: Final = 1.3  # a level that differs less from the one that was told is no other
+
+
+class ReplicaState:
+    """Follows one replica.
+
+    Args:
+        replica: which.
+        offset: seconds by which what is dear is shifted against other replicas.
+    """
+
+    def __init__(self, replica: Replica, *, offset: float) -> None:
+        self.replica = replica
+        self.judged = False
+        self.verdict = Verdict(Cause.UNKNOWN, 0.0, "not judged yet")
+        self.shifts: dict[str, Shift] = {}
+        self._regimes = Regimes()
+        self._usual_step_time = math.nan
+        self._step_time = StepTime(offset=offset)
+        self._latency = Latency(offset=offset)
+        self._flows = KvFlows()
+        self._forecaster = kv_forecast.KvForecaster(offset=int(offset))
+        self._pace = Pace()
+        self._shifts_due = -math.inf
+        self._steps = StepTimeResult()
+        self._latencies = LatencyResult()
+        self._flow = KvFlow()
+        self._forecast = kv_forecast.KvForecast()
+        self._series: dict[tuple[Metric, tuple[str, ...]], int] = {}
+        self._samples: list[tuple[Metric, tuple[str, ...], float]] = []
+
+    def observe(
+        self, view: View, targets: Targets, *, tenants: float = math.nan, reserved: float | None
+    ) -> Iterable[Event]:
+        """Conclude anew; return what happened.
+
+        Args:
+            view: of the replica, at least one row.
+            targets: the latencies that its model should keep.
+            tenants: bytes that others hold on its GPUs.
+            reserved: bytes of KV cache that it was seen to reserve, None where it was not.
+        """
+        self._steps = self._step_time.observe(view)
+        self._latencies = self._latency.observe(view)
+        self._flow = self._flows.observe(view, reserved=reserved)
+        self._forecast = self._forecaster.observe(view)
+        events = [*self._judge(view, targets, tenants), *self._look_for_shifts(view)]
+        self._samples = [(metric, labels, rounded(value)) for metric, labels, value in self._said()]
+        return events
+
+    def _judge(self, view: View, targets: Targets, tenants: float) -> Iterable[Event]:
+        """Judge anew; yield the change of regime, if there is one."""
+        self.judged = True
+        time = float(view.times[-1])
+        evidence = gather(view, step_time=self._usual_step_time)
+        pace = self._pace.compare(self._steps, evidence, time=time)
+        around = surroundings(view, tenants=tenants, slowdown=pace.slowdown)
+        finding = judge(
+            evidence,
+            around,
+            targets,
+            prefill_share=pace.prefill_share,
+            usual_step_time=self._usual_step_time,
+        )
+        facts = advice.Facts(finding, evidence, around, targets, self._pace.batch_within)
+        self._learn_usual(evidence)
+        before = self._regimes.cause
+        sentence = advice.sentence(facts)
+        change = self._regimes.take(time, finding.cause, sentence)
+        if self._regimes.cause is finding.cause:
+            self.verdict = Verdict(
+                finding.cause,
+                self._regimes.since,
+                sentence,
+                advice.suggestion(facts),
+                advice.numbers(facts),
+            )
+        if change and before is not self.verdict.cause:
+            yield changed(self.verdict, before, self.replica._asdict(), time=time)
+
+    def _learn_usual(self, evidence: Evidence) -> None:
+        """Follow the step time slowly, and not at all while something may be stuck."""
+        seen, usual = evidence.step_time, self._usual_step_time
+        if math.isnan(usual):
+            self._usual_step_time = seen
+        elif not math.isnan(seen) and evidence.stuck_for < 2.0 * usual + 1.0:
+            self._usual_step_time += _USUAL_WEIGHT * (seen - usual)
+
+    def _look_for_shifts(self, view: View) -> Iterable[Event]:
+        """Yield an event for each latency that has shifted since it was last told."""
+        time = float(view.times[-1])
+        if self._shifts_due - SHIFTS_EVERY <= time < self._shifts_due:
+            return
+        self._shifts_due = time + SHIFTS_EVERY
+        for quantity in QUANTITIES:
+            shift = find_shift(view, quantity)
+            told = self.shifts.get(quantity)
+            if shift is None or (told is not None and _is_same(shift, told)):
+                continue
+            self.shifts[quantity] = shift
+            labels = {**self.replica._asdict(), "quantity": quantity}
+            message = f"{self.replica.instance_name}: {shift.sentence()}"
+            yield Event(time, "latency_shifted", "analysis", labels, message)
+
+    def _said(self) -> Iterable[tuple[Metric, tuple[str, ...], float]]:
+        """Yield metric, further label values and value of everything that stands."""
+        for cause in Cause:
+            yield VERDICT, (cause.value,), float(cause is self.verdict.cause)
+        yield VERDICT_SINCE, (), self.verdict.since
+        yield from step_time.samples(self._steps)
+        yield from latency.samples(self._latencies)
+        yield from kv_flow.samples(self._flow, ())
+        yield from kv_forecast.samples(self._forecast, ())
+
+    def add(self, table: SeriesTable, ids: list[int], values: list[float]) -> None:
+        """Append everything that stands."""
+        for metric, labels, value in self._samples:
+            key = (metric, labels)
+            series_id = self._series.get(key)
+            if series_id is None:
+                series_id = self._series[key] = table.intern(metric, (*self.replica, *labels))
+            ids.append(series_id)
+            values.append(value)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is known of the replica."""
+        return {
+            **self.replica._asdict(),
+            "verdict": _verdict(self.verdict),
+            "regimes": [_regime(regime) for regime in self._regimes.regimes()],
+            "shifts": [_shift(shift) for shift in self.shifts.values()],
+            "step_time": step_time.as_json(self._steps),
+            "latency": latency.as_json(self._latencies),
+            "kv_cache": kv_flow.as_json(self._flow),
+            "forecasts": kv_forecast.as_json(self._forecast),
+        }
+
+
+def _is_same(shift: Shift, told: Shift) -> bool:
+    """Return whether a shift is the one that was told already."""
+    ratio = max(shift.after / told.after, told.after / shift.after)
+    return ratio < _SAME_SHIFT
+
+
+def _verdict(verdict: Verdict) -> Mapping[str, Any]:
+    """Return a verdict as JSON takes it."""
+    return {
+        "cause": verdict.cause.value,
+        "since": verdict.since,
+        "sentence": verdict.sentence,
+        "suggestion": verdict.suggestion,
+        "numbers": dict(verdict.numbers or {}),
+    }
+
+
+def _regime(regime: Regime) -> Mapping[str, Any]:
+    """Return a regime as JSON takes it."""
+    return {
+        "cause": regime.cause.value,
+        "start": regime.start,
+        "end": regime.end,
+        "sentence": regime.sentence,
+    }
+
+
+def _shift(shift: Shift) -> Mapping[str, Any]:
+    """Return a shift as JSON takes it."""
+    companions: Sequence[Mapping[str, Any]] = [
+        {
+            "name": one.name,
+            "before": one.before,
+            "after": one.after,
+            "strength": one.strength,
+            "lead_seconds": one.lead,
+        }
+        for one in shift.companions
+    ]
+    return {
+        "quantity": shift.quantity,
+        "began": shift.began,
+        "before_seconds": shift.before,
+        "after_seconds": shift.after,
+        "sentence": shift.sentence(),
+        "companions": companions,
+    }

@@ -1,0 +1,114 @@
+"""Which engine replicas there are, and the view of each.
+
+A replica is what schedules requests on its own: one model at one data-parallel rank of one server.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from agent.analysis.window import View, Window
+from agent.catalog import engine, gpu, metrics_of
+from agent.model import Metric, Series, SeriesTable
+
+_REPLICA = len(engine.LABELS)
+_INSTANCE = len(engine.INSTANCE)
+_GPU = len(gpu.LABELS)
+_GPU_METRICS = frozenset(metrics_of(gpu))
+
+GpuKey: TypeAlias = tuple[str, str, str]
+"""A GPU or MIG instance by the labels `gpu`, `uuid`, `mig`."""
+
+
+class Replica(NamedTuple):
+    """The labels of one replica."""
+
+    engine: str
+    instance_name: str
+    model_name: str
+    rank: str
+
+
+class Replicas:
+    """Finds the replicas among the columns of a window and gives the view of each.
+
+    Args:
+        window: where the columns are.
+        gpus_of: the GPUs that a replica runs on, by engine, instance name and rank.
+    """
+
+    def __init__(
+        self,
+        window: Window,
+        gpus_of: Callable[[str, str, str], Sequence[GpuKey]] = lambda *_replica: (),
+    ) -> None:
+        self._window = window
+        self._gpus_of = gpus_of
+        self._layout = -1
+        self._placed: dict[Replica, tuple[GpuKey, ...]] = {}
+        self._columns: dict[Replica, Mapping[tuple[Any, ...], int]] = {}
+        self._buckets: dict[Replica, Mapping[Metric, Sequence[tuple[float, int]]]] = {}
+        self._gpus: dict[Replica, Mapping[tuple[Any, ...], Sequence[int]]] = {}
+
+    def views(self, table: SeriesTable) -> dict[Replica, View]:
+        """Return the view of each replica, in the order in which they were seen."""
+        placed = {one: self._where(one) for one in self._columns}
+        if self._layout != self._window.layout or placed != self._placed:
+            self._sort(table)
+        return {
+            replica: View(self._window, columns, self._buckets[replica], self._gpus[replica])
+            for replica, columns in self._columns.items()
+        }
+
+    def _where(self, replica: Replica) -> tuple[GpuKey, ...]:
+        """Return the GPUs of a replica."""
+        return tuple(self._gpus_of(replica.engine, replica.instance_name, replica.rank))
+
+    def _sort(self, table: SeriesTable) -> None:
+        """Find out which column belongs to whom."""
+        self._layout = self._window.layout
+        known = [(table[series_id], place) for series_id, place in self._window.ids().items()]
+        replicas = dict.fromkeys(
+            Replica(*series.labels[:_REPLICA])
+            for series, _place in known
+            if series.metric is engine.REQUESTS_RUNNING
+        )
+        self._placed = {one: self._where(one) for one in replicas}
+        shared = {_key(series, 0): place for series, place in known if not _owned(series.metric)}
+        self._columns = {}
+        self._buckets = {}
+        self._gpus = {}
+        for replica in replicas:
+            columns: dict[tuple[Any, ...], int] = dict(shared)
+            buckets: dict[Metric, list[tuple[float, int]]] = {}
+            gpus: dict[tuple[Any, ...], list[int]] = {}
+            for series, place in known:
+                depth = _depth(series.metric)
+                if series.metric in _GPU_METRICS:
+                    if series.labels[:_GPU] in self._placed[replica]:
+                        gpus.setdefault(_key(series, _GPU), []).append(place)
+                elif depth and series.labels[:depth] == replica[:depth]:
+                    if series.le:
+                        bound = float(series.le)
+                        buckets.setdefault(series.metric, []).append((bound, place))
+                    else:
+                        columns[_key(series, depth)] = place
+            self._columns[replica] = columns
+            self._buckets[replica] = {metric: sorted(found) for metric, found in buckets.items()}
+            self._gpus[replica] = gpus
+
+
+def _depth(metric: Metric) -> int:
+    """Return how many of its first labels say which replica or instance a metric is about."""
+    if metric.labels[:_REPLICA] == engine.LABELS:
+        return _REPLICA
+    return _INSTANCE if metric.labels[:_INSTANCE] == engine.INSTANCE else 0
+
+
+def _owned(metric: Metric) -> bool:
+    """Return whether a metric is about an engine or a GPU, and not about the host."""
+    return bool(_depth(metric)) or metric in _GPU_METRICS
+
+
+def _key(series: Series, depth: int) -> tuple[Any, ...]:
+    """Return by what a view knows a column."""
+    return (series.metric, series.suffix, *series.labels[depth:])

@@ -1,0 +1,88 @@
+"""What goes on around an engine: its processes, its GPUs, and who else is on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.analysis.window import View, growth, mean
+from agent.catalog import gpu, process
+
+SPAN: Final = 15.0
+"""Seconds that are looked at."""
+
+SLOWING: Final = (
+    "software_power_cap",
+    "hardware_slowdown",
+    "software_thermal_slowdown",
+    "hardware_thermal_slowdown",
+    "hardware_power_brake",
+)
+"""Reasons for lower clocks that are trouble; the others are a choice or an idle GPU."""
+
+_NAN: Final = float("nan")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Numbers of the trailing seconds; NaN where there are none.
+
+    Attributes:
+        cores: CPU cores that the engine's processes of each role keep busy.
+        gpu_activity: share of time in which the SMs of its GPUs have work, their mean.
+        dram_activity: share of their memory bandwidth in use.
+        clock: SM clock as a share of its highest, of the slowest GPU.
+        slowed: share of the seconds in which a GPU was slowed, by reason; those that occurred.
+        tenants: bytes of device memory that others hold on its GPUs.
+        slowdown: seconds a step takes against what the engine's own model of it expects.
+    """
+
+    cores: Mapping[str, float] = field(default_factory=dict)
+    gpu_activity: float = _NAN
+    dram_activity: float = _NAN
+    clock: float = _NAN
+    slowed: Mapping[str, float] = field(default_factory=dict)
+    tenants: float = _NAN
+    slowdown: float = _NAN
+
+    @property
+    def main_reason(self) -> tuple[str, float]:
+        """The reason that slowed a GPU most, and its share; no reason is the empty one."""
+        return max(self.slowed.items(), key=lambda item: item[1], default=("", 0.0))
+
+
+def surroundings(view: View, *, tenants: float = _NAN, slowdown: float = _NAN) -> Surroundings:
+    """Return what the last seconds of a view say of the surroundings.
+
+    Args:
+        view: of a replica.
+        tenants: see `Surroundings`; placement knows it.
+        slowdown: likewise; the step-time model knows it.
+    """
+    recent = view.last(SPAN)
+    span = float(recent.times[-1] - recent.times[0])
+    activity = recent.gpu(gpu.SM_ACTIVITY)
+    if not activity.size:
+        activity = recent.gpu(gpu.UTILIZATION)
+    clock, limit = recent.gpu(gpu.SM_CLOCK), recent.gpu(gpu.SM_CLOCK_MAX)
+    ratio = _NAN
+    if clock.size and clock.shape == limit.shape:
+        ratio = min(mean(clock[:, at] / limit[:, at]) for at in range(clock.shape[1]))
+    slowed = {
+        reason: share
+        for reason in SLOWING
+        if (columns := recent.gpu(gpu.CLOCKS_EVENT_REASON, reason)).size
+        and (share := mean(columns.max(axis=1))) > 0
+    }
+    return Surroundings(
+        cores={
+            role: growth(recent.of(process.CPU_SECONDS, role)) / span
+            for (role,) in recent.labels(process.CPU_SECONDS)
+            if span > 0
+        },
+        gpu_activity=mean(activity),
+        dram_activity=mean(recent.gpu(gpu.DRAM_ACTIVITY)),
+        clock=ratio,
+        slowed=slowed,
+        tenants=tenants,
+        slowdown=slowdown,
+    )

@@ -1,0 +1,102 @@
+"""The verdict on one replica: it changes only for what lasts, and each change is dated."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from agent.catalog.verdict import Cause
+from agent.model import Event
+
+HOLD: Final = 3.0
+"""Seconds for which another cause must be found before it is believed."""
+
+REMEMBERED: Final = 64
+"""Regimes that are kept."""
+
+_AT_ONCE: Final = frozenset({Cause.IDLE, Cause.STALLED, Cause.UNKNOWN})
+"""What was looked at for long enough before it is found at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What holds a replica back.
+
+    Attributes:
+        cause: in one word.
+        since: Unix seconds.
+        sentence: with the numbers.
+        suggestion: what would change it; empty where nothing should.
+        numbers: the evidence, by name with unit.
+    """
+
+    cause: Cause
+    since: float
+    sentence: str
+    suggestion: str = ""
+    numbers: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """A stretch of one cause; `end` is None for the present one."""
+
+    cause: Cause
+    start: float
+    end: float | None
+    sentence: str
+
+
+class Regimes:
+    """Turns findings into a verdict that does not flicker, and keeps the past ones."""
+
+    def __init__(self) -> None:
+        self._cause: Cause | None = None
+        self._since = 0.0
+        self._sentence = ""
+        self._other: tuple[Cause, float] | None = None
+        self._past: deque[Regime] = deque(maxlen=REMEMBERED)
+
+    def take(self, time: float, cause: Cause, sentence: str) -> bool:
+        """Take a finding; return whether the verdict changed by it."""
+        if cause is self._cause:
+            self._other = None
+            self._sentence = sentence
+            return False
+        if self._other is None or self._other[0] is not cause:
+            self._other = (cause, time)
+        first = self._cause is None or self._cause is Cause.UNKNOWN
+        if not first and cause not in _AT_ONCE and time - self._other[1] < HOLD:
+            return False
+        begun = self._other[1]
+        if self._cause is not None:
+            self._past.append(Regime(self._cause, self._since, begun, self._sentence))
+        self._cause, self._since, self._sentence, self._other = cause, begun, sentence, None
+        return True
+
+    @property
+    def cause(self) -> Cause:
+        """The present cause."""
+        return self._cause or Cause.UNKNOWN
+
+    @property
+    def since(self) -> float:
+        """Unix seconds at which the present cause was first found."""
+        return self._since
+
+    def regimes(self) -> list[Regime]:
+        """Return the past regimes and the present one, oldest first."""
+        if self._cause is None:
+            return [*self._past]
+        return [*self._past, Regime(self._cause, self._since, None, self._sentence)]
+
+
+def changed(verdict: Verdict, before: Cause, labels: Mapping[str, str], *, time: float) -> Event:
+    """Return the event of a change of regime."""
+    return Event(
+        time=time,
+        kind="verdict_changed",
+        source="analysis",
+        labels={**labels, "cause": verdict.cause.value, "before": before.value},
+        message=f"{labels['instance_name']}: {before} → {verdict.cause}: {verdict.sentence}",
+    )

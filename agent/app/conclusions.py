@@ -1,0 +1,100 @@
+"""Every analysis of a run, as the settings want it, and what they say to those who ask."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from agent.analysis.bottleneck import Targets
+from agent.analysis.deaths import Deaths
+from agent.analysis.engines import EngineAnalysis
+from agent.analysis.peaks import Peaks
+from agent.analysis.xid import XidErrors
+from agent.catalog import gpu
+from agent.config import Settings
+from agent.config.settings import Targets as TargetSettings
+from agent.model import SeriesTable
+from agent.pipeline import Analysis, Pipeline
+
+
+class Conclusions:
+    """The analyses of one run. They keep what they have learned when settings change."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._peaks = Peaks(settings.tick.peak_window)
+        self._deaths = Deaths()
+        self._engines = EngineAnalysis(targets_of(settings.targets))
+
+    def use(self, settings: Settings) -> None:
+        """Go on with other settings."""
+        self._peaks.window = settings.tick.peak_window
+        self._engines.targets = targets_of(settings.targets)
+
+    def pipeline(self, table: SeriesTable) -> Pipeline:
+        """Return a pipeline with every analysis."""
+        analyses: Sequence[Analysis] = (
+            self._peaks,
+            XidErrors(gpu.INFO),
+            self._deaths,
+            self._engines,
+        )
+        return Pipeline(table, analyses=analyses)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is concluded about the engines, for `/api/v1/engines`."""
+        found: dict[str, Any] = _finite(
+            {**self._engines.as_json(), "deaths": self._deaths.as_json()}
+        )
+        return found
+
+    def about(self, labels: Mapping[str, str]) -> str:
+        """Return the verdicts on the engines that an alert is about, one in a line.
+
+        An alert about a GPU is about the engines on it; one about the host is about none.
+        """
+        return "\n".join(self._verdicts(labels))
+
+    def _verdicts(self, labels: Mapping[str, str]) -> Iterator[str]:
+        """Yield them."""
+        instances = self._engines.instances_of(labels)
+        for state in self._engines.states():
+            replica, verdict = state.replica, state.verdict
+            if replica[:2] not in instances:
+                continue
+            if labels.get("model_name", replica.model_name) != replica.model_name:
+                continue
+            advice = f" → {verdict.suggestion}" if verdict.suggestion else ""
+            yield f"{replica.instance_name}: {verdict.cause.value}: {verdict.sentence}{advice}"
+
+
+def targets_of(settings: TargetSettings) -> Callable[[str], Targets]:
+    """Return the targets of a model by its name."""
+    usual = Targets(
+        time_to_first_token=settings.time_to_first_token,
+        inter_token_latency=settings.inter_token_latency,
+    )
+    known = {
+        model.model_name: Targets(
+            time_to_first_token=model.time_to_first_token or usual.time_to_first_token,
+            inter_token_latency=model.inter_token_latency or usual.inter_token_latency,
+        )
+        for model in settings.models
+    }
+    return lambda model: known.get(model, usual)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value as JSON takes it: what is no finite number is unknown."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _finite(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_finite(inner) for inner in value]
+        case _:
+            return value
+
+
+def new_pipeline(table: SeriesTable) -> Pipeline:
+    """Return a pipeline with every analysis, as it is without a configuration."""
+    return Conclusions(Settings()).pipeline(table)

@@ -1,0 +1,51 @@
+"""A verdict that lasts, and the regimes before it."""
+
+from agent.analysis.verdict import REMEMBERED, Regime, Regimes
+from agent.catalog.verdict import Cause
+
+
+def fed(*findings: tuple[float, Cause]) -> tuple[Regimes, list[bool]]:
+    """Return the regimes after findings, and at which of them the verdict changed."""
+    regimes = Regimes()
+    return regimes, [regimes.take(time, cause, cause.value) for time, cause in findings]
+
+
+def test_the_first_finding_is_the_verdict() -> None:
+    """There is nothing to hold on to."""
+    regimes, changes = fed((1.0, Cause.HEALTHY))
+    assert changes == [True]
+    assert regimes.cause is Cause.HEALTHY
+
+
+def test_what_lasts_a_moment_changes_nothing() -> None:
+    """Neither verdict nor regimes know of it."""
+    regimes, changes = fed(
+        (1.0, Cause.HEALTHY), (2.0, Cause.KV_MEMORY), (3.0, Cause.HEALTHY), (6.0, Cause.KV_MEMORY)
+    )
+    assert changes == [True, False, False, False]
+    assert [regime.cause for regime in regimes.regimes()] == [Cause.HEALTHY]
+
+
+def test_a_change_is_dated_to_when_it_was_first_found() -> None:
+    """Believed after three seconds, true since their beginning."""
+    regimes, changes = fed((1.0, Cause.HEALTHY), (5.0, Cause.KV_MEMORY), (8.0, Cause.KV_MEMORY))
+    assert changes == [True, False, True]
+    assert regimes.since == 5.0
+    assert regimes.regimes() == [
+        Regime(Cause.HEALTHY, 1.0, 5.0, "healthy"),
+        Regime(Cause.KV_MEMORY, 5.0, None, "kv_memory"),
+    ]
+
+
+def test_what_took_its_time_to_be_found_is_believed_at_once() -> None:
+    """A stall was watched for ten seconds already."""
+    _regimes, changes = fed((1.0, Cause.HEALTHY), (5.0, Cause.STALLED), (6.0, Cause.IDLE))
+    assert changes == [True, True, True]
+
+
+def test_the_past_is_bounded() -> None:
+    """An engine that changes all day costs no memory."""
+    regimes, _changes = fed(
+        *((float(at), Cause.IDLE if at % 2 else Cause.STALLED) for at in range(1000))
+    )
+    assert len(regimes.regimes()) == REMEMBERED + 1

@@ -1,0 +1,62 @@
+"""Views of an engine from plain columns, for the tests of what reads views."""
+
+from collections.abc import Mapping, Sequence
+
+from agent.analysis.replicas import Replica, Replicas
+from agent.analysis.window import View, Window
+from agent.catalog import engine
+from agent.model import Frame, Metric, SeriesTable
+
+REPLICA = Replica("vllm", "chat", "m", "0")
+START = 1_800_000_000.0
+
+Key = tuple[Metric, str] | tuple[Metric, str, str]
+"""A metric, a suffix, and the bound of a bucket."""
+
+
+def view_of(
+    columns: Mapping[Key, Sequence[float]],
+    *,
+    host: Mapping[tuple[Metric, tuple[str, ...]], Sequence[float]] | None = None,
+    span: float = 600.0,
+) -> View:
+    """Return the view of one replica, a row a second.
+
+    Args:
+        columns: of the replica.
+        host: of the host, by metric and labels.
+        span: seconds that the window holds.
+    """
+    table = SeriesTable()
+    given: dict[int, Sequence[float]] = {}
+    for (metric, suffix, *bound), values in columns.items():
+        le = bound[0] if bound else ""
+        given[table.intern(metric, REPLICA, suffix=suffix, le=le)] = values
+    for (metric, labels), values in (host or {}).items():
+        given[table.intern(metric, labels)] = values
+    rows = len(next(iter(given.values())))
+    running = table.intern(engine.REQUESTS_RUNNING, REPLICA)
+    given.setdefault(running, [1.0] * rows)
+    window = Window({table[series_id].metric for series_id in given}, span=span)
+    ids = list(given)
+    for row in range(rows):
+        window.append(Frame(START + row, table, ids, [values[row] for values in given.values()]))
+    return Replicas(window).views(table)[REPLICA]
+
+
+def latency_columns(
+    metric: Metric, seconds: Sequence[Sequence[float]], bounds: Sequence[str]
+) -> dict[Key, list[float]]:
+    """Return the columns of a histogram that observes these values in each second."""
+    columns: dict[Key, list[float]] = {(metric, "_bucket", le): [] for le in bounds}
+    columns[metric, "_sum"] = []
+    columns[metric, "_count"] = []
+    total, every = 0.0, []
+    for values in seconds:
+        every += values
+        total += sum(values)
+        for le in bounds:
+            columns[metric, "_bucket", le].append(sum(value <= float(le) for value in every))
+        columns[metric, "_sum"].append(total)
+        columns[metric, "_count"].append(len(every))
+    return columns
