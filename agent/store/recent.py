@@ -202,7 +202,9 @@ class Recent:
 
     def _name(self, matchers: _Matchers, start: int, end: int) -> str | None:
         """Return the name of the series if they are among the ticks, and these are the newest."""
-        name = plain_name(matchers) if start < self._newest <= end else None
+        if not self._segments or not start < self._newest <= end:
+            return None
+        name = plain_name(matchers)
         return None if name in self._elsewhere else name
 
     def _covers(self, start: int) -> bool:

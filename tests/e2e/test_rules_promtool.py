@@ -28,12 +28,14 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
         {
             "EngineKvCacheNearlyFull": 111,
             "EnginePreemptions": 122,
+            "EngineKvExhaustionSoon": 74,
             "EngineQueueGrowing": 139,
             "EngineQueueWait": 169,
         },
         {
             "EngineKvCacheNearlyFull": 105,
             "EnginePreemptions": 135,
+            "EngineKvExhaustionSoon": 75,
             "EngineQueueGrowing": 150,
             "EngineQueueWait": 180,
         },
@@ -42,7 +44,8 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
         {"EngineDied": 16, "EngineDown": 21},
         {"EngineDied": 30, "EngineDown": 30},
     ),
-    "vllm-capacity": ({}, {}),
+    # The last steps of the load end at the limit of 32 sequences with 88 % of the cache in use.
+    "vllm-capacity": ({"EngineKvExhaustionSoon": 299}, {"EngineKvExhaustionSoon": 300}),
     "vllm-aborts": ({}, {}),
     "llama-ramp": ({}, {}),
 }

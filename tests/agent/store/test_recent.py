@@ -98,6 +98,13 @@ def test_there_is_no_answer_for_another_moment_or_a_pattern_or_a_clock_that_was_
     assert _history(set_back).recent().columns(named(FULL), then - 5000, then) is None
 
 
+def test_there_is_no_answer_before_the_first_tick():
+    """Also at the beginning of time, where tests and promtool begin."""
+    history = History(SeriesTable(), clock=ManualClock())
+    assert history.recent().columns(named(FULL), -3000, 0) is None
+    assert history.recent().newest(named(FULL), -3000, 0) is None
+
+
 def test_there_is_no_answer_for_a_name_that_rules_write():
     """Their series are in another stream."""
     table = SeriesTable()
