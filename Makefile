@@ -11,7 +11,7 @@ LISTEN ?=
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format lint types contracts docs bench lock \
+.PHONY: help demo run test check format lint types contracts docs bench evaluate lock \
         golden deploy promqltest test-server test-gpu test-engine test-systemd coverage install uninstall clean need-cc need-server
 
 help: ## list the targets
@@ -96,6 +96,9 @@ promqltest: $(STAMP) ## Prometheus's own test scripts, also as build/promqltest.
 
 bench: $(STAMP) need-cc need-server ## costs beside real peers, also as build/bench.json
 	$(BIN)/python -m benchmarks
+
+evaluate: $(STAMP) ## how good the estimators are: docs/evaluation.md and build/evaluation.json
+	$(BIN)/python -m evaluation
 
 lock: ## resolve the dependencies anew; needs uv
 	uv pip compile --quiet --group dev pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements/dev.lock

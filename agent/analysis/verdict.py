@@ -39,7 +39,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Regime:
-    """A stretch of one cause; `end` is None for the present one."""
+    """A stretch of one cause; `end` is None for the present one.
+
+    Attributes:
+        sentence: with the numbers by which it was found.
+    """
 
     cause: Cause
     start: float
@@ -61,7 +65,6 @@ class Regimes:
         """Take a finding; return whether the verdict changed by it."""
         if cause is self._cause:
             self._other = None
-            self._sentence = sentence
             return False
         if self._other is None or self._other[0] is not cause:
             self._other = (cause, time)

@@ -1,0 +1,1 @@
+"""How right the conclusions are: what `make evaluate` measures."""

@@ -1,0 +1,141 @@
+"""Evaluates the estimators: `docs/evaluation.md`, and `build/evaluation.json`.
+
+    python -m evaluation
+
+The simulated hosts have laws, loads and limits that nothing in the agent knows. Estimators were
+made with the scenarios as they stand in `tests/simulator`; here they are also judged on scenarios
+of the same kinds with other seeds, drawn for this and looked at by nobody.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from evaluation import captures, forecasts, recorded, step_times, verdicts
+from evaluation.verdicts import Confusion
+from tests.simulator.scenarios import SCENARIOS, held_out
+
+ROOT: Final = Path(__file__).parents[1]
+PAGE: Final = ROOT / "docs" / "evaluation.md"
+FIGURES: Final = ROOT / "build" / "evaluation.json"
+
+_PART: Final = "<!-- made by `make evaluate` -->"
+
+
+def main() -> int:
+    """Run it all and write both files."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
+    parser.parse_args()
+    figures: dict[str, Any] = {}
+    parts: list[str] = []
+    for text, found in (*_verdicts(), *_forecasts(), *_recordings()):
+        parts.append(text)
+        figures.update(found)
+    before, _mark, _old = PAGE.read_text(encoding="utf-8").partition(_PART)
+    PAGE.write_text(f"{before}{_PART}\n\n" + "\n\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    FIGURES.parent.mkdir(exist_ok=True)
+    FIGURES.write_text(json.dumps(_finite(figures), indent=2) + "\n", encoding="utf-8")
+    json.dump(_finite(figures), sys.stdout, indent=2)
+    return 0
+
+
+def _verdicts() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the confusion matrices."""
+    own = [*verdicts.watched(SCENARIOS)]
+    fresh = [*verdicts.watched(held_out())]
+    everything = verdicts.together(part for _name, part, _pages in fresh)
+    pages = verdicts.together(part for _name, _all, part in fresh)
+    known = verdicts.together(part for _name, part, _pages in own)
+    known_pages = verdicts.together(part for _name, _all, part in own)
+    yield (
+        "## Verdicts\n\nSeconds of simulated engines by what was true (rows) and what was said "
+        "(columns), on scenarios held out.\n\n"
+        f"With GPUs, processes and host seen ({len(fresh)} scenarios):\n\n"
+        f"{verdicts.table(everything)}\n\nBy the engine's pages alone:\n\n"
+        f"{verdicts.table(pages)}\n\n"
+        f"On the scenarios that the rules were made with: {known.accuracy:.1%}, by pages alone "
+        f"{known_pages.accuracy:.1%}.\n\n"
+        "Where it is wrong: scenarios held out of which less than 90 % was right.\n\n"
+        + verdicts.worst(_seen(fresh), below=0.9),
+        {
+            "verdict_accuracy": everything.accuracy,
+            "verdict_accuracy_pages_only": pages.accuracy,
+            "verdict_accuracy_made_with": known.accuracy,
+            "verdict_accuracy_made_with_pages_only": known_pages.accuracy,
+            "verdict_seconds": everything.seconds.total(),
+        },
+    )
+
+
+def _seen(found: list[tuple[str, Confusion, Confusion]]) -> Iterator[tuple[str, Confusion]]:
+    """Yield each scenario as it was seen with everything, and by pages alone."""
+    for name, everything, pages in found:
+        yield name, everything
+        yield f"{name}, pages alone", pages
+
+
+def _forecasts() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield how good the forecasts are."""
+    scores = forecasts.evaluate(
+        one for one in held_out().values() if one.kind in {"forecast", "quiet", "day"}
+    )
+    yield (
+        "## Forecasts\n\nOn scenarios held out, of exhaustions whose cause began a minute or more "
+        "before; one whole day is among them.\n\n" + forecasts.table(scores),
+        {
+            "kv_warning_recall": scores["kv"].recall,
+            "false_alarms_per_day": sum(score.false_per_day for score in scores.values()),
+            "forecast_coverage": scores["kv"].coverage,
+            "forecasts": {
+                what: {
+                    "recall": score.recall,
+                    "exhaustions": len(score.leads),
+                    "false_alarms_per_day": score.false_per_day,
+                    "coverage": score.coverage,
+                    "days": score.seconds / 86_400.0,
+                }
+                for what, score in scores.items()
+            },
+        },
+    )
+
+
+def _recordings() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what was inferred from real engines against what their client measured."""
+    yield "## The time of a step\n\n" + step_times.summary(step_times.foretold()), {}
+    yield (
+        "On real recordings:\n\n" + captures.step_time_table(captures.step_times()),
+        {},
+    )
+    yield (
+        "## Verdicts on real engines\n\n"
+        + "\n\n".join(map(recorded.verdict_table, ("vllm-ramp", "vllm-capacity", "llama-ramp"))),
+        {},
+    )
+    yield (
+        "## The captured crash\n\nThe last good page shows nothing wrong: one second later streams "
+        "end in errors, then the server answers 500, then nothing.\n\n"
+        + "\n".join(recorded.death_lines()),
+        {},
+    )
+    if captures.CAPTURES.is_dir():
+        yield (
+            "## Latencies against the client's own log\n\n"
+            + captures.latency_table(captures.latencies()),
+            {},
+        )
+
+
+def _finite(value: Any) -> Any:
+    """Return a value as JSON takes it: what is no finite number is null."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,321 @@
+"""How early, how often rightly and how surely the end of a memory is foreseen, on simulated hosts.
+
+Three numbers, of every scenario that the simulator has about things that run out and about things
+that only look so:
+
+- recall: exhaustions that were warned of at least `LEAD` seconds ahead, of those whose cause began
+  at least `SLOW` seconds before. A warning is what the shipped rule fires on. A KV cache is
+  exhausted here when it begins to bind, that is, to hold requests back most of the time: that a
+  fluctuation touches the limit for a step, minutes before, is chance, which nobody knows half a
+  minute ahead.
+- false alarms: warnings after which nothing ran out for `GRACE` seconds, by simulated day.
+- coverage: seconds with a forecast in which the truth lay inside of its interval.
+
+`python -m evaluation.forecasts [NAME…]` prints them.
+"""
+
+import sys
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf, isinf, isnan, nan
+from statistics import median
+from typing import Final
+
+from agent.analysis.forecasts import kv
+from agent.analysis.forecasts.fill import HORIZON as KV_HORIZON
+from agent.analysis.forecasts.memory import MemoryForecasts
+from agent.analysis.forecasts.passage import Interval
+from agent.analysis.replicas import Replicas
+from agent.analysis.window import Window
+from agent.catalog import engine, forecast
+from agent.model import Frame, Metric, Reading, SeriesTable
+from tests.simulator.limits import Hold
+from tests.simulator.scenarios import SCENARIOS, Scenario
+
+LEAD: Final = 30.0
+GRACE: Final = 300.0
+SLOW: Final = 60.0
+SOON: Final[Mapping[str, float]] = {
+    "kv": 300.0,
+    "preemption": 60.0,
+    "device_memory": 1800.0,
+    "host_memory": 1800.0,
+}
+"""Seconds below which the estimate is a warning, by what runs out; as in rules/forecast.yml."""
+
+HORIZON: Final[Mapping[str, float]] = {
+    "kv": KV_HORIZON,
+    "preemption": KV_HORIZON,
+    "device_memory": inf,
+    "host_memory": inf,
+}
+_STARTS: Final = 210.0  # seconds into a simulation at which the last has begun
+_HELD: Final = 8.0  # seconds: half of those over which the truth takes its majority
+_EPISODE: Final = 60.0  # seconds within which a shortage belongs to the one before
+_DAY: Final = 86_400.0
+_MEMORY: Final[Mapping[Metric, str]] = {
+    forecast.GPU_MEMORY_EXHAUSTION: "device_memory",
+    forecast.HOST_MEMORY_EXHAUSTION: "host_memory",
+}
+_WANTED: Final = (
+    engine.KV_CACHE_USAGE,
+    engine.REQUESTS_RUNNING,
+    engine.REQUESTS_WAITING,
+    engine.TIME_TO_FIRST_TOKEN,
+    engine.PROMPT_TOKENS,
+    engine.GENERATION_TOKENS,
+    engine.PREEMPTIONS,
+    engine.REQUEST_PROMPT_TOKENS,
+    engine.REQUEST_GENERATION_TOKENS,
+    engine.MAX_NUM_SEQS,
+)
+
+
+@dataclass(slots=True)
+class Run:
+    """What was foreseen in one scenario, and what came.
+
+    Attributes:
+        name: of the scenario.
+        seconds: that it lasted.
+        ends: by what runs out, when it did.
+        foreseen: likewise, time and interval where there was one.
+        lasting: likewise, when it began to last.
+    """
+
+    name: str
+    seconds: float
+    ends: dict[str, list[float]]
+    foreseen: dict[str, list[tuple[float, Interval]]]
+    lasting: dict[str, float]
+
+
+@dataclass(slots=True)
+class Score:
+    """Counts of one kind of exhaustion; they add up.
+
+    Attributes:
+        leads: seconds from the first warning to each slow exhaustion; 0 without one.
+        alarms: warnings.
+        false: those that nothing came of.
+        seconds: simulated.
+        inside: seconds with a forecast that held.
+        early: where the truth came before the interval.
+        late: where it came after.
+    """
+
+    leads: list[float] = field(default_factory=list)
+    alarms: int = 0
+    false: int = 0
+    seconds: float = 0.0
+    inside: int = 0
+    early: int = 0
+    late: int = 0
+
+    def add(self, other: "Score") -> None:
+        """Take over the counts of another."""
+        self.leads += other.leads
+        self.alarms += other.alarms
+        self.false += other.false
+        self.seconds += other.seconds
+        self.inside += other.inside
+        self.early += other.early
+        self.late += other.late
+
+    @property
+    def recall(self) -> float:
+        """Share of the slow exhaustions that were warned of in time; NaN without one."""
+        many = len(self.leads)
+        return sum(lead >= LEAD for lead in self.leads) / many if many else float("nan")
+
+    @property
+    def coverage(self) -> float:
+        """Share of the forecasts that held; NaN without one."""
+        many = self.inside + self.early + self.late
+        return self.inside / many if many else float("nan")
+
+    @property
+    def false_per_day(self) -> float:
+        """False alarms by simulated day."""
+        return self.false * _DAY / self.seconds if self.seconds else float("nan")
+
+
+def observed(scenario: Scenario) -> Run:
+    """Return what the forecasts say of a scenario, second by second."""
+    simulation = scenario.simulate()
+    table = SeriesTable()
+    window = Window(_WANTED)
+    replicas = Replicas(window)
+    forecaster = kv.KvForecaster()
+    memory = MemoryForecasts()
+    foreseen: dict[str, list[tuple[float, Interval]]] = {what: [] for what in SOON}
+    binding = inf
+    for frame, truth in simulation.run(table):
+        time = frame.time - simulation.start
+        if truth.held is Hold.BLOCKS:
+            binding = min(binding, time - _HELD)
+        window.append(frame)
+        for view in replicas.views(table).values():
+            found = forecaster.observe(view)
+            for what, interval in (("kv", found.exhaustion), ("preemption", found.preemption)):
+                if interval is not None:
+                    foreseen[what].append((time, interval))
+        for what, interval in _told(memory.observe(frame), frame):
+            foreseen[what].append((time, interval))
+    ends: dict[str, list[float]] = {what: [] for what in SOON}
+    for one in simulation.exhaustions:
+        ends[one.kind].append(one.time)
+    own = simulation.members[0].engines[0]
+    ends["kv"] = sorted({*ends["kv"], *own.shortages, *own.preemptions})
+    ends["preemption"] = sorted(own.preemptions)
+    lasting = {what: times[0] for what, times in ends.items() if times}
+    lasting |= {"kv": binding, "preemption": binding}
+    return Run(scenario.name, float(simulation.seconds), ends, foreseen, lasting)
+
+
+def _told(reading: Reading, frame: Frame) -> Iterator[tuple[str, Interval]]:
+    """Yield the intervals that a reading of memory forecasts holds."""
+    found: dict[tuple[Metric, tuple[str, ...]], dict[str, float]] = {}
+    for series_id, value in zip(reading.ids, reading.values, strict=True):
+        series = frame.table[series_id]
+        found.setdefault((series.metric, series.labels[:-1]), {})[series.labels[-1]] = value
+    for (metric, _labels), bounds in found.items():
+        if metric in _MEMORY:
+            high = bounds.get("high", inf)
+            yield _MEMORY[metric], Interval(bounds["low"], bounds["estimate"], high)
+
+
+def score(run: Run, what: str) -> Score:
+    """Return how good the forecasts of one kind of exhaustion were in a run."""
+    made = Score(seconds=run.seconds)
+    ends = run.ends[what]
+    soon = SOON[what]
+    warnings: list[float] = []
+    last = -inf
+    for time, interval in run.foreseen[what]:
+        after = _next(ends, time)
+        if interval.estimate < soon:
+            if time - last > _EPISODE:
+                warnings.append(time)
+            last = time
+        if _during(ends, time) or interval.estimate <= 0.0:
+            continue
+        _cover(made, after, interval, rest=run.seconds - time, horizon=HORIZON[what])
+    made.alarms = len(warnings)
+    made.false = sum(
+        _next(ends, time) > GRACE + soon and not _during(ends, time) and time + GRACE < run.seconds
+        for time in warnings
+    )
+    end = run.lasting.get(what, inf)
+    if _STARTS + SLOW <= end < inf:
+        before = [
+            time for time, interval in run.foreseen[what] if time < end and interval.estimate < soon
+        ]
+        made.leads.append(end - _unbroken(before, end))
+    return made
+
+
+def _unbroken(times: Sequence[float], end: float) -> float:
+    """Return when the warnings began that led up to an end, with gaps of a minute at most."""
+    begin = end
+    for time in reversed(times):
+        if begin - time > _EPISODE:
+            break
+        begin = time
+    return begin
+
+
+def _cover(made: Score, after: float, interval: Interval, *, rest: float, horizon: float) -> None:
+    """Count whether an interval held; where the run ends before that is known, nothing."""
+    high = interval.high if interval.high <= horizon else inf
+    if isinf(after) and rest < min(high, horizon):
+        return
+    if after < interval.low - 1.0:
+        made.early += 1
+    elif (inf if after > horizon else after) > high + 1.0:
+        made.late += 1
+    else:
+        made.inside += 1
+
+
+def _next(ends: Sequence[float], time: float) -> float:
+    """Return the seconds until the next end; infinite without one."""
+    at = bisect_left(ends, time)
+    return ends[at] - time if at < len(ends) else inf
+
+
+def _during(ends: Sequence[float], time: float) -> bool:
+    """Return whether something ran out within the last seconds: then it is no forecast."""
+    at = bisect_left(ends, time)
+    return at > 0 and time - ends[at - 1] < _EPISODE
+
+
+def evaluate(scenarios: Iterable[Scenario]) -> dict[str, Score]:
+    """Return the scores of scenarios together, by what runs out."""
+    totals = {what: Score() for what in SOON}
+    for scenario in scenarios:
+        run = observed(scenario)
+        for what, total in totals.items():
+            total.add(score(run, what))
+    return totals
+
+
+def relevant() -> list[str]:
+    """Return the names of the scenarios about what runs out and what does not, days left out."""
+    return [name for name, one in SCENARIOS.items() if one.kind in {"forecast", "quiet"}]
+
+
+def table(scores: Mapping[str, Score]) -> str:
+    """Return the scores as Markdown."""
+    lines = [
+        (
+            "| what runs out | exhaustions | warned ≥ 30 s ahead | median lead "
+            "| false alarms a day | days | forecasts | inside | too early | too late |"
+        ),
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for what, found in scores.items():
+        many = found.inside + found.early + found.late
+        lead = f"{median(found.leads):.0f} s" if found.leads else ""
+        lines.append(
+            f"| {what.replace('_', ' ')} | {len(found.leads)} | {_share(found.recall)} | {lead} "
+            f"| {found.false_per_day:.1f} | {found.seconds / _DAY:.2f} | {many} "
+            f"| {_share(found.coverage)} | {_share(found.early / many if many else nan)} "
+            f"| {_share(found.late / many if many else nan)} |"
+        )
+    return "\n".join(lines)
+
+
+def _share(value: float) -> str:
+    """Return a share as people read it, nothing for NaN."""
+    return "" if isnan(value) else f"{value:.0%}"
+
+
+def _print(name: str, what: str, found: Score) -> None:
+    """Write one line."""
+    leads = " ".join(f"{lead:.0f}" for lead in found.leads)
+    print(  # noqa: T201 - a command
+        f"{name:22} {what:14} recall {found.recall:.2f} of {len(found.leads)} (leads {leads}) "
+        f"false {found.false} of {found.alarms} in {found.seconds / 3600:.1f} h, "
+        f"inside {found.coverage:.2f} (early {found.early}, late {found.late}, "
+        f"of {found.inside + found.early + found.late})"
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the scores of scenarios whose names begin so, and of all of them together."""
+    totals = {what: Score() for what in SOON}
+    asked = [n for n in relevant() if not arguments or n.startswith(tuple(arguments))]
+    for kind in dict.fromkeys(name.rpartition("-")[0] for name in asked):
+        own = [one for name, one in SCENARIOS.items() if name.rpartition("-")[0] == kind]
+        for what, found in evaluate(own).items():
+            totals[what].add(found)
+            if found.alarms or found.leads or found.inside + found.early + found.late:
+                _print(kind, what, found)
+    for what, found in totals.items():
+        _print("all", what, found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
