@@ -8,7 +8,9 @@ alive: the threads of asyncio's own pool are waited for at the end.
 import asyncio
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,6 +21,41 @@ def start_aside(work: Callable[[], None], *, name: str) -> threading.Thread:
     thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()
     return thread
+
+
+class Worker:
+    """A thread that does one piece of work after the other; it starts with the first.
+
+    It waits for work instead of being started for each, because a start holds up the event loop
+    until the system lets the new thread run. It ends once nobody has the worker any more.
+
+    Args:
+        name: of the thread, for people who look at the agent.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._given: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def give(self, work: Callable[[], None]) -> None:
+        """Have work done that must raise nothing, after what was given before.
+
+        Raises:
+            RuntimeError: there can be no thread.
+        """
+        if self._thread is None:
+            given = self._given
+            self._thread = start_aside(lambda: _serve(given), name=self._name)
+            weakref.finalize(self, given.put, None)
+        self._given.put(work)
+
+
+def _serve(given: "SimpleQueue[Callable[[], None] | None]") -> None:
+    """Do what is given until there is nobody left to give it."""
+    while (work := given.get()) is not None:
+        work()
+        del work  # it may hold a lot, and the next may be a long time coming
 
 
 class Aside:
@@ -32,7 +69,7 @@ class Aside:
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._worker = Worker(name)
         self._lock = asyncio.Lock()
 
     @property
@@ -63,7 +100,7 @@ class Aside:
                 loop.call_soon_threadsafe(finish, tell)
 
         try:
-            start_aside(run, name=self._name)
+            self._worker.give(run)
         except RuntimeError:  # there may be no more threads
             self._lock.release()
             raise

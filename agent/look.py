@@ -2,27 +2,44 @@
 
 import asyncio
 
-from agent.model import Clock, Collector, Look, Reading, SourceError, UnavailableError
+from agent.model import (
+    EMPTY_READING,
+    Clock,
+    Collector,
+    Look,
+    Reading,
+    SourceError,
+    UnavailableError,
+)
 
 
-async def look_at(collector: Collector, *, timeout: float, clock: Clock) -> Look:  # noqa: ASYNC109
+async def look_at(
+    collector: Collector,
+    *,
+    limit: asyncio.Timeout,
+    timeout: float,  # noqa: ASYNC109 - it is `limit` that ends it
+    clock: Clock,
+) -> Look:
     """Look at a source once; whatever happens there becomes part of the answer.
 
     Args:
         collector: the source.
-        timeout: seconds, on the clock of the event loop, after which it is cancelled.
+        limit: cancels the look, if it is armed by then.
+        timeout: seconds that it is armed with, for people.
         clock: measures how long the look took.
     """
     begun = clock.monotonic()
     reading: Reading | None = None
     error = ""
     unavailable = False
-    limit = asyncio.timeout(timeout)
+    facts = EMPTY_READING
     try:
         async with limit:
             reading = _checked(await collector.collect())
     except UnavailableError as problem:
         error, unavailable = str(problem), True
+    except SourceError as problem:
+        error, facts = reason(problem), problem.facts
     except asyncio.CancelledError:
         if _is_cancelled():
             raise
@@ -38,6 +55,7 @@ async def look_at(collector: Collector, *, timeout: float, clock: Clock) -> Look
         reading=reading,
         error=error,
         unavailable=unavailable,
+        facts=facts,
     )
 
 

@@ -5,7 +5,7 @@ labels; the `SeriesTable` turns it into one small integer on first sight. From t
 *sample* is two numbers, and what a source saw is two flat, parallel lists: series and value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -27,7 +27,16 @@ class ConfigError(InferwatchError):
 
 
 class SourceError(InferwatchError):
-    """A source is there but did not give what it should: it is broken, and is tried again."""
+    """A source is there but did not give what it should: it is broken, and is tried again.
+
+    Attributes:
+        facts: what is known all the same, mostly of the failure; shown until the next look.
+    """
+
+    def __init__(self, *args: object, facts: "Reading | None" = None) -> None:
+        """Take the message, and what is known all the same."""
+        super().__init__(*args)
+        self.facts = EMPTY_READING if facts is None else facts
 
 
 class UnavailableError(SourceError):
@@ -139,13 +148,14 @@ SUFFIXES: Final = ("", "_bucket", "_sum", "_count")
 class SeriesTable:
     """Interns series: the same metric and label values give the same small integer.
 
-    Identifiers are dense (0, 1, 2, …) and live as long as the table, so they index lists.
-    One table belongs to one run of the agent; it is not thread-safe and needs not be.
+    Identifiers count upwards and are never given twice, also not when a series is forgotten.
+    One table belongs to one run of the agent. One thread interns and forgets; others may look up.
     """
 
     def __init__(self) -> None:
         self._ids: dict[tuple[Metric, tuple[str, ...], str, str], int] = {}
-        self._series: list[Series] = []
+        self._series: dict[int, Series] = {}
+        self._given = 0
 
     def intern(
         self, metric: Metric, labels: Sequence[str] = (), *, suffix: str = "", le: str = ""
@@ -161,9 +171,11 @@ class SeriesTable:
             return found
         if len(key[1]) != len(metric.labels):
             raise ValueError(f"{metric.name} takes the labels {metric.labels}, got {key[1]}")
-        self._ids[key] = len(self._series)
-        self._series.append(Series(metric, key[1], suffix, le))
-        return len(self._series) - 1
+        number = self._given
+        self._given += 1
+        self._series[number] = Series(metric, key[1], suffix, le)
+        self._ids[key] = number
+        return number
 
     def find(
         self, metric: Metric, labels: Sequence[str] = (), *, suffix: str = "", le: str = ""
@@ -172,11 +184,36 @@ class SeriesTable:
         return self._ids.get((metric, tuple(labels), suffix, le))
 
     def __getitem__(self, series_id: int) -> Series:
-        """Return the series with this identifier."""
+        """Return the series with this identifier.
+
+        Raises:
+            KeyError: there is none, or it was forgotten.
+        """
         return self._series[series_id]
 
+    def forget(self, ids: Iterable[int]) -> None:
+        """Release what is known of series that nobody names any more.
+
+        Seen again, such a series is a new one with another identifier.
+        """
+        for series_id in ids:
+            series = self._series.pop(series_id)
+            del self._ids[series.metric, series.labels, series.suffix, series.le]
+
+    def unknown(self, ids: Iterable[int]) -> set[int]:
+        """Return those of the identifiers that name nothing."""
+        return set(ids) - self._series.keys()
+
+    def __contains__(self, series_id: int) -> bool:
+        """Return whether there is a series with this identifier."""
+        return series_id in self._series
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over the identifiers, ascending."""
+        return iter(self._series)
+
     def __len__(self) -> int:
-        """Return how many series were ever seen."""
+        """Return how many series are known."""
         return len(self._series)
 
 
@@ -243,6 +280,7 @@ class Look:
         reading: what it gave, or None when it failed.
         error: why it failed, for people.
         unavailable: it failed because there is no such source on this host.
+        facts: samples that its failure tells; empty for one that did not fail.
         age: seconds from its end to the tick that took it; 0 where it ended within that tick.
     """
 
@@ -251,6 +289,7 @@ class Look:
     reading: Reading | None = None
     error: str = ""
     unavailable: bool = False
+    facts: Reading = EMPTY_READING
     age: float = 0.0
 
 
@@ -296,6 +335,7 @@ class Frame:
         values: as many numbers.
         events: what happened since the frame before.
         alerts: those of which the receivers are to be told at this tick.
+        failures: why the last look failed, by name of each source that is broken now.
     """
 
     time: float
@@ -304,6 +344,7 @@ class Frame:
     values: Sequence[float]
     events: Sequence[Event] = ()
     alerts: Sequence[Alert] = ()
+    failures: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Clock(Protocol):

@@ -7,12 +7,14 @@
 Nothing here reads a clock or waits, so a recording gives the same frames at any speed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 from agent.catalog import agent as catalog
 from agent.model import EMPTY_READING, Event, Frame, Look, Reading, SeriesTable, SourceSpec
+from agent.steps import Steps, at_once
 
 # A wall clock that is this far off what passed on the monotonic one was set, not slewed.
 _STEP = 1.0
@@ -124,6 +126,20 @@ class Pipeline:
         """What is known of each source, by name."""
         return self._sources
 
+    def series(self) -> set[int]:
+        """Return the series that sources gave last or that are about them.
+
+        A source may give them again without interning them anew.
+        """
+        found: set[int] = set()
+        for health in self._sources.values():
+            found.update(health.reading.ids, health.health_ids)
+            if health.state is not None:
+                found.update(health.state.facts.ids)
+            if health.spec.up_id is not None:
+                found.add(health.spec.up_id)
+        return found
+
     def conclude(
         self, time: float, looks: Iterable[Look], own: Reading, *, now: float | None = None
     ) -> Frame:
@@ -135,6 +151,12 @@ class Pipeline:
             own: samples and events that the caller adds about itself.
             now: seconds on a clock that nobody sets, by which values age; without one, `time`.
         """
+        return at_once(self.in_steps(time, looks, own, now=now))
+
+    def in_steps(
+        self, time: float, looks: Iterable[Look], own: Reading, *, now: float | None = None
+    ) -> Steps[Frame]:
+        """Do what `conclude` does, analysis by analysis; sources may come and go between."""
         now = time if now is None else now
         self._follow(time, now)
         events: list[Event] = []
@@ -146,15 +168,31 @@ class Pipeline:
             if look.reading is not None:
                 events.extend(look.reading.events)
         events.extend(own.events)
-        blocks = [health.reading for health in self._sources.values() if health.fresh(now)]
+        # What a failure tells is newer than the last values of its source.
+        blocks = [
+            health.state.facts
+            for health in self._sources.values()
+            if health.state is not None and health.state.facts.ids
+        ]
+        blocks += [health.reading for health in self._sources.values() if health.fresh(now)]
         blocks.append(self._health(now))
         blocks.append(own)
-        base = self._base.assemble(time, blocks, events)
-        concluded = [analysis.observe(base) for analysis in self._analyses]
-        for reading in concluded:
+        failures = {
+            health.spec.name: health.state.error
+            for health in self._sources.values()
+            if health.state is not None
+            and health.state.reading is None
+            and not health.state.unavailable
+        }
+        base = self._base.assemble(time, blocks, events, failures)
+        concluded: list[Reading] = []
+        for analysis in self._analyses:
+            yield
+            reading = analysis.observe(base)
+            concluded.append(reading)
             events.extend(reading.events)
         concluded.append(self._count(events))
-        return self._whole.assemble(time, [base, *concluded], events)
+        return self._whole.assemble(time, [base, *concluded], events, failures)
 
     def _follow(self, time: float, now: float) -> None:
         """Have what is known of the sources follow the clocks, also where one was set."""
@@ -210,34 +248,43 @@ class Assembler:
 
     def __init__(self, table: SeriesTable) -> None:
         self._table = table
-        self._layout = _Layout(())
+        self._layout = _Layout((), table)
 
     def assemble(
-        self, time: float, blocks: Sequence[Reading | Frame], events: Sequence[Event]
+        self,
+        time: float,
+        blocks: Sequence[Reading | Frame],
+        events: Sequence[Event],
+        failures: Mapping[str, str],
     ) -> Frame:
         """Return a frame of these samples; `ids` is the same list while the layout stands."""
         layout = self._layout
         if not layout.fits(blocks):
-            layout = self._layout = _Layout(blocks)
+            layout = self._layout = _Layout(blocks, self._table)
         values: list[float] = []
         for block in blocks:
             values.extend(block.values)
         if layout.kept is not None:
             values = [values[position] for position in layout.kept]
-        return Frame(time, self._table, layout.ids, values, tuple(events))
+        return Frame(time, self._table, layout.ids, values, tuple(events), failures=failures)
 
 
 class _Layout:
     """Which series the readings hold, and which of their positions are shown."""
 
-    def __init__(self, blocks: Sequence[Reading | Frame]) -> None:
+    def __init__(self, blocks: Sequence[Reading | Frame], table: SeriesTable) -> None:
         self._parts = [block.ids for block in blocks]
-        every = [series_id for part in self._parts for series_id in part]
-        first: dict[int, int] = {}
-        for position, series_id in enumerate(every):
-            first.setdefault(series_id, position)
-        self.ids: Sequence[int] = list(first)
-        self.kept: list[int] | None = list(first.values()) if len(first) < len(every) else None
+        every = [*chain.from_iterable(self._parts)]
+        # One that was forgotten has no name: better left out than a page that cannot be made.
+        unknown = table.unknown(every)
+        self.ids: Sequence[int] = [*dict.fromkeys(every)]
+        self.kept: list[int] | None = None
+        if unknown or len(self.ids) < len(every):
+            first: dict[int, int] = {}
+            for position, series_id in enumerate(every):
+                if series_id not in unknown:
+                    first.setdefault(series_id, position)
+            self.ids, self.kept = [*first], [*first.values()]
 
     def fits(self, blocks: Sequence[Reading | Frame]) -> bool:
         """Return whether these readings hold the same series in the same order."""

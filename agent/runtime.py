@@ -1,7 +1,7 @@
 """The tick: looks at every source that is due, never waits for one that is slow.
 
     every interval:  start the looks that are due ─► wait a moment for them ─► pipeline
-                     ─► exporters ─► feed the watchdog
+                     ─► rules ─► exporters ─► feed the watchdog
 
 A look that is not finished in that moment goes on beside the ticks and its values enter the
 frame of the next tick, which knows how old they are by then; the next looks at that source are
@@ -9,6 +9,9 @@ not waited for until one is quick again. A look that outlives its timeout is can
 cannot be cancelled has failed all the same, is left alone, and its source is not looked at again
 until it ends.
 Nothing that a source does reaches the tick, except as a `Look`.
+
+Between the stages of a tick, and the steps of those that take long, the loop gets a turn: a scrape
+waits for a part of a tick, and is answered with the frame before until the new one is complete.
 """
 
 import asyncio
@@ -16,7 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from agent.catalog import agent as catalog
 from agent.config.settings import Source as SourceSettings
 from agent.look import look_at, reason
 from agent.model import (
@@ -26,11 +28,12 @@ from agent.model import (
     Exporter,
     Frame,
     Look,
-    Reading,
-    SeriesTable,
     SourceSpec,
 )
+from agent.own import OwnSamples
 from agent.pipeline import Pipeline
+from agent.steps import Steps
+from agent.turns import Turns
 
 # How much of a tick may pass in waiting for its looks: enough for a page of a busy engine,
 # little enough that the frame still belongs to its timestamp. Where ticks are rare, what is
@@ -68,6 +71,8 @@ class _Running:
     Attributes:
         due: when it is looked at next, on the monotonic clock.
         task: the look under way.
+        limit: cancels it, once it is armed.
+        deadline: when it is to be cancelled, on the clock of the event loop.
         begun: when that look began.
         slow: the last look was not worth waiting for.
         hung: the look under way did not end when it was cancelled; its failure has been told.
@@ -77,9 +82,17 @@ class _Running:
     settings: SourceSettings
     due: float = float("-inf")
     task: asyncio.Task[Look] | None = None
+    limit: asyncio.Timeout | None = None
+    deadline: float = 0.0
     begun: float = 0.0
     slow: bool = False
     hung: bool = False
+
+
+def _unjudged(frame: Frame) -> Steps[Frame]:
+    """Return a frame as it is."""
+    yield from ()
+    return frame
 
 
 class Runtime:
@@ -90,7 +103,7 @@ class Runtime:
         clock: the only clock there is.
         interval: seconds between ticks.
         log: told of every look.
-        judge: is handed each frame and returns it with what rules made of it.
+        judge: is handed each frame and returns it with what rules made of it, in steps.
         alive: called after each complete tick with the frame, for the service manager.
         record: called with Unix seconds, monotonic seconds and looks of each tick, before they
             are judged.
@@ -103,7 +116,7 @@ class Runtime:
         clock: Clock,
         interval: float,
         log: StateLog,
-        judge: Callable[[Frame], Frame] = lambda frame: frame,
+        judge: Callable[[Frame], Steps[Frame]] = _unjudged,
         alive: Callable[[Frame], None] = lambda _frame: None,
         record: Callable[[float, float, Sequence[Look]], None] = lambda _time, _now, _looks: None,
     ) -> None:
@@ -118,7 +131,8 @@ class Runtime:
         self._sources: dict[str, _Running] = {}
         self._orphans: set[asyncio.Task[object]] = set()
         self._own = OwnSamples(pipeline.table)
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._sleep: asyncio.Task[None] | None = None
 
     def add(
         self,
@@ -161,19 +175,21 @@ class Runtime:
         await self._retire(running)
 
     @property
-    def own(self) -> "OwnSamples":
+    def own(self) -> OwnSamples:
         """The samples that the agent gives about itself."""
         return self._own
 
     def stop(self) -> None:
         """End `run` after the tick under way."""
-        self._stopping.set()
+        self._stopping = True
+        if self._sleep is not None:
+            self._sleep.cancel()
 
     async def run(self) -> None:
         """Tick until stopped."""
         clock = self._clock
         next_tick = clock.monotonic()
-        while not self._stopping.is_set():
+        while not self._stopping:
             await self.tick()
             next_tick += self.interval
             late = clock.monotonic() - next_tick
@@ -185,13 +201,14 @@ class Runtime:
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not past a stop."""
-        sleep = asyncio.ensure_future(self._clock.sleep(max(0.0, seconds)))
-        stop = asyncio.ensure_future(self._stopping.wait())
+        if self._stopping:
+            return
+        self._sleep = asyncio.create_task(self._clock.sleep(max(0.0, seconds)))
         try:
-            await asyncio.wait((sleep, stop), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((self._sleep,))
         finally:
-            sleep.cancel()
-            stop.cancel()
+            self._sleep.cancel()
+            self._sleep = None
 
     async def tick(self) -> Frame:
         """Look, conclude and publish once."""
@@ -201,12 +218,16 @@ class Runtime:
         looks = self._finished_looks(begun)
         self._start_looks(begun)
         await self._wait_for_looks()
+        turns = Turns(clock.monotonic)
         looks += self._finished_looks(begun)
         for look in looks:
             self._log.source(look.source, look, time)
         now = round(begun, 6)  # what a recording keeps of it
         self._record(time, now, looks)
-        frame = self._judge(self.pipeline.conclude(time, looks, self._own.reading(), now=now))
+        concluding = self.pipeline.in_steps(time, looks, self._own.reading(), now=now)
+        frame = await turns.in_turns(concluding)
+        await turns.give()
+        frame = await turns.in_turns(self._judge(frame))
         self._log.events(frame.events, time)
         await self._publish(frame)
         self._own.ticks += 1
@@ -218,6 +239,8 @@ class Runtime:
         """Start a look at each source that is due and not being looked at."""
         # Half a tick of tolerance: a source of 1 s on a tick of 1 s is due at every tick.
         horizon = now + self.interval / 2
+        patience = self._patience
+        loop_time = asyncio.get_running_loop().time()
         for running in self._sources.values():
             if running.task is None and running.due <= horizon:
                 interval = running.settings.interval
@@ -225,8 +248,15 @@ class Runtime:
                 if running.due <= now:
                     running.due = now + interval
                 running.begun = now
+                timeout = running.settings.timeout
+                running.deadline = loop_time + timeout
+                # A timer for each look is only worth its price where the tick does not wait.
+                waits = not running.slow and timeout > patience
+                running.limit = asyncio.timeout_at(None if waits else running.deadline)
                 running.task = asyncio.create_task(
-                    look_at(running.collector, timeout=running.settings.timeout, clock=self._clock)
+                    look_at(
+                        running.collector, limit=running.limit, timeout=timeout, clock=self._clock
+                    )
                 )
 
     async def _wait_for_looks(self) -> None:
@@ -239,7 +269,10 @@ class Runtime:
         if awaited:
             _done, pending = await asyncio.wait(awaited, timeout=self._patience)
             for task in pending:
-                awaited[task].slow = True
+                running = awaited[task]
+                running.slow = True
+                if running.limit is not None and running.limit.when() is None:
+                    running.limit.reschedule(running.deadline)
 
     @property
     def _patience(self) -> float:
@@ -254,6 +287,7 @@ class Runtime:
             tick: when the tick began, on the monotonic clock.
         """
         now = self._clock.monotonic()
+        patience = self._patience
         looks: list[Look] = []
         for running in self._sources.values():
             if running.task is None:
@@ -263,7 +297,7 @@ class Runtime:
                 continue
             look = running.task.result()
             told, running.task, running.hung = running.hung, None, False
-            running.slow = look.duration > self._patience
+            running.slow = look.duration > patience
             if look.unavailable:
                 running.due = now + max(running.settings.interval, UNAVAILABLE_INTERVAL)
             if not told:
@@ -345,36 +379,3 @@ class Runtime:
             task.cancel()
         if orphans:
             await asyncio.wait(orphans, timeout=CLOSE_LIMIT)
-
-
-class OwnSamples:
-    """What the agent says of itself in each frame.
-
-    Attributes:
-        ticks: completed so far.
-        skipped: left out so far.
-        duration: seconds that the last tick took; None before the first.
-        facts: further series and their values, such as the version.
-        further: asked in each tick for what else the agent says of itself.
-    """
-
-    def __init__(self, table: SeriesTable) -> None:
-        self.ticks = 0
-        self.skipped = 0
-        self.duration: float | None = None
-        self.facts: dict[int, float] = {}
-        self.further: Callable[[], Sequence[Reading]] = tuple
-        self._ids = [table.intern(catalog.TICKS), table.intern(catalog.TICKS_SKIPPED)]
-        self._duration_id = table.intern(catalog.TICK_DURATION)
-
-    def reading(self) -> Reading:
-        """Return the samples of this moment."""
-        ids = [*self._ids, *self.facts]
-        values = [float(self.ticks), float(self.skipped), *self.facts.values()]
-        if self.duration is not None:
-            ids.append(self._duration_id)
-            values.append(self.duration)
-        for reading in self.further():
-            ids += reading.ids
-            values += reading.values
-        return Reading(ids, values)

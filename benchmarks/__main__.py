@@ -34,7 +34,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="inferwatch-bench-") as name:
         folder = Path(name)
         if given.profile:
-            found = measure.profiled(folder, given.seconds, given.engines)
+            found = measure.profiled(
+                folder, given.seconds, given.engines, whole=not given.watch_only
+            )
             print(report.profile_table(found, given.top))
             return 0
         print(f"takes about {3 * given.seconds + 75:.0f} s", flush=True)

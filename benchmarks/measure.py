@@ -198,14 +198,14 @@ def _latency(port: int, seconds: float) -> list[float]:
         client.close()
 
 
-def profiled(folder: Path, seconds: float, count: int) -> Path:
+def profiled(folder: Path, seconds: float, count: int, *, whole: bool) -> Path:
     """Run the agent under the sampling profiler, scraped once a second; return its report."""
     out = folder / "profile.json"
     python = ("-m", "benchmarks.sampled", str(out))
     with (
         engines(folder, count) as ports,
         Gpus(folder) as gpus,
-        agent(folder, "agent", engines=ports, gpus=gpus, whole=True, python=python) as found,
+        agent(folder, "agent", engines=ports, gpus=gpus, whole=whole, python=python) as found,
     ):
         time.sleep(3.0)
         subprocess.run(["kill", "-USR1", str(found.pid)], check=True)

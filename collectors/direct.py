@@ -8,6 +8,7 @@ connection is closed: the caller asks again in the ordinary way, whose answer co
 
 import asyncio
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 _PLAIN_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _HEAD_LIMIT: Final = 1 << 14
 _FIRST_BUFFER: Final = 1 << 16
+# Engines say the same of themselves in each answer, and replicas what their neighbours say.
+_FIELDS_KEPT: Final = 64
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 
 
@@ -119,20 +122,18 @@ class _Connection(asyncio.BufferedProtocol):
 
 def _parse(head: bytes, max_size: int) -> _Head | None:
     """Return what the head of an answer says, or None if the ordinary client must see to it."""
-    try:
-        status, *lines = head.decode("latin-1").split("\r\n")
-    except ValueError:
-        return None
+    status, *lines = head.decode("latin-1").split("\r\n")
     if not status.startswith("HTTP/1.1 200"):
         return None
     headers: dict[str, str] = {}
     for line in lines:
-        name, colon, value = line.partition(":")
-        name = name.lower()
-        is_second_length = name == "content-length" and name in headers
-        if not colon or _TOKEN.fullmatch(name) is None or is_second_length:
+        field = _field(line)
+        if field is None:
             return None
-        headers.setdefault(name, value.strip())
+        name, value = field
+        if name == "content-length" and name in headers:
+            return None
+        headers.setdefault(name, value)
     length = headers.get("content-length", "")
     encoding = headers.get("content-encoding", "identity").lower()
     if not length.isdecimal() or not length.isascii():
@@ -142,6 +143,16 @@ def _parse(head: bytes, max_size: int) -> _Head | None:
         return None
     begin = len(head) + 4
     return _Head(begin, begin + size, headers)
+
+
+@lru_cache(_FIELDS_KEPT)
+def _field(line: str) -> tuple[str, str] | None:
+    """Return name and value of a header field, or None if it is none."""
+    name, colon, value = line.partition(":")
+    name = name.lower()
+    if not colon or _TOKEN.fullmatch(name) is None:
+        return None
+    return name, value.strip()
 
 
 class DirectClient:

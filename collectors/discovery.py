@@ -99,6 +99,8 @@ class Discovery:
         self._walked = float("-inf")
         self._processes: list[EngineProcess] = []
         self._targets: dict[str, _Target] = {}
+        # Asked at each look at each engine, and the same from one walk to the next.
+        self._serving: dict[str, tuple[EngineInstance, EngineProcess | None]] = {}
 
     @property
     def targets(self) -> list[EngineInstance]:
@@ -112,6 +114,13 @@ class Discovery:
 
     def process_of(self, instance: EngineInstance) -> EngineProcess | None:
         """Return the running process that serves an instance, if it is one of this host."""
+        known = self._serving.get(instance.name)
+        if known is None or known[0] is not instance:
+            known = self._serving[instance.name] = (instance, self._find(instance))
+        return known[1]
+
+    def _find(self, instance: EngineInstance) -> EngineProcess | None:
+        """Look for that process."""
         target = self._targets.get(instance.name)
         if target is not None and target.instance == instance:
             return target.process if target.gone_since is None else None
@@ -134,6 +143,7 @@ class Discovery:
         before = (self._processes, self.targets)
         self._processes = processes
         events = self._retarget(now)
+        self._serving.clear()
         for name in self._engines:
             count = sum(process.engine.name == name for process in processes)
             self._builder.put(catalog.DISCOVERED, float(count), name)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -34,8 +34,7 @@ class GoneError(SourceError):
     """The server has no such document, and will not have it until it is started otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A whole body and its headers, their names in lower case."""
 
     body: bytes

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from agent.catalog import engine as catalog
+from agent.catalog import placement
 from agent.config import EngineInstance
 from agent.model import Clock, Event, Reading, SeriesTable, SourceError
 from collectors.engines.derived import Derived, slot_use
 from collectors.engines.facts import Facts, fact_samples
 from collectors.engines.mapping import Page, PageMap, Plan
+from collectors.engines.model_files import NOTHING, ModelReader, model_samples
 from collectors.engines.process import EngineProcess
 from collectors.engines.profile import Engine, Fact
 from collectors.engines.restart import Change, RestartWatch
@@ -37,6 +39,7 @@ class EngineCollector:
         clock: stamps events, and says when facts are due.
         max_page_size: bytes of a page, after decompression.
         process_of: finds the process of this host that serves an instance, if it is known.
+        gpus: indexes and identifiers of the GPUs that the configuration says it runs on.
 
     Attributes:
         name: `engine/` and the name of the instance.
@@ -53,6 +56,7 @@ class EngineCollector:
         clock: Clock,
         max_page_size: int,
         process_of: ProcessOf = _unknown_process,
+        gpus: Sequence[str] = (),
     ) -> None:
         self.name = f"engine/{instance.name}"
         self.last_page: bytes | None = None
@@ -76,6 +80,12 @@ class EngineCollector:
             size_hint="raise collectors.engines.max_page_size if that is right",
         )
         self._facts = Facts(engine, self._client, clock)
+        self._pins = [
+            (table.intern(placement.PINNED_INFO, (*self._labels, gpu)), 1.0)
+            for gpu in dict.fromkeys(gpus)
+        ]
+        self._model = ModelReader()
+        self._model_files = NOTHING
         self._known: Mapping[Fact, str] = {}
         self._known_samples: list[tuple[int, float]] = []
         self._map = PageMap(engine, instance.name, table)
@@ -141,13 +151,18 @@ class EngineCollector:
             self._derived.prepare(page.plan)
             self._plan = page.plan
         known = self._facts.known(next(iter(page.plan.facts.values()), {}), said)
-        if known != self._known:
-            self._known = known
-            self._known_samples = list(fact_samples(known, self._labels, self._table))
+        files = self._model.files(process)
+        if known != self._known or files is not self._model_files:
+            self._known, self._model_files = known, files
+            self._known_samples = [
+                *fact_samples(known, self._labels, self._table),
+                *model_samples(files, known, self._labels, self._table),
+            ]
         further = [
             *page.doubtful,
             *self._derived.samples(page.values),
             *self._known_samples,
+            *self._pins,
             *self._start_time(page, process),
             *self._slots(document, page, known, process),
         ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agent.model import Metric, MetricType, Series, SeriesTable, SourceError
 from agent.picking import Pick, picker
@@ -70,8 +71,7 @@ class Plan:
         return values
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """A page that was read. The plan is the same object while the page's series are the same."""
 
     plan: Plan

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from operator import lt
 
+from agent.picking import Pick, picker
 from collectors.engines.mapping import Plan
 
 
@@ -26,7 +27,8 @@ class RestartWatch:
     def __init__(self) -> None:
         self._identity: dict[str, object] = {}
         self._plan: Plan | None = None
-        self._counters: list[float] = []
+        self._counters: Sequence[float] = ()
+        self._pick: Pick = picker(())
 
     def identity(self, **signs: object) -> Change:
         """Take note of what tells one run of the server from another; None is not known."""
@@ -42,12 +44,17 @@ class RestartWatch:
 
     def counters(self, plan: Plan, values: Sequence[float]) -> Change:
         """Take note of the counters."""
-        counters = [values[index] for index in plan.counters]
-        fell = False
         if plan is self._plan:
+            counters = self._pick(values)
             fell = any(map(lt, counters, self._counters))
-        elif self._plan is not None:
-            before = dict(zip(_series(self._plan), self._counters, strict=True))
+        else:
+            self._pick = picker(plan.counters)
+            counters = self._pick(values)
+            before = (
+                {}
+                if self._plan is None
+                else dict(zip(_series(self._plan), self._counters, strict=True))
+            )
             fell = any(
                 value < before.get(series, value)
                 for series, value in zip(_series(plan), counters, strict=True)

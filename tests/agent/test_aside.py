@@ -1,6 +1,7 @@
 """What may hang holds up neither the loop nor the end of the agent."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -37,6 +38,17 @@ async def test_work_that_hangs_costs_one_thread():
     assert sum(thread.name == "hangs" for thread in threading.enumerate()) == 1
     released.set()
     assert await asyncio.wait_for(aside.do(lambda: 7), 10) == 7
+
+
+async def test_one_thread_does_it_all_and_ends_with_the_last_who_could_ask():
+    """All work is done in the same thread, which is gone soon after its owner."""
+    aside = Aside("kept")
+    first = await aside.do(threading.current_thread)
+    assert await aside.do(threading.current_thread) is first
+    del aside
+    gc.collect()
+    first.join(10)
+    assert not first.is_alive()
 
 
 def test_a_hung_thread_does_not_keep_the_agent_alive():

@@ -121,6 +121,38 @@ def test_table_is_a_bijection(labels: list[tuple[str, str]]):
     assert sorted(set(ids)) == list(range(len(table)))
 
 
+@given(st.lists(st.integers(-5, 5).filter(bool)))
+def test_an_identifier_is_never_given_twice(steps: list[int]):
+    """What is forgotten and seen again is another; what is not forgotten stays what it was."""
+    table = SeriesTable()
+    now: dict[str, int] = {}
+    given: set[int] = set()
+    for step in steps:
+        name = str(abs(step))
+        if step > 0:
+            number = table.intern(BYTES, (name, ""))
+            assert number == now.get(name, number)
+            assert (name in now) == (number in given)
+            now[name] = number
+            given.add(number)
+        elif name in now:
+            table.forget([now.pop(name)])
+        assert list(table) == sorted(now.values())
+        assert {table[number].labels[0]: number for number in table} == now
+        assert all((number in table) == (number in now.values()) for number in given)
+        assert len(table) == len(now)
+
+
+def test_what_was_forgotten_has_no_name():
+    """Asking for it is an error and no other series."""
+    table = SeriesTable()
+    number = table.intern(BYTES, ("0", ""))
+    table.forget([number])
+    assert table.find(BYTES, ("0", "")) is None
+    with pytest.raises(KeyError):
+        table[number]
+
+
 def test_errors_form_one_tree():
     """Everything raised on purpose is an InferwatchError; what is not there is a SourceError."""
     for error in (ConfigError, SourceError, RecordingError):

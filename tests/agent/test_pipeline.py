@@ -106,6 +106,61 @@ def test_a_failing_source_is_down_at_once_and_its_values_stay_a_while():
     }
 
 
+def test_a_series_that_was_forgotten_is_left_out():
+    """A reading that names what is no longer known costs that value, not the page."""
+    pipeline = _pipeline("a")
+    look = _read(pipeline.table, "a", x=1.0, y=2.0, z=3.0)
+    assert look.reading is not None
+    pipeline.table.forget([look.reading.ids[1]])
+    shown = _shown(pipeline.conclude(1.0, [look], EMPTY_READING))
+    assert (shown[_key("x")], shown[_key("z")]) == (1.0, 3.0)
+    assert _key("y") not in shown
+
+
+def test_the_series_of_sources_are_those_that_may_be_given_again():
+    """What was read last is named also where it is stale, and so is what is said of the source."""
+    pipeline = _pipeline("a", stale_after=1.0)
+    up = _series(pipeline.table, "up")
+    pipeline.add_source(SourceSpec(name="a", stale_after=1.0, up_id=up))
+    look = _read(pipeline.table, "a", x=1.0)
+    frame = pipeline.conclude(1.0, [look], EMPTY_READING)
+    facts = Reading([_series(pipeline.table, "fact")], [1.0])
+    failed = Look(source="a", duration=0.0, error="no", facts=facts)
+    pipeline.conclude(100.0, [failed], EMPTY_READING)
+    assert {*frame.ids, *facts.ids, up} <= pipeline.series()
+    pipeline.remove_source("a")
+    assert pipeline.series() == set()
+
+
+def test_a_frame_says_why_sources_fail():
+    """The reason of each source that is broken now, as long as it is; absence is no failure."""
+    pipeline = _pipeline("a", "b", "c")
+    looks = [
+        Look(source="a", duration=0.1, error="refused"),
+        Look(source="b", duration=0.1, error="no driver", unavailable=True),
+        _read(pipeline.table, "c", x=1.0),
+    ]
+    assert pipeline.conclude(100.0, looks, EMPTY_READING).failures == {"a": "refused"}
+    assert pipeline.conclude(101.0, [], EMPTY_READING).failures == {"a": "refused"}
+    back = [_read(pipeline.table, "a", x=1.0)]
+    assert pipeline.conclude(102.0, back, EMPTY_READING).failures == {}
+
+
+def test_what_a_failure_tells_is_newer_than_what_was_read():
+    """A failure's facts stand against the same series of the last reading, and end with it."""
+    pipeline = _pipeline("a")
+    pipeline.conclude(100.0, [_read(pipeline.table, "a", x=0.0, y=5.0)], EMPTY_READING)
+    facts = Reading([_series(pipeline.table, "x")], [1.0])
+    failed = Look(source="a", duration=2.0, error="upgraded", facts=facts)
+    shown = _shown(pipeline.conclude(101.0, [failed], EMPTY_READING))
+    assert (shown[_key("x")], shown[_key("y")]) == (1.0, 5.0)
+    later = _shown(pipeline.conclude(200.0, [], EMPTY_READING))
+    assert later[_key("x")] == 1.0
+    assert _key("y") not in later
+    other = Look(source="a", duration=2.0, error="hangs")
+    assert _key("x") not in _shown(pipeline.conclude(201.0, [other], EMPTY_READING))
+
+
 def test_an_unavailable_source_takes_its_values_along():
     """What is not on this host has no values and no up, only the fact that it is not there."""
     pipeline = _pipeline("a")

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from agent.catalog import agent as catalog
 from agent.config.settings import Source
 from agent.model import (
     EMPTY_READING,
+    Event,
     Frame,
     Look,
     Reading,
@@ -159,6 +161,27 @@ async def test_frames_carry_the_facts_and_count_the_ticks():
             for each, value in zip(frame.ids, frame.values, strict=True)
         }
         assert shown == {catalog.TICKS: float(number), catalog.BUILD_INFO: 1.0}
+
+
+async def test_frames_are_judged_and_tell_more():
+    """What rules make of a frame is published in its place, with what else is to be said."""
+    pipeline, exporter = Pipeline(SeriesTable()), NotedExporter()
+    more = pipeline.table.intern(catalog.BUILD_INFO, ("2",))
+    event = Event(0.0, "alert_firing", "rules")
+    replay = Replay(
+        pipeline,
+        [exporter],
+        clock=ReplayClock(),
+        pace=ManualClock(),
+        speed=0.0,
+        facts={},
+        judge=lambda frame: replace(frame, events=(event,)),
+        further=lambda: (Reading([more], [3.0]),),
+    )
+    await replay.run(TICKS)
+    for frame in exporter.frames:
+        assert list(frame.events) == [event]
+        assert frame.values[frame.ids.index(more)] == 3.0
 
 
 async def test_a_recording_without_ticks():

@@ -18,10 +18,12 @@ from agent.model import (
     Look,
     Reading,
     SeriesTable,
+    SourceError,
     UnavailableError,
 )
 from agent.pipeline import Pipeline
 from agent.runtime import CLOSE_LIMIT, PATIENCE_LIMIT, Runtime
+from agent.steps import Steps
 from tests.fakes.clock import LoopClock, VirtualLoop, run_virtual, virtual_clock
 from tests.fakes.collectors import (
     HangingCollector,
@@ -278,6 +280,17 @@ def test_whatever_a_source_raises_becomes_a_fact(problem: BaseException, told: s
 
 
 @_virtual
+async def test_a_failure_may_tell_something():
+    """What an error of a source tells is shown beside its being down, until it works again."""
+    why = SourceError("upgraded", facts=_value("mismatch", 1.0))
+    bench = _Bench(ScriptedCollector("a", why, _value("x", 1.0)))
+    first, second = await bench.ticks(2)
+    assert (first[KEY % "mismatch"], first['source_up{source="a"}']) == (1.0, 0.0)
+    assert KEY % "mismatch" not in second
+    assert bench.log.errors("a") == ["upgraded"]
+
+
+@_virtual
 async def test_a_reading_that_is_not_parallel_is_refused():
     """Fewer values than series would shift everyone's values: it counts as a failure."""
     bad = Reading([*_value("x", 1).ids, *_value("z", 1).ids], [1.0])
@@ -339,6 +352,48 @@ async def test_recorder_and_service_manager_hear_of_each_tick():
     )
     frame = await bench.runtime.tick()
     assert told == [("record", frame.time, 1000.0, "a"), ("alive", frame)]
+
+
+@_virtual
+async def test_others_run_between_the_steps_of_a_tick_and_see_no_half_frame():
+    """While rules take their steps, others run and still have the frame before."""
+    seen: list[tuple[str, int]] = []
+
+    def judge(frame: Frame) -> Steps[Frame]:
+        for step in ("first", "second"):
+            asyncio.get_running_loop().call_soon(lambda step=step: note(step))
+            bench.clock.block(0.01)
+            yield
+        return frame
+
+    def note(step: str) -> None:
+        seen.append((step, len(bench.frames)))
+
+    bench = _Bench(ScriptedCollector("a", _value("x", 1.0)), judge=judge)
+    for published in range(2):
+        seen.clear()
+        await bench.runtime.tick()
+        assert seen == [("first", published), ("second", published)]
+    assert len(bench.frames) == 2
+
+
+@pytest.mark.parametrize("timeout", [0.1, PATIENCE_LIMIT, 0.7])
+@pytest.mark.parametrize("interval", [1.0, 20.0])
+def test_a_look_ends_at_its_timeout(timeout: float, interval: float):
+    """Whether a tick waits for a look or not, it is cancelled at the moment of its timeout."""
+
+    async def main() -> None:
+        bench = _Bench(interval=interval)
+        settings = Source(interval=interval, timeout=timeout, stale_after=60.0)
+        bench.runtime.add(HangingCollector("a", _value("x", 1.0)), settings)
+        bench.runtime.add(ScriptedCollector("b", _value("y", 1.0)), settings)
+        await bench.ticks(4)
+        looks = [look for name, look in bench.log.sources if name == "a"]
+        assert len(looks) >= 3
+        assert [look.duration for look in looks] == pytest.approx([timeout] * len(looks))
+        assert {look.error for look in looks} == {f"gave no answer within {timeout:g}s"}
+
+    run_virtual(main())
 
 
 @_virtual

@@ -1,7 +1,7 @@
 """The page: what the official parsers read from it is what the frame says."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -13,11 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families as text_of
 from agent.catalog import METRICS, PEAKS
 from agent.catalog import agent as catalog
 from agent.model import Frame, Metric, MetricType, SeriesTable
+from exporters import exposition
+from exporters.exposition import format_value
 from exporters.prometheus import (
     PrometheusExporter,
     accepts_gzip,
     accepts_openmetrics,
-    format_value,
 )
 from tests.fakes.clock import ManualClock
 from tests.fakes.looks import COUNTERS, GAUGES, HISTOGRAMS, TEXTS
@@ -233,6 +234,46 @@ async def test_an_impossible_bucket_harms_no_other_line():
         _frame(table, (odd, 1.0), (table.intern(catalog.TICKS), 2.0))
     )
     assert "inferwatch_ticks_total 2\n" in exporter.render(openmetrics=False).decode()
+
+
+async def test_lines_of_series_that_come_and_go():
+    """A series that leaves and returns, or whose label has a percent sign, has its right line."""
+    table = SeriesTable()
+    ids = [table.intern(catalog.SOURCE_UP, (name,)) for name in ("100%", "%b%s%%", "c", "a")]
+    exporter, _clock = await _exporter()
+    for shown in (ids, ids[:2], ids[1:], ids[2:], ids, []):
+        frame = _frame(table, *((number, float(number) + 0.5) for number in shown))
+        await exporter.publish(frame)
+        for openmetrics in (True, False):
+            page = exporter.render(openmetrics=openmetrics).decode()
+            found = _parsed(page, openmetrics_of if openmetrics else text_of)
+            assert found == _expected(frame, 0.0)
+
+
+async def test_numbers_are_written_ahead_for_those_who_ask_every_tick(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Numbers are written with the frame if the last one was asked for, else when asked for."""
+    written: list[Sequence[float]] = []
+
+    def note(values: Sequence[float]) -> Iterator[bytes]:
+        written.append(values)
+        return texts(values)
+
+    texts = exposition._texts
+    monkeypatch.setattr(exposition, "_texts", note)
+    table = SeriesTable()
+    ids = [table.intern(catalog.TICKS)]
+    exporter, _clock = await _exporter()
+    asked = [False, True, True, False, False, True]
+    seen = []
+    for tick, asks in enumerate(asked):
+        await exporter.publish(Frame(NOW + tick, table, ids, [float(tick)]))
+        seen.append(len(written))
+        if asks:
+            assert f"inferwatch_ticks_total {tick}\n" in exporter.render(openmetrics=True).decode()
+    assert seen == [0, 0, 2, 3, 3, 3]
+    assert written == [(1.0,), (2.0,), (3.0,), (5.0,)]
 
 
 async def test_label_values_that_are_no_unicode():

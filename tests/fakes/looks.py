@@ -96,12 +96,15 @@ def lives(draw: st.DrawFn, table: SeriesTable) -> list[Tick]:
             if outcome in ("error", "unavailable"):
                 gone_away = outcome == "unavailable"
                 error = draw(TEXTS)
+                told = [] if gone_away else draw(layouts)
+                facts = Reading(told, [draw(VALUES) for _id in told])
                 looks.append(
                     Look(
                         source=name,
                         duration=duration,
                         error=error,
                         unavailable=gone_away,
+                        facts=facts,
                         age=age,
                     )
                 )

@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,7 @@ class Watched:
         instance: EngineInstance,
         *,
         process_of: Callable[[EngineInstance], EngineProcess | None] = lambda _instance: None,
+        gpus: Sequence[str] = (),
     ) -> None:
         self.table = SeriesTable()
         self.clock = ManualClock()
@@ -51,6 +52,7 @@ class Watched:
             clock=self.clock,
             max_page_size=LIMIT,
             process_of=process_of,
+            gpus=gpus,
         )
 
     async def look(self) -> dict[str, float]:
@@ -78,8 +80,9 @@ async def watch() -> AsyncIterator[Watch]:
             await server.start()
         servers.append(server)
         process_of = options.pop("process_of", lambda _instance: None)
+        gpus = options.pop("gpus", ())
         instance = EngineInstance(name="chat", engine=engine, url=server.url + path, **options)  # type: ignore[arg-type]
-        watched.append(Watched(instance, process_of=process_of))  # type: ignore[arg-type]
+        watched.append(Watched(instance, process_of=process_of, gpus=gpus))  # type: ignore[arg-type]
         return watched[-1]
 
     yield start
@@ -241,6 +244,34 @@ async def test_the_command_line_adds_what_the_engine_does_not_say(watch: Watch) 
     assert found[f"engine_max_num_seqs{labels}"] == 64
     assert found[f"engine_max_model_len_tokens{labels}"] == 2048
     assert 'dtype="bfloat16"' in "".join(found)
+
+
+async def test_gpus_of_the_configuration(watch: Watch) -> None:
+    """What the configuration says of its GPUs is among the samples of an engine, each once."""
+    found = await (await watch(EngineServer.vllm(), gpus=("0", "GPU-a", "0"))).look()
+    pinned = [name for name in found if name.startswith("engine_gpu_pinned_info")]
+    labels = 'engine="vllm",instance_name="chat",device='
+    assert pinned == [f'engine_gpu_pinned_info{{{labels}"{gpu}"}}' for gpu in ("0", "GPU-a")]
+
+
+async def test_the_files_of_a_model(watch: Watch, tmp_path: Path) -> None:
+    """The size of the weights and of a token follow from the folder on the command line."""
+    (tmp_path / "model.safetensors").write_bytes(bytes(1000))
+    (tmp_path / "config.json").write_text(
+        '{"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, '
+        '"torch_dtype": "bfloat16"}'
+    )
+    facts = {Fact.MODEL: str(tmp_path)}
+    process = EngineProcess(engine=ENGINES["vllm"], pid=2**22 + 1, start_time=5.0, facts=facts)
+    one = await watch(EngineServer.vllm(), process_of=lambda _instance: process)
+    labels = '{engine="vllm",instance_name="chat"}'
+    assert f"engine_weights_bytes{labels}" not in await one.look()
+    reading = one.collector._model.thread
+    assert reading is not None
+    reading.join(10)
+    found = await one.look()
+    assert found[f"engine_weights_bytes{labels}"] == 1000
+    assert found[f"engine_kv_cache_token_bytes{labels}"] == 2 * 2 * 64 * 2
 
 
 async def test_slots_that_share_one_cache_are_not_added_up(watch: Watch) -> None:
