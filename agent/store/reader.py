@@ -14,8 +14,8 @@ from agent.store.database import TROUBLE, HistoryError, file_identity, open_for_
 from agent.store.five import Part
 from agent.store.gather import Query, gather
 from agent.store.ring import MAX_TICKS
-from agent.store.segment import WINDOW, satisfies
-from agent.store.series import Labels, Matcher, MatchOp, SeriesSamples, milliseconds
+from agent.store.segment import WINDOW
+from agent.store.series import Labels, Matcher, MatchOp, SeriesSamples, milliseconds, satisfies
 from agent.store.stats import Measured, Stored, measured, stored
 from agent.store.stretch import Groups, StoredStretch
 from agent.store.target import Target

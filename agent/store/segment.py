@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.store.rows import Places, Rows
-from agent.store.series import STALE, Labels, Matcher, MatchOp, after, milliseconds
+from agent.store.series import STALE, Labels, Matcher, MatchOp, after, milliseconds, satisfies
 from agent.store.shape import Shape
 from agent.store.target import Directory
 
@@ -63,15 +63,12 @@ class Layout:
 
     def _search(self, matchers: tuple[Matcher, ...]) -> Selection:
         """Find the series that satisfy every matcher."""
-        others = [matcher for matcher in matchers if matcher.name != "__name__"]
-        directory = self._directory
-        ids = tuple(
-            series_id
-            for series_id in self._named([m for m in matchers if m.name == "__name__"])
-            if satisfies(directory.labels(series_id), others)
-        )
-        places = np.fromiter((self.positions[i] for i in ids), dtype=np.intp, count=len(ids))
-        return Selection(ids, directory.shape(ids), places)
+        others = tuple(matcher for matcher in matchers if matcher.name != "__name__")
+        named = self._named([m for m in matchers if m.name == "__name__"])
+        ids = self._directory.choose(tuple(named), others)
+        positions = self.positions
+        places = np.array([positions[i] for i in ids], dtype=np.intp)
+        return Selection(ids, self._directory.shape(ids), places)
 
     def _named(self, matchers: Sequence[Matcher]) -> list[int]:
         """Return the series whose name satisfies every matcher."""
@@ -89,23 +86,13 @@ class Layout:
         """Return the series by the name of their samples."""
         if self._by_name is None:
             by_name: dict[str, list[int]] = {}
-            for series_id in self.ids:
-                by_name.setdefault(self._directory.table[series_id].sample_name, []).append(
-                    series_id
-                )
+            for series_id, name in zip(self.ids, map(self._directory.name, self.ids), strict=True):
+                by_name.setdefault(name, []).append(series_id)
             self._by_name = by_name
         return self._by_name
 
 
 REMEMBERED = 512  # selectors a layout; rules repeat theirs each second, people ask ever new ones
-
-
-def satisfies(labels: Labels, matchers: Sequence[Matcher]) -> bool:
-    """Return whether these labels satisfy every matcher."""
-    if not matchers:
-        return True
-    found = dict(labels)
-    return all(matcher.matches(found.get(matcher.name, "")) for matcher in matchers)
 
 
 @dataclass(slots=True)

@@ -130,3 +130,11 @@ class Source(Protocol):
             end: Unix seconds, itself included; both compare in milliseconds.
         """
         ...
+
+
+def satisfies(labels: Labels, matchers: Sequence[Matcher]) -> bool:
+    """Return whether these labels satisfy every matcher."""
+    if not matchers:
+        return True
+    found = dict(labels)
+    return all(matcher.matches(found.get(matcher.name, "")) for matcher in matchers)

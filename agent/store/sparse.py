@@ -4,8 +4,8 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.store.segment import REMEMBERED, Column, Segment, satisfies
-from agent.store.series import Labels, Matcher, plain_name
+from agent.store.segment import REMEMBERED, Column, Segment
+from agent.store.series import Labels, Matcher, plain_name, satisfies
 from agent.store.target import Directory
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from agent.catalog.declare import PREFIX
 from agent.model import Metric, MetricType, Series, SeriesTable
-from agent.store.series import Labels
+from agent.store.series import Labels, Matcher, satisfies
 from agent.store.shape import Shape
 
 _SHAPES: Final = 2048  # what as many selectors found; people ask ever new ones
@@ -69,6 +69,33 @@ class Directory:
         self._target = target
         self._labels: dict[int, Labels] = {}
         self._shapes: dict[tuple[int, ...], Shape] = {}
+        self._names: dict[int, str] = {}
+        self._chosen: dict[tuple[tuple[Matcher, ...], tuple[int, ...]], tuple[int, ...]] = {}
+
+    def name(self, series_id: int) -> str:
+        """Return the name of the samples of a series."""
+        found = self._names.get(series_id)
+        if found is None:
+            found = self._names[series_id] = self.table[series_id].sample_name
+        return found
+
+    def choose(self, ids: tuple[int, ...], matchers: tuple[Matcher, ...]) -> tuple[int, ...]:
+        """Return those of some series whose labels satisfy every matcher.
+
+        Rows change now and then, the series of one name hardly ever: so what was chosen of them
+        is remembered for the next row.
+        """
+        if not matchers:
+            return ids
+        key = (matchers, ids)
+        found = self._chosen.get(key)
+        if found is None:
+            if len(self._chosen) >= _SHAPES:
+                self._chosen.clear()
+            found = self._chosen[key] = tuple(
+                series_id for series_id in ids if satisfies(self.labels(series_id), matchers)
+            )
+        return found
 
     def labels(self, series_id: int) -> Labels:
         """Return the labels of a series, those of the target included."""
@@ -91,6 +118,8 @@ class Directory:
     def keep_only(self, used: Iterable[int]) -> None:
         """Forget the labels of all other series, so that those that come and go cost nothing."""
         used = set(used)
+        self._names = {i: name for i, name in self._names.items() if i in used}
+        self._chosen.clear()
         self._shapes = {ids: shape for ids, shape in self._shapes.items() if used.issuperset(ids)}
         self._labels = {
             series_id: self._labels[series_id] for series_id in used if series_id in self._labels
