@@ -21,6 +21,9 @@ QUIET_SECONDS = 30.0
 # when it is over.
 EVENTS_AT_ONCE = 10
 
+NEWS = frozenset({"alert_resolved", "engine_recovered", "latency_shifted", "verdict_changed"})
+"""Kinds of events that are worth a line and no warning."""
+
 # Levels of syslog(3), which journald reads from a prefix such as `<4>`.
 _SYSLOG = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
@@ -141,7 +144,13 @@ class ChangeLog:
                 continue
             known.told += 1
             labels = {"labels": dict(event.labels)} if event.labels else {}
-            self._warn(event.message or event.kind, kind=event.kind, source=event.source, **labels)
+            say = self._say if event.kind in NEWS else self._warn
+            say(event.message or event.kind, kind=event.kind, source=event.source, **labels)
+
+    def _say(self, sentence: str, **extra: object) -> None:
+        """Write a line that is no trouble."""
+        with contextlib.suppress(OSError):
+            self._log.info(sentence, **extra)
 
     def _warn(self, sentence: str, **extra: object) -> None:
         """Write a line."""

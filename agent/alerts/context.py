@@ -22,6 +22,7 @@ BEFORE: Final = 60.0
 """Seconds between the two numbers."""
 
 _LOOKBACK: Final = 300.0
+_USUAL: Final = 5.0
 _MOST_LINES: Final = 8
 # In the order in which people look for them; the other labels are for machines.
 _SUBJECTS: Final = (
@@ -60,7 +61,11 @@ def numbers(query: Query, labels: Mapping[str, str], time: float, tick: OneTick)
         if name is None or name.endswith("_bucket"):
             continue
         matchers = [*selector.matchers, *_agreeing(labels)]
-        found = tick.select(matchers, time - BEFORE * 2 - _LOOKBACK, time)
+        # Most series have a sample each second; only of the others more has to be read.
+        oldest = time - BEFORE * 2
+        found = tick.select(matchers, oldest - _USUAL, time)
+        if not found or any(series.times[0] > oldest for series in found):
+            found = tick.select(matchers, oldest - _LOOKBACK, time)
         for series in found:
             for line in _line(name, series, labels, time):
                 lines[line] = None

@@ -137,8 +137,12 @@ class RuleEngine:
         if self._removed:
             heard = {one.labels for one in self._instances() if one.state is not State.PENDING}
             transitions += self._removed.resolve(time, heard)
+        alerts: list[Alert] = []
+        for alert in self._due(time, tick):
+            alerts.append(alert)
+            yield
         return Outcome(
-            alerts=[*self._due(time, tick)],
+            alerts=alerts,
             events=[*map(_event(time), _told(transitions))],
             failures=failures,
             changed=bool(transitions),

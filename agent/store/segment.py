@@ -218,8 +218,8 @@ class Segment:
         for span in spans:
             selection = span.layout.select(matchers)
             found.update(zip(selection.ids, selection.labels, strict=True))
-        # Nearly all that ended was here before, and is found or refused already.
-        for series_id in set[int]().union(*list(self.ended.values())):
+        # What ended later than with the first tick was here before: it is found or refused already.
+        for series_id in self.ended.get(0, ()):
             if not any(series_id in span.layout.positions for span in spans):
                 labels = directory.labels(series_id)
                 if satisfies(labels, matchers):

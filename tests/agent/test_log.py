@@ -172,6 +172,14 @@ def _events(*ticks: tuple[float, list[Event]]) -> list[dict[str, object]]:
     return [{**line, "time": ""} for line in _json_lines(stream)]
 
 
+def test_news_is_no_warning():
+    """A change of verdict may be for the better; what is bad about it is an alert's to say."""
+    changed = Event(
+        1.0, "verdict_changed", "analysis", {"cause": "healthy"}, "chat: idle → healthy"
+    )
+    assert [line["level"] for line in _events((1.0, [changed, XID]))] == ["info", "warning"]
+
+
 def test_events_are_told_with_what_they_are_about():
     """Each event is one line: its sentence, kind, source and labels."""
     bare = Event(2.0, "reload", "agent")
