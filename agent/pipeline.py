@@ -9,9 +9,11 @@ Nothing here reads a clock or waits, so a recording gives the same frames at any
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Protocol
 
+from agent.analysis.guard import Guard
 from agent.catalog import agent as catalog
 from agent.model import EMPTY_READING, Event, Frame, Look, Reading, SeriesTable, SourceSpec
 from agent.steps import Steps, at_once
@@ -83,6 +85,7 @@ class Pipeline:
     def __init__(self, table: SeriesTable, *, analyses: Sequence[Analysis] = ()) -> None:
         self.table = table
         self._analyses = analyses
+        self._guard = Guard()
         self._sources: dict[str, Health] = {}
         self._base = Assembler(table)
         self._whole = Assembler(table)
@@ -188,9 +191,14 @@ class Pipeline:
         concluded: list[Reading] = []
         for analysis in self._analyses:
             yield
-            reading = analysis.observe(base)
-            concluded.append(reading)
-            events.extend(reading.events)
+            name = type(analysis).__name__
+            reading = self._guard.run(name, partial(analysis.observe, base), time=time)
+            if reading is not None:
+                concluded.append(reading)
+                events.extend(reading.events)
+        failed = self._guard.reading(self.table)
+        concluded.append(failed)
+        events.extend(failed.events)
         concluded.append(self._count(events))
         return self._whole.assemble(time, [base, *concluded], events, failures)
 

@@ -26,6 +26,9 @@ STALLED: Final = 10.0
 
 STALLED_STEPS: Final = 12.0
 
+STALLED_LOOKS: Final = 3.0
+"""Looks at its page without progress, where it is looked at rarely."""
+
 IDLE: Final = 5.0
 """Seconds without work after which an engine is idle."""
 
@@ -96,7 +99,8 @@ def judge(
     if still is not None:
         return still
     waiting = evidence.waiting >= 1
-    queue = float(waiting.mean())
+    known = int((~np.isnan(evidence.waiting)).sum())
+    queue = float(waiting.sum()) / max(1, known)
     slow_gaps = _over(evidence.inter_token_latency.share_above(targets.inter_token_latency))
     slow_starts = _over(evidence.time_to_first_token.share_above(targets.time_to_first_token))
     if queue < QUEUEING and not slow_gaps and not slow_starts:
@@ -113,7 +117,9 @@ def _still(evidence: Evidence, usual_step_time: float) -> Finding | None:
     if not evidence.present:
         return Finding(cause=Cause.UNKNOWN, because="its page cannot be read")
     usual = usual_step_time if not math.isnan(usual_step_time) else evidence.step_time
-    patience = max(STALLED, 0.0 if math.isnan(usual) else STALLED_STEPS * usual)
+    patience = max(STALLED, STALLED_LOOKS * evidence.spacing)
+    if not math.isnan(usual):
+        patience = max(patience, STALLED_STEPS * usual)
     if evidence.stuck_for >= patience:
         return Finding(cause=Cause.STALLED, because="there are requests and nothing moves")
     if evidence.idle_for >= IDLE:

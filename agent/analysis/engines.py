@@ -5,25 +5,27 @@
     frame ──► placement ──────┘ (which GPUs belong to the view)
 
 A replica's judgement costs a good part of a millisecond, and nothing about an engine changes within
-one second that a verdict should follow. So each replica is judged at every fifth tick, one after
-the other; between, what was concluded stands.
+one second that a verdict should follow. So each replica is judged at every fifth tick, and of more
+than five one at a tick; between, what was concluded stands.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from agent.analysis import memory_split, placement
 from agent.analysis.bottleneck import Targets
 from agent.analysis.forecasts.memory import MemoryForecasts
+from agent.analysis.guard import Guard
 from agent.analysis.memory_split import GpuMemory, Known, MemorySplitter
 from agent.analysis.placement import Placer
 from agent.analysis.replica_state import ReplicaState
 from agent.analysis.replicas import GpuKey, Replica, Replicas
-from agent.analysis.window import Window, rounded
+from agent.analysis.window import View, Window, rounded
 from agent.catalog import engine, gpu, host, process
 from agent.catalog import placement as placement_catalog
-from agent.model import Event, Frame, Reading
+from agent.model import EMPTY_READING, Event, Frame, Reading
 
 EVERY: Final = 5
 """Ticks from one judgement of a replica to its next."""
@@ -96,31 +98,42 @@ class EngineAnalysis:
             self._gpus_of,
         )
         self._states: dict[Replica, ReplicaState] = {}
+        self._guard = Guard()
         self._ticks = 0
         self._ids: list[int] = []
 
     def observe(self, frame: Frame) -> Reading:
         """Return what follows from a frame and those before it."""
         self._ticks += 1
-        self._memory = self._splitter.observe(frame, self.placer.observe(frame))
+        split = partial(self._split, frame)
+        self._memory = self._guard.run("memory_split", split, time=frame.time) or []
         self._window.append(frame)
         events: list[Event] = []
-        views = self._replicas.views(frame.table)
+        known = self._replicas.known(frame.table, self.placer.placement)
         self._states = {
-            replica: self._states.get(replica) or ReplicaState(replica, offset=7.0 * place)
-            for place, replica in enumerate(views)
+            replica: self._states.get(replica)
+            or ReplicaState(replica, offset=7.0 * place, guard=self._guard)
+            for place, replica in enumerate(known)
         }
-        for place, (replica, view) in enumerate(views.items()):
-            if (self._ticks + place) % EVERY == 0 or not self._states[replica].judged:
-                state = self._states[replica]
-                targets = self.targets(replica.model_name)
-                events += state.observe(
-                    view,
-                    targets,
-                    tenants=self._part(replica, "other_tenants"),
-                    reserved=self._reserved(replica),
-                )
+        for place, replica in enumerate(known):
+            if (self._ticks + place) % max(EVERY, len(known)) == 0 or not self._states[
+                replica
+            ].judged:
+                events += self._judge(replica, self._replicas.view(replica))
         return self._reading(frame, events)
+
+    def _judge(self, replica: Replica, view: View) -> Iterable[Event]:
+        """Judge a replica anew and return what happened."""
+        return self._states[replica].observe(
+            view,
+            self.targets(replica.model_name),
+            tenants=self._part(replica, "other_tenants"),
+            reserved=self._reserved(replica),
+        )
+
+    def _split(self, frame: Frame) -> list[GpuMemory]:
+        """Return what the memory of each engine's GPUs is spent on."""
+        return self._splitter.observe(frame, self.placer.observe(frame))
 
     def _gpus_of(self, kind: str, name: str, rank: str) -> Sequence[GpuKey]:
         """Return the GPUs that a replica runs on now."""
@@ -150,7 +163,9 @@ class EngineAnalysis:
         table = frame.table
         ids: list[int] = []
         values: list[float] = []
-        for reading in (self.placer.reading, self._forecasts.observe(frame)):
+        foresee = partial(self._forecasts.observe, frame)
+        foreseen = self._guard.run("memory_forecasts", foresee, time=frame.time)
+        for reading in (self.placer.reading, foreseen or EMPTY_READING):
             ids += reading.ids
             values += map(rounded, reading.values)
         for memory in self._memory:
@@ -158,10 +173,15 @@ class EngineAnalysis:
                 ids.append(table.intern(metric, labels))
                 values.append(value)
         for state in self._states.values():
-            state.add(table, ids, values)
+            known = state.samples(table)
+            ids += known[0]
+            values += known[1]
+        failed = self._guard.reading(table)
+        ids += failed.ids
+        values += failed.values
         if ids != self._ids:
             self._ids = ids
-        return Reading(self._ids, values, events)
+        return Reading(self._ids, values, [*events, *failed.events])
 
     def states(self) -> Sequence[ReplicaState]:
         """Return what is known of each replica."""

@@ -31,6 +31,9 @@ ENOUGH: Final = 20
 QUEUE_SPAN: Final = 120.0
 """Seconds over which a limit on the batch shows in its size."""
 
+LOOKS: Final = 4.0
+"""Looks at its page that those seconds should hold, where it is looked at rarely."""
+
 _GAUGES: Final = (
     (engine.REQUESTS_RUNNING, ""),
     (engine.REQUESTS_WAITING, ""),
@@ -76,6 +79,7 @@ class Evidence:
 
     Attributes:
         span: seconds that the gauges and rates are of.
+        spacing: seconds from one look at its page that shows progress to the next, usually.
         present: the engine answered at the last tick.
         running: requests in the batch at each tick.
         waiting: requests that waited at each tick.
@@ -123,6 +127,7 @@ class Evidence:
     generation_tokens: float
     max_num_seqs: float
     max_num_batched_tokens: float
+    spacing: float = 0.0
 
     @property
     def tokens_per_step(self) -> float:
@@ -138,7 +143,9 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
         step_time: seconds a step as known so far, by which the span is chosen.
     """
     wanted = STEPS * step_time if step_time == step_time else SHORTEST  # noqa: PLR0124 - NaN
-    recent = after_restart(view.last(min(LONGEST, max(SHORTEST, wanted))))
+    spacing = _spacing(view)
+    shortest = max(SHORTEST, LOOKS * spacing)
+    recent = _seen(after_restart(view.last(max(shortest, min(LONGEST, wanted)))))
     gauges = recent.table(_GAUGES)
     counters = recent.table(_COUNTERS)
     grown = _grown(counters)
@@ -154,7 +161,7 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
     usage = gauges[:, 2]
     if np.isnan(usage).all():
         usage = gauges[:, 3] / gauges[:, 4]
-    idle_for, stuck_for = _since(view, max(LONGEST, 2 * wanted))
+    idle_for, stuck_for = _since(view, max(LONGEST, 2 * wanted, LOOKS * spacing))
     computed = prompt - (cached if cached == cached else 0.0)  # noqa: PLR0124 - NaN
     return Evidence(
         span=span,
@@ -182,6 +189,7 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
         generation_tokens=mix[2] / mix[3] if mix[3] > 0 else float("nan"),
         max_num_seqs=float(gauges[-1, 5]),
         max_num_batched_tokens=float(gauges[-1, 6]),
+        spacing=spacing,
     )
 
 
@@ -190,6 +198,28 @@ def after_restart(view: View) -> View:
     tokens = view[engine.GENERATION_TOKENS]
     fell = np.flatnonzero(np.diff(tokens) < 0)
     return view.rows(int(fell[-1]) + 1, len(view)) if len(fell) else view
+
+
+def _seen(view: View) -> View:
+    """Return the rows from the first that has the engine: before that nothing is known of it."""
+    seen = np.flatnonzero(~np.isnan(view[engine.REQUESTS_RUNNING]))
+    return view.rows(int(seen[0]), len(view)) if len(seen) else view
+
+
+def _spacing(view: View) -> float:
+    """Return the seconds from one look that shows progress to the next, the median.
+
+    A page that is looked at every 15 s stands still between: that is neither a stall nor a rate.
+    """
+    times = view.times
+    if len(times) < 2:  # noqa: PLR2004 - there is nothing between
+        return 0.0
+    work, progress = _work_and_progress(view)
+    moved = np.flatnonzero(progress)
+    pauses = np.cumsum(~work)[moved]
+    gaps = np.diff(times[moved])[np.diff(pauses) == 0]
+    ticks = float(np.median(np.diff(times)))
+    return max(ticks, float(np.median(gaps))) if len(gaps) else ticks
 
 
 def _running_of_queue(view: View) -> Column:
@@ -234,13 +264,20 @@ def _since(view: View, limit: float) -> tuple[float, float]:
         view: all that is known.
         limit: seconds beyond which it does not matter how long.
     """
-    recent = view.last(limit)
-    rows = recent.table(_PROGRESS)
-    work = np.nansum(rows[:, :2], axis=1) > 0
+    recent = _seen(view.last(limit))
+    work, progress = _work_and_progress(recent)
+    times = recent.times
+    if np.isnan(recent.table(_PROGRESS[2:])).all():  # it counts nothing that could stand still
+        return _ago(times, work), 0.0
+    return _ago(times, work | progress), _ago(times, ~work | progress)
+
+
+def _work_and_progress(view: View) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return at which rows there are requests, and at which a counter is higher than before."""
+    rows = view.table(_PROGRESS)
     progress = np.zeros(len(rows), dtype=np.bool_)
     progress[1:] = (rows[1:, 2:] > rows[:-1, 2:]).any(axis=1)
-    times = recent.times
-    return _ago(times, work | progress), _ago(times, ~work | progress)
+    return np.nansum(rows[:, :2], axis=1) > 0, progress
 
 
 def _ago(times: Column, when: NDArray[np.bool_]) -> float:

@@ -68,7 +68,8 @@ class Pace:
         if slowdown < BACK:
             self._before = None
         share = self._newest.coefficients[1] * load[0] / now
-        return Compared(slowdown, share if result.terms["prefill"].identifiable else math.nan)
+        term = result.terms.get("prefill")  # none while there is too little for a newer law
+        return Compared(slowdown, share if term and term.identifiable else math.nan)
 
     def _learn(self, result: StepTimeResult) -> None:
         """Take note of a new model, and of the one that held before the law changed."""
@@ -94,25 +95,30 @@ class Pace:
         older = (model for model in reversed(self._kept) if model.time <= time)
         return next(older, None)
 
-    def batch_within(self, seconds: float) -> float | None:
-        """Return the largest batch whose steps take no longer, at the mix of work seen so far.
+    @property
+    def model(self) -> StepTimeModel | None:
+        """The newest law, None before the first."""
+        return self._newest
 
-        None where the model cannot say: there is none, or it is not trusted that far.
-        """
-        model = self._newest
-        if model is None or not model.identifiable:
-            return None
-        trusted = min(model.trusted_to_batch, float(_FURTHEST))
-        if model.at_batch(trusted).estimate <= seconds:
-            return None
-        low, high = 0.0, trusted
-        while high - low > 0.5:  # noqa: PLR2004 - half a request
-            middle = (low + high) / 2
-            if model.at_batch(middle).estimate <= seconds:
-                low = middle
-            else:
-                high = middle
-        return float(math.floor(high))
+
+def batch_within(model: StepTimeModel | None, seconds: float) -> float | None:
+    """Return the largest batch whose steps take no longer, at the mix of work seen so far.
+
+    None where the law cannot say: there is none, or it is not trusted that far.
+    """
+    if model is None or not model.identifiable:
+        return None
+    trusted = min(model.trusted_to_batch, float(_FURTHEST))
+    if model.at_batch(trusted).estimate <= seconds:
+        return None
+    low, high = 0.0, trusted
+    while high - low > 0.5:  # noqa: PLR2004 - half a request
+        middle = (low + high) / 2
+        if model.at_batch(middle).estimate <= seconds:
+            low = middle
+        else:
+            high = middle
+    return float(math.floor(high))
 
 
 def _mean_step(model: StepTimeModel, load: tuple[float, float, float]) -> float:

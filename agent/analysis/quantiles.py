@@ -46,8 +46,11 @@ class Observed:
         """Return the share of the observations above a value; None of none."""
         if not self.count:
             return None
+        total = self.weights.sum()
+        if not total > 0:  # a page that counts what none of its buckets holds
+            return None
         place = int(np.searchsorted(self.values, value, side="right"))
-        return float(self.weights[place:].sum() / self.weights.sum())
+        return float(self.weights[place:].sum() / total)
 
 
 NOTHING: Final = Observed(np.empty(0), np.empty(0), float("nan"), 0.0)

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from agent.analysis import advice, kv_flow, latency, step_time
 from agent.analysis.bottleneck import Targets, judge
 from agent.analysis.evidence import Evidence, gather
 from agent.analysis.forecasts import kv as kv_forecast
+from agent.analysis.guard import Guard
 from agent.analysis.kv_flow import KvFlow, KvFlows
 from agent.analysis.latency import Latency, LatencyResult
-from agent.analysis.pace import Pace
+from agent.analysis.pace import Pace, batch_within
 from agent.analysis.replicas import Replica
 from agent.analysis.shifts import QUANTITIES, Shift, find_shift
 from agent.analysis.step_time import StepTime, StepTimeResult
@@ -33,10 +35,12 @@ class ReplicaState:
     Args:
         replica: which.
         offset: seconds by which what is dear is shifted against other replicas.
+        guard: keeps a part that raises from the others.
     """
 
-    def __init__(self, replica: Replica, *, offset: float) -> None:
+    def __init__(self, replica: Replica, *, offset: float, guard: Guard) -> None:
         self.replica = replica
+        self._guard = guard
         self.judged = False
         self.verdict = Verdict(Cause.UNKNOWN, 0.0, "not judged yet")
         self.shifts: dict[str, Shift] = {}
@@ -45,7 +49,7 @@ class ReplicaState:
         self._step_time = StepTime(offset=offset)
         self._latency = Latency(offset=offset)
         self._flows = KvFlows()
-        self._forecaster = kv_forecast.KvForecaster(offset=int(offset))
+        self._forecaster = kv_forecast.KvForecaster()
         self._pace = Pace()
         self._shifts_due = -math.inf
         self._steps = StepTimeResult()
@@ -54,6 +58,7 @@ class ReplicaState:
         self._forecast = kv_forecast.KvForecast()
         self._series: dict[tuple[Metric, tuple[str, ...]], int] = {}
         self._samples: list[tuple[Metric, tuple[str, ...], float]] = []
+        self._told: tuple[Sequence[int], Sequence[float]] | None = None
 
     def observe(
         self, view: View, targets: Targets, *, tenants: float = math.nan, reserved: float | None
@@ -66,13 +71,27 @@ class ReplicaState:
             tenants: bytes that others hold on its GPUs.
             reserved: bytes of KV cache that it was seen to reserve, None where it was not.
         """
-        self._steps = self._step_time.observe(view)
-        self._latencies = self._latency.observe(view)
-        self._flow = self._flows.observe(view, reserved=reserved)
-        self._forecast = self._forecaster.observe(view)
-        events = [*self._judge(view, targets, tenants), *self._look_for_shifts(view)]
-        self._samples = [(metric, labels, rounded(value)) for metric, labels, value in self._said()]
-        return events
+        run = partial(self._guard.run, time=float(view.times[-1]), about=self.replica._asdict())
+        flow = partial(self._flows.observe, view, reserved=reserved)
+        # What a part said before it failed is not known to hold.
+        self._steps = run("step_time", partial(self._step_time.observe, view)) or StepTimeResult()
+        self._latencies = run("latency", partial(self._latency.observe, view)) or LatencyResult()
+        self._flow = run("kv_flow", flow) or KvFlow()
+        self._forecast = run("kv_forecast", partial(self._forecaster.observe, view)) or (
+            kv_forecast.KvForecast()
+        )
+        changes = run("verdict", lambda: [*self._judge(view, targets, tenants)])
+        if changes is None:
+            self.verdict = Verdict(Cause.UNKNOWN, float(view.times[-1]), "its analysis fails")
+        shifts = run("shifts", lambda: [*self._look_for_shifts(view)])
+        self._samples = run("samples", lambda: [*self._rounded()]) or []
+        self._told = None
+        return [*(changes or ()), *(shifts or ())]
+
+    def _rounded(self) -> Iterable[tuple[Metric, tuple[str, ...], float]]:
+        """Yield what stands, with no digits that mean nothing."""
+        for metric, labels, value in self._said():
+            yield metric, labels, rounded(value)
 
     def _judge(self, view: View, targets: Targets, tenants: float) -> Iterable[Event]:
         """Judge anew; yield the change of regime, if there is one."""
@@ -88,19 +107,14 @@ class ReplicaState:
             prefill_share=pace.prefill_share,
             usual_step_time=self._usual_step_time,
         )
-        facts = advice.Facts(finding, evidence, around, targets, self._pace.batch_within)
+        facts = advice.Facts(
+            finding, evidence, around, targets, partial(batch_within, self._pace.model)
+        )
         self._learn_usual(evidence)
         before = self._regimes.cause
-        sentence = advice.sentence(facts)
-        change = self._regimes.take(time, finding.cause, sentence)
+        change = self._regimes.take(time, finding.cause, lambda: advice.sentence(facts))
         if self._regimes.cause is finding.cause:
-            self.verdict = Verdict(
-                finding.cause,
-                self._regimes.since,
-                sentence,
-                advice.suggestion(facts),
-                advice.numbers(facts),
-            )
+            self.verdict = Verdict.of(facts, self._regimes.since)
         if change and before is not self.verdict.cause:
             yield changed(self.verdict, before, self.replica._asdict(), time=time)
 
@@ -138,15 +152,20 @@ class ReplicaState:
         yield from kv_flow.samples(self._flow, ())
         yield from kv_forecast.samples(self._forecast, ())
 
-    def add(self, table: SeriesTable, ids: list[int], values: list[float]) -> None:
-        """Append everything that stands."""
-        for metric, labels, value in self._samples:
-            key = (metric, labels)
-            series_id = self._series.get(key)
-            if series_id is None:
-                series_id = self._series[key] = table.intern(metric, (*self.replica, *labels))
-            ids.append(series_id)
-            values.append(value)
+    def samples(self, table: SeriesTable) -> tuple[Sequence[int], Sequence[float]]:
+        """Return all that stands as series and values; the same lists until the next turn."""
+        if self._told is None:
+            ids: list[int] = []
+            values: list[float] = []
+            for metric, labels, value in self._samples:
+                key = (metric, labels)
+                series_id = self._series.get(key)
+                if series_id is None:
+                    series_id = self._series[key] = table.intern(metric, (*self.replica, *labels))
+                ids.append(series_id)
+                values.append(value)
+            self._told = (ids, values)
+        return self._told
 
     def as_json(self) -> dict[str, Any]:
         """Return what is known of the replica."""
@@ -175,7 +194,7 @@ def _verdict(verdict: Verdict) -> Mapping[str, Any]:
         "since": verdict.since,
         "sentence": verdict.sentence,
         "suggestion": verdict.suggestion,
-        "numbers": dict(verdict.numbers or {}),
+        "numbers": dict(verdict.numbers),
     }
 
 

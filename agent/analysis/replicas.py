@@ -3,6 +3,7 @@
 A replica is what schedules requests on its own: one model at one data-parallel rank of one server.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -44,6 +45,7 @@ class Replicas:
         self._window = window
         self._gpus_of = gpus_of
         self._layout = -1
+        self._placement: object = None
         self._placed: dict[Replica, tuple[GpuKey, ...]] = {}
         self._columns: dict[Replica, Mapping[tuple[Any, ...], int]] = {}
         self._buckets: dict[Replica, Mapping[Metric, Sequence[tuple[float, int]]]] = {}
@@ -51,13 +53,24 @@ class Replicas:
 
     def views(self, table: SeriesTable) -> dict[Replica, View]:
         """Return the view of each replica, in the order in which they were seen."""
-        placed = {one: self._where(one) for one in self._columns}
-        if self._layout != self._window.layout or placed != self._placed:
+        return {replica: self.view(replica) for replica in self.known(table, None)}
+
+    def known(self, table: SeriesTable, placement: object) -> Sequence[Replica]:
+        """Return the replicas that there are, in the order in which they were seen.
+
+        Args:
+            table: explains the series of the window.
+            placement: another object whenever engines run on other GPUs.
+        """
+        if self._layout != self._window.layout or placement is not self._placement:
+            self._placement = placement
             self._sort(table)
-        return {
-            replica: View(self._window, columns, self._buckets[replica], self._gpus[replica])
-            for replica, columns in self._columns.items()
-        }
+        return [*self._columns]
+
+    def view(self, replica: Replica) -> View:
+        """Return the view of a replica that is known."""
+        columns = self._columns[replica]
+        return View(self._window, columns, self._buckets[replica], self._gpus[replica])
 
     def _where(self, replica: Replica) -> tuple[GpuKey, ...]:
         """Return the GPUs of a replica."""
@@ -88,13 +101,22 @@ class Replicas:
                         gpus.setdefault(_key(series, _GPU), []).append(place)
                 elif depth and series.labels[:depth] == replica[:depth]:
                     if series.le:
-                        bound = float(series.le)
-                        buckets.setdefault(series.metric, []).append((bound, place))
+                        bound = _bound(series.le)
+                        if not math.isnan(bound):
+                            buckets.setdefault(series.metric, []).append((bound, place))
                     else:
                         columns[_key(series, depth)] = place
             self._columns[replica] = columns
             self._buckets[replica] = {metric: sorted(found) for metric, found in buckets.items()}
             self._gpus[replica] = gpus
+
+
+def _bound(le: str) -> float:
+    """Return the upper bound of a bucket; NaN where an engine wrote something else there."""
+    try:
+        return float(le)
+    except ValueError:
+        return math.nan
 
 
 def _depth(metric: Metric) -> int:

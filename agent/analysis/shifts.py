@@ -123,7 +123,7 @@ def find_shift(view: View, quantity: str) -> Shift | None:
     found = [
         companion
         for name, values in _candidates(view, edges).items()
-        if (companion := _companion(name, values, onset)) is not None
+        if (companion := _companion(name, values, onset, lag=now)) is not None
     ]
     found.sort(key=_rank, reverse=True)
     return Shift(quantity, began, was, now, tuple(found))
@@ -152,9 +152,20 @@ def _onset(blocks: Column) -> int | None:
     return int(known[min(int(departed[:-1].argmax()) + 1, len(known) - 1)])
 
 
-def _companion(name: str, blocks: Column, onset: int) -> Companion | None:
-    """Return a series as a companion of a shift that began at a block, if it moved."""
-    before, after = blocks[:onset], blocks[onset:]
+def _companion(name: str, blocks: Column, onset: int, *, lag: float) -> Companion | None:
+    """Return a series as a companion of a shift that began at a block, if it moved.
+
+    Args:
+        name: of the series.
+        blocks: its means.
+        onset: at which block the latency shifted.
+        lag: seconds for which the latency tells of the past: who is served late came early.
+    """
+    own = _onset(blocks)
+    lead = (onset - own) * BLOCK if own is not None else 0.0
+    # What moved before the latency did is held against its own past.
+    split = own if own is not None and _LATE < lead <= _LATE + lag else onset
+    before, after = blocks[:split], blocks[split:]
     before, after = before[~np.isnan(before)], after[~np.isnan(after)]
     if len(before) < 2 or not len(after):  # noqa: PLR2004 - two make a spread
         return None
@@ -163,8 +174,6 @@ def _companion(name: str, blocks: Column, onset: int) -> Companion | None:
     scale = max(spread, _FLOOR * max(abs(was), abs(now)))
     if scale == 0 or abs(now - was) < _STRONG * scale:
         return None
-    own = _onset(blocks)
-    lead = (onset - own) * BLOCK if own is not None else 0.0
     return Companion(name, was, now, abs(now - was) / scale, lead)
 
 
@@ -208,6 +217,14 @@ def _clock(view: View, edges: Sequence[int]) -> Column:
         return _gpu_means(view, edges, gpu.SM_CLOCK) / _gpu_means(view, edges, gpu.SM_CLOCK_MAX)
 
 
+def _start(view: View, edges: Sequence[int]) -> Column:
+    """Return when the engine was started, in seconds from the first start that is known."""
+    started = view[engine.START_TIME]
+    known = started[~np.isnan(started)]
+    # Beside the seconds since 1970 no restart would be a change.
+    return _means(started - known[0] if known.size else started, edges)
+
+
 _Make = Callable[[View, Sequence[int]], Column]
 
 _CANDIDATES: Final[dict[str, _Make]] = {
@@ -231,14 +248,21 @@ _CANDIDATES: Final[dict[str, _Make]] = {
     ),
     "preemptions a second": lambda view, edges: _deltas(view, edges, engine.PREEMPTIONS) / BLOCK,
     "SM clock": _clock,
-    "device memory in use": lambda view, edges: _gpu_means(view, edges, gpu.MEMORY_USED),
+    # Not what is in use: an engine that reserves nine tenths would hide whoever takes the rest.
+    "free device memory": lambda view, edges: _gpu_means(view, edges, gpu.MEMORY_FREE),
     "CPU pressure of the host": lambda view, edges: (
         _deltas(view, edges, host.PRESSURE_SECONDS, "", "cpu", "some") / BLOCK
     ),
     "memory pressure of the host": lambda view, edges: (
         _deltas(view, edges, host.PRESSURE_SECONDS, "", "memory", "some") / BLOCK
     ),
-    "engine start": lambda view, edges: _means(view[engine.START_TIME], edges),
+    "engine start": _start,
+    "max-num-seqs": lambda view, edges: _means(view[engine.MAX_NUM_SEQS], edges),
+    "max-num-batched-tokens": lambda view, edges: _means(
+        view[engine.MAX_NUM_BATCHED_TOKENS], edges
+    ),
+    "longest request": lambda view, edges: _means(view[engine.MAX_MODEL_LEN], edges),
+    "KV capacity": lambda view, edges: _means(view[engine.KV_CACHE_CAPACITY], edges),
 }
 
 

@@ -101,6 +101,8 @@ class StepTime:
         """Fit anew."""
         self._pending = False
         kept = list(self._store.items())
+        if not kept:  # a clock that was set back can leave none that is young enough
+            return
         self._due = time + (EVERY if len(kept) >= _MANY else EVERY / 4)
         if self._result.model is None:
             self._due += self._offset / 4

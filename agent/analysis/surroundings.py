@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from agent.analysis.window import View, growth, mean
 from agent.catalog import gpu, process
 
@@ -66,7 +68,8 @@ def surroundings(view: View, *, tenants: float = _NAN, slowdown: float = _NAN) -
     clock, limit = recent.gpu(gpu.SM_CLOCK), recent.gpu(gpu.SM_CLOCK_MAX)
     ratio = _NAN
     if clock.size and clock.shape == limit.shape:
-        ratio = min(mean(clock[:, at] / limit[:, at]) for at in range(clock.shape[1]))
+        shares = clock / np.where(limit > 0.0, limit, np.nan)
+        ratio = min(mean(shares[:, at]) for at in range(clock.shape[1]))
     slowed = {
         reason: share
         for reason in SLOWING

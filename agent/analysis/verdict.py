@@ -1,10 +1,11 @@
 """The verdict on one replica: it changes only for what lasts, and each change is dated."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from agent.analysis import advice
 from agent.catalog.verdict import Cause
 from agent.model import Event
 
@@ -20,21 +21,39 @@ _AT_ONCE: Final = frozenset({Cause.IDLE, Cause.STALLED, Cause.UNKNOWN})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What holds a replica back.
+    """What holds a replica back; put into words when somebody asks.
 
     Attributes:
         cause: in one word.
         since: Unix seconds.
-        sentence: with the numbers.
-        suggestion: what would change it; empty where nothing should.
-        numbers: the evidence, by name with unit.
+        because: what is said where there are no facts.
+        facts: what it was found from.
     """
 
     cause: Cause
     since: float
-    sentence: str
-    suggestion: str = ""
-    numbers: Mapping[str, float] | None = None
+    because: str = ""
+    facts: advice.Facts | None = None
+
+    @classmethod
+    def of(cls, facts: advice.Facts, since: float) -> "Verdict":
+        """Return the verdict of a finding."""
+        return cls(facts.finding.cause, since, facts=facts)
+
+    @property
+    def sentence(self) -> str:
+        """With the numbers."""
+        return self.because if self.facts is None else advice.sentence(self.facts)
+
+    @property
+    def suggestion(self) -> str:
+        """What would change it; empty where nothing should."""
+        return "" if self.facts is None else advice.suggestion(self.facts)
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """The evidence, by name with unit."""
+        return {} if self.facts is None else advice.numbers(self.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +80,12 @@ class Regimes:
         self._other: tuple[Cause, float] | None = None
         self._past: deque[Regime] = deque(maxlen=REMEMBERED)
 
-    def take(self, time: float, cause: Cause, sentence: str) -> bool:
+    def take(self, time: float, cause: Cause, sentence: Callable[[], str]) -> bool:
         """Take a finding; return whether the verdict changed by it."""
         if cause is self._cause:
             self._other = None
             return False
-        if self._other is None or self._other[0] is not cause:
+        if self._other is None or self._other[0] is not cause or self._other[1] > time:
             self._other = (cause, time)
         first = self._cause is None or self._cause is Cause.UNKNOWN
         if not first and cause not in _AT_ONCE and time - self._other[1] < HOLD:
@@ -74,7 +93,7 @@ class Regimes:
         begun = self._other[1]
         if self._cause is not None:
             self._past.append(Regime(self._cause, self._since, begun, self._sentence))
-        self._cause, self._since, self._sentence, self._other = cause, begun, sentence, None
+        self._cause, self._since, self._sentence, self._other = cause, begun, sentence(), None
         return True
 
     @property

@@ -20,6 +20,9 @@ Column: TypeAlias = NDArray[np.float64]
 SPAN: Final = 300.0
 """Seconds that a window holds."""
 
+MOST: Final = 1e15
+"""No count, size, time or share that is read is as large, nor is any negative."""
+
 _EXACT: Final = 1e8  # counts of tokens and times of day are as they were read
 _ROWS: Final = 64
 _COLUMNS: Final = 32
@@ -32,7 +35,7 @@ class Window:
     trailing stretch is a slice of it and old rows are moved out only now and then.
 
     Args:
-        wanted: metrics that are kept.
+        wanted: metrics that are kept, none of which can be negative.
         span: seconds.
     """
 
@@ -63,7 +66,10 @@ class Window:
         row = self._rows[self._end]
         row.fill(np.nan)
         if self._pick is not None:
-            row[self._places] = self._pick(frame.values)
+            values = np.array(self._pick(frame.values))
+            # An engine may write anything; what makes no sense is not known.
+            values[~((values >= 0.0) & (values < MOST))] = np.nan
+            row[self._places] = values
         self._times[self._end] = frame.time
         self._end += 1
 
@@ -108,7 +114,9 @@ class Window:
             more = np.full((len(self._rows), missing + _COLUMNS), np.nan)
             self._rows = np.hstack((self._rows, more))
         self._rows[self._begin : self._end, [kept[i] for i in new]] = np.nan
-        self._columns = kept
+        if kept != self._columns:
+            self._columns = kept
+            self.layout += 1
         self._ids = frame.ids
         self._places = np.array([kept[i] for _position, i in chosen], dtype=np.intp)
         positions = [position for position, _series_id in chosen]
@@ -116,7 +124,6 @@ class Window:
         self._pick = itemgetter(*positions, positions[0]) if positions else None
         if positions:
             self._places = np.append(self._places, self._places[0])
-        self.layout += 1
 
     def _make_room(self) -> None:
         """Move the rows to the front, into a longer array if more than half of it is in use."""

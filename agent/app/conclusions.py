@@ -12,6 +12,7 @@ from agent.analysis.xid import XidErrors
 from agent.catalog import gpu
 from agent.config import Settings
 from agent.config.settings import Targets as TargetSettings
+from agent.look import reason
 from agent.model import SeriesTable
 from agent.pipeline import Analysis, Pipeline
 
@@ -51,7 +52,10 @@ class Conclusions:
 
         An alert about a GPU is about the engines on it; one about the host is about none.
         """
-        return "\n".join(self._verdicts(labels))
+        try:
+            return "\n".join(self._verdicts(labels))
+        except Exception as error:  # noqa: BLE001 - an alert goes out without it
+            return f"not known: {reason(error)}"
 
     def _verdicts(self, labels: Mapping[str, str]) -> Iterator[str]:
         """Yield them."""
@@ -60,7 +64,8 @@ class Conclusions:
             replica, verdict = state.replica, state.verdict
             if replica[:2] not in instances:
                 continue
-            if labels.get("model_name", replica.model_name) != replica.model_name:
+            known = {"model_name": replica.model_name, "rank": replica.rank}
+            if any(labels.get(name, value) != value for name, value in known.items()):
                 continue
             advice = f" → {verdict.suggestion}" if verdict.suggestion else ""
             yield f"{replica.instance_name}: {verdict.cause.value}: {verdict.sentence}{advice}"

@@ -66,6 +66,13 @@ EVENTS = counter(
     "kind",
     source="runtime",
 )
+ANALYSIS_FAILURES = counter(
+    "analysis_failures",
+    "Times that a part of the analysis was left out because it raised, since the agent started; "
+    "absent until it first does.",
+    "analysis",
+    source="runtime",
+)
 BUILD_INFO = info("build", "Version of the agent.", "version", source="the package")
 RECORDING_INFO = info(
     "replay",

@@ -226,14 +226,14 @@ class EngineCollector:
             self._layout = (page.plan, more)
             self._ids = [*page.plan.ids, *more]
         values = [*page.values, *(value for _, value in further)]
-        if math.isnan(sum(values)):
-            return _without_nan(self._ids, values, events)
+        if not math.isfinite(sum(values)):
+            return _of_numbers(self._ids, values, events)
         return Reading(self._ids, values, events)
 
 
-def _without_nan(ids: Sequence[int], values: Sequence[float], events: tuple[Event, ...]) -> Reading:
-    """Return a reading without what is no number: an engine writes NaN for what it cannot say."""
+def _of_numbers(ids: Sequence[int], values: Sequence[float], events: tuple[Event, ...]) -> Reading:
+    """Return a reading without what is no number: engines write NaN for what they cannot say."""
     kept = [
-        (number, value) for number, value in zip(ids, values, strict=True) if not math.isnan(value)
+        (number, value) for number, value in zip(ids, values, strict=True) if math.isfinite(value)
     ]
     return Reading([number for number, _ in kept], [value for _, value in kept], events)

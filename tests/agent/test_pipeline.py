@@ -312,6 +312,46 @@ def test_conclusions_join_the_frame():
     assert [event.kind for event in frame.events] == ["summed"]
 
 
+class _Breaking:
+    """An analysis that raises while it is told to."""
+
+    def __init__(self) -> None:
+        self.broken = True
+
+    def observe(self, frame: Frame) -> Reading:
+        """Raise, or conclude."""
+        if self.broken:
+            raise ZeroDivisionError(f"at {frame.time}")
+        return Reading([_series(frame.table, "whole")], [1.0])
+
+
+def test_an_analysis_that_raises_costs_no_other_and_no_tick():
+    """It is left out of the tick, told once for each change of state, and counted every time."""
+    breaking = _Breaking()
+    pipeline = Pipeline(SeriesTable(), analyses=(breaking, _Doubling()))
+    pipeline.add_source(SourceSpec(name="a", stale_after=10.0))
+    look = _read(pipeline.table, "a", x=4.0)
+    frames = [pipeline.conclude(3.0, [look], EMPTY_READING)]
+    frames += [pipeline.conclude(time, [], EMPTY_READING) for time in (4.0, 5.0)]
+    breaking.broken = False
+    frames += [pipeline.conclude(time, [], EMPTY_READING) for time in (6.0, 7.0)]
+    assert [_shown(frame)[_key("sum")] for frame in frames] == [8.0] * 5
+    assert [_key("whole") in _shown(frame) for frame in frames] == [False] * 3 + [True] * 2
+    kinds = [[event.kind for event in frame.events] for frame in frames]
+    assert kinds == [
+        ["summed", "analysis_failed"],
+        ["summed"],
+        ["summed"],
+        ["summed", "analysis_recovered"],
+        ["summed"],
+    ]
+    told = frames[0].events[1]
+    assert told.labels == {"analysis": "_Breaking"}
+    assert "ZeroDivisionError: at 3.0 (test_pipeline.py:" in told.message
+    counted = 'analysis_failures_total{analysis="_Breaking"}'
+    assert [_shown(frame)[counted] for frame in frames] == [1.0, 2.0, 3.0, 3.0, 3.0]
+
+
 def test_the_layout_is_kept_while_it_stands():
     """Frames of the same series share their list of ids, so that others can keep what they made."""
     pipeline = _pipeline("a", "b")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.analysis.quantiles import observed
+from agent.analysis.quantiles import Observed, observed
 from agent.analysis.window import Histogram
 
 BOUNDS = np.array([0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 1.0, np.inf])
@@ -90,3 +90,9 @@ def test_the_mean_is_exact(seconds: list[list[float]]) -> None:
     """It is the quotient of two sums."""
     values = [value for second in seconds for value in second]
     assert observed(histogram(seconds)).mean == pytest.approx(np.mean(values))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_count_without_buckets_has_no_share() -> None:
+    """A page may count what none of its buckets holds; then nothing is above anything."""
+    assert Observed(np.array([1.0, 2.0]), np.zeros(2), 1.5, 3.0).share_above(1.0) is None

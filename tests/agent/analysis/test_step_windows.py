@@ -140,7 +140,7 @@ def test_cached_prompt_tokens_are_not_computed(metric: Metric):
 def _with_prompts(seconds: int, under_way: list[int]) -> dict[Key, list[float]]:
     """Return an engine whose prompts of 140 tokens take several ticks; one may be under way."""
     columns = _busy(seconds)
-    first = [0.5 * second for second in range(seconds)]
+    first = [100.0 + 0.5 * second for second in range(seconds)]
     ended = [one - 4.0 + busy for one, busy in zip(first, under_way, strict=True)]
     columns[engine.TIME_TO_FIRST_TOKEN, "_count"] = first
     columns[engine.E2E_LATENCY, "_count"] = ended

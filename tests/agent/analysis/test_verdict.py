@@ -1,5 +1,7 @@
 """A verdict that lasts, and the regimes before it."""
 
+from functools import partial
+
 from agent.analysis.verdict import REMEMBERED, Regime, Regimes
 from agent.catalog.verdict import Cause
 
@@ -7,7 +9,9 @@ from agent.catalog.verdict import Cause
 def fed(*findings: tuple[float, Cause]) -> tuple[Regimes, list[bool]]:
     """Return the regimes after findings, and at which of them the verdict changed."""
     regimes = Regimes()
-    return regimes, [regimes.take(time, cause, cause.value) for time, cause in findings]
+    return regimes, [
+        regimes.take(time, cause, partial(str, cause.value)) for time, cause in findings
+    ]
 
 
 def test_the_first_finding_is_the_verdict() -> None:
@@ -41,6 +45,18 @@ def test_what_took_its_time_to_be_found_is_believed_at_once() -> None:
     """A stall was watched for ten seconds already."""
     _regimes, changes = fed((1.0, Cause.HEALTHY), (5.0, Cause.STALLED), (6.0, Cause.IDLE))
     assert changes == [True, True, True]
+
+
+def test_a_clock_that_is_set_back_keeps_no_verdict() -> None:
+    """What was first found in a future that never comes is believed after three seconds anyway."""
+    regimes, changes = fed(
+        (5000.0, Cause.HEALTHY),
+        (5001.0, Cause.KV_MEMORY),
+        (1001.0, Cause.KV_MEMORY),
+        (1005.0, Cause.KV_MEMORY),
+    )
+    assert changes == [True, False, False, True]
+    assert regimes.since == 1001.0
 
 
 def test_the_past_is_bounded() -> None:

@@ -43,6 +43,15 @@ def feed() -> Feed:
 class TestWindow:
     """Rows come in, columns go out."""
 
+    @pytest.mark.parametrize("nonsense", [math.inf, -math.inf, -1.0, 1e300, math.nan])
+    def test_what_makes_no_sense_is_not_known(self, feed: Feed, nonsense: float) -> None:
+        """Whatever a page says, arithmetic meets numbers that can be, or NaN."""
+        a, b = feed.series("a"), feed.series("b")
+        feed.tick(1.0, {a: nonsense, b: 0.0})
+        feed.tick(2.0, {a: 1.0, b: nonsense})
+        np.testing.assert_equal(feed.column(a), [math.nan, 1.0])
+        np.testing.assert_equal(feed.column(b), [0.0, math.nan])
+
     def test_columns_are_aligned_with_the_times(self, feed: Feed) -> None:
         """Each column has one value a row, NaN where the tick had none."""
         a, b = feed.series("a"), feed.series("b")
@@ -101,7 +110,7 @@ class TestWindow:
         st.lists(
             st.tuples(
                 st.floats(0.1, 4.0),
-                st.dictionaries(st.integers(0, 70), st.floats(-1e6, 1e6), max_size=40),
+                st.dictionaries(st.integers(0, 70), st.floats(0.0, 1e6), max_size=40),
             ),
             max_size=60,
         )

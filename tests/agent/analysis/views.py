@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from agent.analysis.replicas import Replica, Replicas
+from agent.analysis.replicas import GpuKey, Replica, Replicas
 from agent.analysis.window import View, Window
 from agent.catalog import engine
 from agent.model import Frame, Metric, SeriesTable
@@ -19,13 +19,17 @@ def view_of(
     *,
     host: Mapping[tuple[Metric, tuple[str, ...]], Sequence[float]] | None = None,
     span: float = 600.0,
+    every: float = 1.0,
+    gpus: Sequence[GpuKey] = (),
 ) -> View:
-    """Return the view of one replica, a row a second.
+    """Return the view of one replica.
 
     Args:
         columns: of the replica.
-        host: of the host, by metric and labels.
+        host: of whatever else, by metric and labels.
         span: seconds that the window holds.
+        every: seconds from row to row.
+        gpus: that the replica runs on.
     """
     table = SeriesTable()
     given: dict[int, Sequence[float]] = {}
@@ -40,8 +44,10 @@ def view_of(
     window = Window({table[series_id].metric for series_id in given}, span=span)
     ids = list(given)
     for row in range(rows):
-        window.append(Frame(START + row, table, ids, [values[row] for values in given.values()]))
-    return Replicas(window).views(table)[REPLICA]
+        window.append(
+            Frame(START + row * every, table, ids, [values[row] for values in given.values()])
+        )
+    return Replicas(window, lambda *_replica: gpus).views(table)[REPLICA]
 
 
 def latency_columns(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.analysis.engines import EngineAnalysis
 from agent.app.conclusions import Conclusions, targets_of
 from agent.catalog import verdict as catalog
 from agent.catalog.verdict import Cause
@@ -103,6 +104,31 @@ def test_an_alert_carries_the_verdict_on_its_engine() -> None:
     assert "max-num-seqs" in said
     assert conclusions.about({"alertname": "X", "instance_name": "another"}) == ""
     assert conclusions.about({"alertname": "HostDiskFull"}) == ""
+
+
+def test_an_alert_about_a_rank_carries_the_verdict_on_that_rank() -> None:
+    """The engine's other ranks are another matter."""
+    conclusions = Conclusions(Settings(targets=SLOW))
+    for _second, _frame in zip(range(20), frames("vllm-ramp", conclusions), strict=False):
+        pass
+    alert = {"engine": "vllm", "instance_name": "chat"}
+    assert conclusions.about({**alert, "rank": "0"})
+    assert conclusions.about({**alert, "rank": "1"}) == ""
+
+
+def test_an_alert_goes_out_without_a_verdict_that_cannot_be_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What fails in putting it into words costs the words, and neither the alert nor the tick."""
+    conclusions = Conclusions(Settings(targets=SLOW))
+    for _second, _frame in zip(range(20), frames("vllm-ramp", conclusions), strict=False):
+        pass
+
+    def broken(_analysis: EngineAnalysis, _labels: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(EngineAnalysis, "instances_of", broken)
+    assert conclusions.about({"instance_name": "chat"}) == "not known: ValueError"
 
 
 @pytest.mark.parametrize(
