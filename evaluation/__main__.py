@@ -85,7 +85,7 @@ def _forecasts() -> Iterator[tuple[str, Mapping[str, Any]]]:
     )
     yield (
         "## Forecasts\n\nOn scenarios held out, of exhaustions whose cause began a minute or more "
-        "before; one whole day is among them.\n\n" + forecasts.table(scores),
+        "before; two whole days are among them.\n\n" + forecasts.table(scores),
         {
             "kv_warning_recall": scores["kv"].recall,
             "false_alarms_per_day": sum(score.false_per_day for score in scores.values()),

@@ -28,7 +28,7 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
         {
             "EngineKvCacheNearlyFull": 111,
             "EnginePreemptions": 122,
-            "EngineKvExhaustionSoon": 74,
+            "EngineKvExhaustionSoon": 64,
             "EngineQueueGrowing": 139,
             "EngineQueueWait": 169,
         },
@@ -45,7 +45,7 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
         {"EngineDied": 30, "EngineDown": 30},
     ),
     # The last steps of the load end at the limit of 32 sequences with 88 % of the cache in use.
-    "vllm-capacity": ({"EngineKvExhaustionSoon": 299}, {"EngineKvExhaustionSoon": 300}),
+    "vllm-capacity": ({"EngineKvExhaustionSoon": 120}, {"EngineKvExhaustionSoon": 120}),
     "vllm-aborts": ({}, {}),
     "llama-ramp": ({}, {}),
 }

@@ -97,6 +97,8 @@ _SEEDS: Final[Mapping[str, tuple[int, ...]]] = {
     "harmless_host": (0, 1, 2, 4),
     "quiet_day": (0, 1, 2, 3),
 }
+_SHARES: Final[Mapping[str, float]] = {"kv_slow_ramp": 4.0, "quiet_day": 0.5}
+"""How many of a kind are held out, as a share of the usual number."""
 
 
 def _seeds(name: str) -> Sequence[int]:
@@ -126,10 +128,16 @@ def held_out(*, first: int = 1000, each: int = 4) -> dict[str, Scenario]:
 
     Args:
         first: their first seed.
-        each: how many of each kind; of whole days one.
+        each: how many of each kind that is about a cause or about nothing; of what runs out twice
+            as many, of slow ramps four times, for each of them gives one exhaustion at most; of
+            whole days half.
     """
-    found = _all(lambda name: range(first, first + (1 if name == "quiet_day" else each)))
-    return {one.name: one for one in found}
+
+    def seeds(name: str) -> range:
+        many = round(each * _SHARES.get(name, 2.0 if name in _EXHAUSTING else 1.0))
+        return range(first, first + max(many, 1))
+
+    return {one.name: one for one in _all(seeds)}
 
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {one.name: one for one in _all(_seeds)}

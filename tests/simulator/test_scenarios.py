@@ -1,6 +1,7 @@
 """Scenarios are what their names say, laws bend, and capacities are what arithmetic says."""
 
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from tests.simulator.check import outcome
 from tests.simulator.engine import Engine
 from tests.simulator.law import Conditions, StepLaw, random_law
 from tests.simulator.limits import Limits
-from tests.simulator.scenarios import SCENARIOS
+from tests.simulator.scenarios import SCENARIOS, held_out
 from tests.simulator.truth import Cause, Judge, Targets
 from tests.simulator.workload import ClosedLoop, Evenly, Lengths, Mix, OpenLoop, steady
 
@@ -51,6 +52,16 @@ def test_there_are_some_of_each_cause():
         for seed in (0, 1, 2)
     }
     assert len(laws) == 3
+
+
+def test_more_is_held_out_of_what_is_rare():
+    """Each ramp gives one exhaustion: of those there are four times as many as of the others."""
+    many = Counter(name.rpartition("-")[0] for name in held_out())
+    assert many["kv_slow_ramp"] == 16
+    assert {many[name] for name in ("kv_jump", "kv_fast_ramp", "device_leak")} == {8}
+    assert {many[name] for name in ("kv_sawtooth", "idle", "healthy")} == {4}
+    assert many["quiet_day"] == 2
+    assert held_out().keys().isdisjoint(SCENARIOS)
 
 
 def test_a_shift_of_prompts_lengthens_first_tokens():

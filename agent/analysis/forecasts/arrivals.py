@@ -14,6 +14,8 @@ BIN: Final = 5.0
 _SPANS: Final = np.array([3, 4, 6, 8, 11, 15, 20, 27, 36, 48], dtype=np.intp)
 _PENALTY: Final = 4.0
 _DOUBLING: Final = 120.0
+_TOWERS: Final = 2.0
+_FEW: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ def arrivals(counts: Column) -> Arrivals:
     Args:
         counts: requests in consecutive bins of `BIN` seconds, oldest first; at least one.
     """
+    counts = lasting(counts)
     many = len(counts)
     # Newest first, so that the spans all begin at index 0.
     roots = 2.0 * np.sqrt(counts[::-1] + 0.375)
@@ -74,6 +77,20 @@ def arrivals(counts: Column) -> Arrivals:
     span = int(np.append(spans, many)[at])
     found = _line(counts[many - span :], level=bool(cost_level[at] <= cost_line[at]))
     return found if span == many else replace(found, usual=float(counts.mean()) / BIN)
+
+
+def lasting(counts: Column) -> Column:
+    """Return counts of which a single one that towers over both of its neighbours is cut.
+
+    Many requests at a time are no rate at which more will come: they run by now, and are counted
+    there. What goes on is seen in the next bin.
+    """
+    if len(counts) < 2:  # noqa: PLR2004 - one has no neighbour
+        return counts
+    before = np.append(counts[1], counts[:-1])
+    after = np.append(counts[1:], counts[-2])
+    cut: Column = np.minimum(counts, _TOWERS * np.maximum(before, after) + _FEW)
+    return cut
 
 
 def _misfit(values: Column, spans: NDArray[np.intp]) -> tuple[Column, Column]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from agent.analysis.forecasts.arrivals import Arrivals
 from agent.analysis.forecasts.incoming import incoming
-from agent.analysis.forecasts.limit import sequences
+from agent.analysis.forecasts.limit import Bounded, sequences
 from agent.analysis.forecasts.page import Pages
 from agent.analysis.forecasts.passage import excursions, normal, stratified
 from agent.analysis.forecasts.population import Population
@@ -75,7 +75,9 @@ class Fill:
         return float(self.expected[:, at].mean())
 
 
-def fill(known: Pages, who: Population, line: Arrivals, scale: Scale) -> Fill:
+def fill(
+    known: Pages, who: Population, line: Arrivals, scale: Scale, clients: Bounded | None
+) -> Fill:
     """Return the paths.
 
     Args:
@@ -83,6 +85,7 @@ def fill(known: Pages, who: Population, line: Arrivals, scale: Scale) -> Fill:
         who: what runs, and how requests behave.
         line: how many come.
         scale: how that fits the engine.
+        clients: those that each wait for their answer, if that is how requests come.
     """
     each, share = scale.each, scale.share
     usage, running = float(known.usage[-1]), float(known.running[-1])
@@ -95,14 +98,18 @@ def fill(known: Pages, who: Population, line: Arrivals, scale: Scale) -> Fill:
     fresh += known.waiting
     new = incoming(who, line, times, fresh=fresh, staying=staying, running=running)
     tokens, variance = new.tokens, new.variance
-    most = sequences(known, who.lifetime)
+    most = sequences(known, who.lifetime, clients)
     if most is not None:
         tokens = tokens * np.clip((most - staying) / np.maximum(new.requests, 1e-9), 0.0, 1.0)
         if running >= most - 1:
             # Their number cannot grow: what is left to chance is how long they are.
             variance = _LENGTHS * variance
     kept = each * share * np.interp(times, who.times, who.kept)
-    chance = each * np.sqrt(share * np.interp(times, who.times, who.kept_variance) + variance)
+    variance = share * np.interp(times, who.times, who.kept_variance) + variance
+    if clients is not None:
+        # Who ends is replaced: what is left to chance is how much each of them holds.
+        variance = np.minimum(variance, (running + known.waiting) * who.held_variance)
+    chance = each * np.sqrt(variance)
     spread = chance * min(scale.surprise, 1.0) ** 0.5
     # Beyond chance the model itself errs: one way for all of a path.
     wrong = (max(scale.surprise, 1.0) - 1.0) ** 0.5

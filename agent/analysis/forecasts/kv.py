@@ -18,6 +18,7 @@ from agent.analysis.forecasts.doubt import Doubt
 from agent.analysis.forecasts.endurance import Endurance
 from agent.analysis.forecasts.fill import HORIZON, Fill, Scale, fill
 from agent.analysis.forecasts.lengths import Lengths, lengths, spread
+from agent.analysis.forecasts.limit import bounded
 from agent.analysis.forecasts.page import Pages, pages
 from agent.analysis.forecasts.passage import NOW, Interval, first_passage, interval, stratified
 from agent.analysis.forecasts.population import Population, population
@@ -27,19 +28,22 @@ from agent.catalog import engine
 from agent.catalog import forecast as catalog
 from agent.model import Metric
 
-EVERY: Final = 5
-"""Ticks from one calculation to the next; between them the time that passed is taken off."""
+EVERY: Final = 5.0
+"""Seconds from one calculation to the next; between them the time that passed is taken off."""
 
-SELDOM: Final = 15
+SELDOM: Final = 15.0
 """Likewise while the cache is, and by this load stays, less than half full."""
 
 _HALF: Final = 0.5
 
 _AHEAD: Final = 12.0  # seconds after which an expectation is compared with what came
+_BEGIN: Final = 30.0  # seconds after which it begins to learn
+_SEEN: Final = 90.0  # seconds: while an engine starts its load rises, and no end is in sight
 _FULL: Final = 0.9
 _TOO_LATE: Final = 6.0
 _MEMORY: Final = 0.85
 _LEARNED: Final = 0.06
+_SETTLED: Final = 2.0
 _WITHIN: Final = stratified(4)
 
 
@@ -61,14 +65,9 @@ class KvForecast:
 
 
 class KvForecaster:
-    """Watches one replica.
+    """Watches one replica."""
 
-    Args:
-        offset: at which of its ticks it calculates, so that replicas take turns.
-    """
-
-    def __init__(self, *, offset: int = 0) -> None:
-        self._tick = offset
+    def __init__(self) -> None:
         self._made: tuple[float, KvForecast] | None = None
         self._usage = 0.0
         self._tokens = 0.0
@@ -81,9 +80,8 @@ class KvForecaster:
     def observe(self, view: View) -> KvForecast:
         """Return the forecast as of the last row of a view."""
         time = float(view.times[-1])
-        due = self._tick % (SELDOM if self._is_calm(view) else EVERY) == 0
-        self._tick += 1
-        if due or self._made is None or time < self._made[0]:
+        every = SELDOM if self._is_calm(view) else EVERY
+        if self._made is None or not 0.0 <= time - self._made[0] < every - 0.5:
             self._made = (time, self._forecast(view))
         then, made = self._made
         if time == then or not made.known:
@@ -108,13 +106,19 @@ class KvForecaster:
     def _forecast(self, view: View) -> KvForecast:
         """Calculate."""
         known = pages(view)
-        usual = lengths(known.view.histogram(engine.REQUEST_GENERATION_TOKENS)) if known else None
-        if known is None or usual is None:
+        if known is None:
             return KvForecast()
         held_back = known.waiting > 0 or float(known.usage[-1]) > _FULL
         if known.preempted > 0 and held_back:
             self._doubt.take(float(known.times[-1]), NOW)
             return KvForecast(exhaustion=NOW, preemption=NOW, known=True)
+        usual = lengths(known.view.histogram(engine.REQUEST_GENERATION_TOKENS))
+        if usual is None or known.times[-1] - known.times[0] < _BEGIN:
+            return KvForecast()
+        return self._foresee(known, usual)
+
+    def _foresee(self, known: Pages, usual: Lengths) -> KvForecast:
+        """Calculate what is not here yet."""
         usual = Lengths(usual.step * self._stretch, usual.survival, usual.mean * self._stretch)
         varied = spread(known.view.histogram(engine.REQUEST_PROMPT_TOKENS))
         who = population(known, usual, spread=varied)
@@ -123,8 +127,14 @@ class KvForecaster:
         scale = self._calibrate(known, who)
         if scale is None:
             return KvForecast(known=True)
-        made = fill(known, who, arrivals(known.counts()), scale)
+        clients = bounded(known)
+        made = fill(known, who, arrivals(known.counts()), scale, clients)
         self._learn(known, made)
+        if known.times[-1] - known.times[0] < _SEEN:
+            return KvForecast()
+        if clients is not None and not known.waiting and clients.since > _SETTLED * made.unit:
+            # Everyone who asks is in, and has been for as long as a request lasts: there it is.
+            return KvForecast(level=made.settled, known=True)
         return self._passage(known, who, made, scale.each)
 
     def _calibrate(self, known: Pages, who: Population) -> Scale | None:

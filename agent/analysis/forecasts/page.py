@@ -10,7 +10,7 @@ from agent.analysis.forecasts.arrivals import BIN
 from agent.analysis.window import Column, View
 from agent.catalog import engine
 
-_SHORTEST: Final = 30.0
+_SHORTEST: Final = 15.0
 _RECENT: Final = 15.0
 
 
@@ -25,6 +25,7 @@ class Pages:
         started: requests that had their first token, counted.
         prompt: prompt tokens, counted.
         generated: tokens generated, counted.
+        inside: requests in the batch or waiting.
         waiting: requests that wait now.
         held: highest usage while nobody waited.
         preempted: preemptions within the last seconds.
@@ -37,6 +38,7 @@ class Pages:
     started: Column
     prompt: Column
     generated: Column
+    inside: Column
     waiting: float
     held: float
     preempted: float
@@ -86,6 +88,7 @@ def pages(view: View) -> Pages | None:
         started=started,
         prompt=prompt,
         generated=generated,
+        inside=running + waiting,
         waiting=float(waiting[-1]),
         held=float(free.max()) if len(free) else 0.0,
         preempted=float(thrown[-1] - thrown[0]) if len(thrown) else 0.0,

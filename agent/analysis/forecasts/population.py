@@ -35,6 +35,7 @@ class Population:
         stay: share of those that began then that still run: `stay[k]` at age `times[k]`.
         room: tokens of one that began so long ago, if it still runs or not.
         room_square: expected square of that.
+        held_variance: of the tokens that any one of a steady load holds.
         prompt: mean prompt of those that come.
         lifetime: mean seconds from first token to last.
         pace: tokens a second of one request.
@@ -49,6 +50,7 @@ class Population:
     stay: Column
     room: Column
     room_square: Column
+    held_variance: float
     prompt: float
     lifetime: float
     pace: float
@@ -112,6 +114,9 @@ def population(pages: Pages, lengths: Lengths, *, spread: float) -> Population |
     last = np.append(survival, 0.0)
     ages_too = np.append(ages, BINS * step)
     room = new_prompt + ages_too
+    room_square = last * (room * room + spread * new_prompt * new_prompt)
+    alive = float(last.sum())
+    usual = float((last * room).sum()) / alive
     return Population(
         times=ages_too / pace,
         staying=later(survival, entered),
@@ -119,7 +124,8 @@ def population(pages: Pages, lengths: Lengths, *, spread: float) -> Population |
         kept_variance=np.maximum(kept_variance, 0.0),
         stay=last,
         room=last * room,
-        room_square=last * (room * room + spread * new_prompt * new_prompt),
+        room_square=room_square,
+        held_variance=max(float(room_square.sum() / alive) - usual * usual, 0.0),
         prompt=new_prompt,
         lifetime=lengths.mean / pace,
         pace=pace,

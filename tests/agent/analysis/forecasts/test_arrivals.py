@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.analysis.forecasts.arrivals import BIN, arrivals
+from agent.analysis.forecasts.arrivals import BIN, arrivals, lasting
 
 
 def poisson(rates: list[float], seed: int = 1) -> np.ndarray:
@@ -55,3 +55,18 @@ def test_any_counts(counts: list[int]):
     assert line.slope_error >= 0
     assert line.rate >= 0
     assert 0 < line.span <= BIN * len(counts)
+
+
+@pytest.mark.parametrize("later", range(4))
+def test_many_at_a_time_are_no_rate(later: int):
+    """Sixty requests within one bin, before and after which few came, are no load of sixty."""
+    counts = poisson([1.0] * 60)
+    counts[-1 - later] = 60.0
+    assert arrivals(counts).rate < 4.0
+    assert lasting(counts).max() <= 2.0 * counts[counts < 60.0].max() + 4.0
+
+
+def test_a_load_that_lasts_is_not_cut():
+    """Two bins in a row are a load: neither is cut."""
+    counts = np.array([5.0] * 40 + [60.0, 55.0])
+    assert (lasting(counts) == counts).all()
