@@ -63,6 +63,7 @@ class Alerting:
         self._evaluating = False
         self._next_groups: Sequence[Group] | None = None
         self._duration: float | None = None
+        self._seen: dict[str, None] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
         self._failing: dict[tuple[str, str], str] = {}
         self._saved_at = float("-inf")
@@ -143,8 +144,12 @@ class Alerting:
         if self._duration is not None:
             samples[intern(catalog.RULES_DURATION)] = self._duration
         states = Counter((name, instance.state.value) for name, instance in self.engine.alerts())
-        for labels, count in states.items():
-            samples[intern(catalog.ALERTS, labels)] = float(count)
+        for name, _state in states:
+            self._seen.setdefault(name)
+        # Series that come and go with each alert would have everyone look at all series anew.
+        for name in self._seen:
+            for state in ("pending", "firing"):
+                samples[intern(catalog.ALERTS, (name, state))] = float(states[name, state])
         for labels, count in self._failures.items():
             samples[intern(catalog.RULE_FAILURES, labels)] = float(count)
         return Reading([*samples], [*samples.values()])

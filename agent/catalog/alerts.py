@@ -5,7 +5,7 @@ from agent.model import History
 
 ALERTS = gauge(
     "alerts",
-    "Alerts in this state now, pending or firing; absent where there is none.",
+    "Alerts in this state now, pending or firing; absent before the first of that name.",
     "alertname",
     "state",
     source="rules",

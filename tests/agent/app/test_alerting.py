@@ -81,6 +81,7 @@ async def test_the_page_says_how_rules_fare():
     assert page == {
         "inferwatch_rules": 2.0,
         "inferwatch_alerts A pending": 1.0,
+        "inferwatch_alerts A firing": 0.0,
         "inferwatch_rule_evaluation_failures_total g a:b": 2.0,
     }
     assert len(host.told) == 1
