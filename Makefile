@@ -51,13 +51,13 @@ test-server: $(STAMP) need-cc need-server ## tests against a real Prometheus and
 	$(BIN)/python -m pytest -q -m server
 
 test-gpu: $(STAMP) ## tests on a real NVIDIA GPU
-	$(BIN)/python -m pytest -q -m gpu -s
+	$(BIN)/python -m pytest -q -m gpu --timeout=900 -s
 
 test-engine: $(STAMP) ## tests against a real vLLM, if one is installed
-	$(BIN)/python -m pytest -q -m engine
+	$(BIN)/python -m pytest -q -m engine --timeout=900
 
 test-systemd: $(STAMP) ## tests in a booted container; needs root, debootstrap and systemd-nspawn
-	$(BIN)/python -m pytest -q -m systemd
+	$(BIN)/python -m pytest -q -m systemd --timeout=900
 
 coverage: $(STAMP) need-cc ## make test with a coverage report
 	$(BIN)/python -m pytest -q -m "not gpu and not engine and not server and not systemd" --cov --cov-report=term-missing:skip-covered

@@ -13,6 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+# Whatever proxy this machine is told to use, the agent is on it.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 
 def free_port() -> int:
     """Return a TCP port of loopback that nobody uses now."""
@@ -39,7 +42,7 @@ class AgentProcess:
 
     def _ask(self, request: urllib.request.Request) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with _DIRECT.open(request, timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -109,10 +112,13 @@ def agent_process(
         )
     agent = AgentProcess(process, f"http://127.0.0.1:{port}", log)
     try:
-        for _attempt in range(300):
+        end = time.monotonic() + 30.0
+        while True:
             with contextlib.suppress(OSError):
                 if agent.get("/-/ready")[0] == 200:
                     break
+            if time.monotonic() > end:
+                raise AssertionError(f"the agent is not ready in time:\n{log.read_text()}")
             if process.poll() is not None:
                 raise AssertionError(f"the agent has ended:\n{log.read_text()}")
             time.sleep(0.05)

@@ -52,7 +52,8 @@ def test_it_can_be_asked_from_another_thread_while_it_grows(tmp_path: Path):
     done = threading.Event()
 
     def ask() -> None:
-        while not done.is_set():
+        # Waiting a little lets the writer have the interpreter, which a loop without rest may not.
+        while not done.wait(0.001):
             problems.extend(
                 str(found.labels)
                 for found in history.select(EVERYTHING, START - 1, START + 5000)
@@ -61,16 +62,19 @@ def test_it_can_be_asked_from_another_thread_while_it_grows(tmp_path: Path):
             )
             asked.append(1)
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    for second in range(3000):
-        # Every tenth tick the layout changes.
-        shown = ids if second % 10 else [*ids, series(table, FULL, "sometimes")]
-        history.append(frame(table, START + second, dict.fromkeys(shown, START + second)))
-        if second % 300 == 0:
-            assert history.drain(10.0)
-    done.set()
-    thread.join(10.0)
+    try:
+        for second in range(3000):
+            # Every tenth tick the layout changes.
+            shown = ids if second % 10 else [*ids, series(table, FULL, "sometimes")]
+            history.append(frame(table, START + second, dict.fromkeys(shown, START + second)))
+            if second % 300 == 0:
+                assert history.drain(60.0)
+    finally:  # a thread that goes on asking would slow down every test after this one
+        done.set()
+        thread.join(60.0)
+    assert not thread.is_alive()
     assert problems == []
     assert len(asked) > 1
     assert history.close()
