@@ -1,8 +1,10 @@
 """What is said with an alert beside what its rule says: the numbers behind it, now and before."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias
 
 from agent.alerts.source import NAME, OneTick
 from agent.alerts.template.humanize import (
@@ -16,7 +18,17 @@ from agent.alerts.template.humanize import (
 from agent.catalog import METRICS
 from agent.model import MetricType
 from agent.promql import Query
-from agent.store.series import Matcher, MatchOp, SeriesSamples, is_stale, milliseconds
+from agent.store.recent import Columns
+from agent.store.series import (
+    Labels,
+    Matcher,
+    MatchOp,
+    SeriesSamples,
+    after,
+    is_stale,
+    milliseconds,
+)
+from agent.store.shape import Shape
 
 BEFORE: Final = 60.0
 """Seconds between the two numbers."""
@@ -60,14 +72,8 @@ def numbers(query: Query, labels: Mapping[str, str], time: float, tick: OneTick)
         name = selector.metric_name
         if name is None or name.endswith("_bucket"):
             continue
-        matchers = [*selector.matchers, *_agreeing(labels)]
-        # Most series have a sample each second; only of the others more has to be read.
-        oldest = time - BEFORE * 2
-        found = tick.select(matchers, oldest - _USUAL, time)
-        if not found or any(series.times[0] > oldest for series in found):
-            found = tick.select(matchers, oldest - _LOOKBACK, time)
-        for series in found:
-            for line in _line(name, series, labels, time):
+        for known, values in _values(selector.matchers, _about(labels), time, tick):
+            for line in _line(name, known, values, labels):
                 lines[line] = None
     shown = [*lines]
     if len(shown) > _MOST_LINES:
@@ -75,27 +81,76 @@ def numbers(query: Query, labels: Mapping[str, str], time: float, tick: OneTick)
     return "\n".join(shown)
 
 
-def _agreeing(labels: Mapping[str, str]) -> list[Matcher]:
-    """Return conditions that only series about the same thing satisfy."""
-    from_subject = [name for name in _SUBJECTS if labels.get(name)]
-    return [Matcher(name, MatchOp.REGEX, f"|{re.escape(labels[name])}") for name in from_subject]
+class _Values(NamedTuple):
+    """The values of a series now, a minute before and two minutes before; None for no value."""
+
+    now: float | None
+    before: float | None
+    earlier: float | None
 
 
-def _line(
-    name: str, series: SeriesSamples, labels: Mapping[str, str], time: float
-) -> Iterator[str]:
-    """Yield how one series stands, if anything can be said of it."""
-    further = [
-        f"{key}={value}" for key, value in series.labels if key != NAME and key not in labels
+_About: TypeAlias = tuple[tuple[str, str], ...]
+
+
+def _about(labels: Mapping[str, str]) -> _About:
+    """Return the labels of an alert that say what it is about."""
+    return tuple((name, labels[name]) for name in _SUBJECTS if labels.get(name))
+
+
+def _values(
+    matchers: tuple[Matcher, ...], about: _About, time: float, tick: OneTick
+) -> Iterator[tuple[Labels, _Values]]:
+    """Yield the labels and the values of the series that are about the same thing."""
+    # Most series have a sample each second; only of the others more has to be read.
+    oldest = time - BEFORE * 2
+    columns = _columns(matchers, oldest, time, tick)
+    if columns is not None:
+        times = columns.times
+        rows = [_last(times, milliseconds(time - BEFORE * back)) for back in range(3)]
+        block = columns.block()
+        for place in columns.labels.once(("about", about), partial(_agreeing, about)):
+            found = [None if row is None else float(block[place, row]) for row in rows]
+            yield columns.labels[place], _Values(*found)
+        return
+    wanted = [*matchers, *(Matcher(n, MatchOp.REGEX, f"|{re.escape(v)}") for n, v in about)]
+    series = tick.select(wanted, oldest - _USUAL, time)
+    if not series or any(one.times[0] > oldest for one in series):
+        series = tick.select(wanted, oldest - _LOOKBACK, time)
+    for one in series:
+        yield one.labels, _Values(*(_at(one, time - BEFORE * back) for back in range(3)))
+
+
+def _columns(
+    matchers: tuple[Matcher, ...], oldest: float, time: float, tick: OneTick
+) -> Columns | None:
+    """Return the samples that are looked at as columns, None where they are not to be had so."""
+    end = milliseconds(time)
+    columns = tick.columns(matchers, milliseconds(oldest - _USUAL), end)
+    if columns is not None and (not columns.labels or columns.times[0] > oldest):
+        columns = tick.columns(matchers, milliseconds(oldest - _LOOKBACK), end)
+    return columns
+
+
+def _agreeing(about: _About, shape: Shape) -> list[int]:
+    """Return the places of the series that contradict nothing of what an alert is about."""
+    wanted = dict(about)
+    return [
+        place
+        for place, labels in enumerate(shape)
+        if all(wanted.get(name, value) == value for name, value in labels)
     ]
+
+
+def _line(name: str, series: Labels, values: _Values, labels: Mapping[str, str]) -> Iterator[str]:
+    """Yield how one series stands, if anything can be said of it."""
+    further = [f"{key}={value}" for key, value in series if key != NAME and key not in labels]
     called = name + (f"{{{', '.join(further)}}}" if further else "")
-    now, before = _at(series, time), _at(series, time - BEFORE)
+    now, before, earlier = values
     if not _counts(name):
         if now is not None:
             said = "" if before is None else f", a minute before {_shown(name, before)}"
             yield f"{called}: {_shown(name, now)}{said}"
         return
-    earlier = _at(series, time - 2 * BEFORE)
     rate, rate_before = _rate(before, now), _rate(earlier, before)
     if rate is not None:
         said = "" if rate_before is None else f", the minute before {_shown('', rate_before)}"
@@ -132,17 +187,18 @@ def _counts(name: str) -> bool:
 
 def _at(series: SeriesSamples, time: float) -> float | None:
     """Return the value of a series at a time, None where it has none."""
-    return _last(series.times, series.values, milliseconds(time))
+    place = _last(series.times, milliseconds(time))
+    if place is None or is_stale(series.values[place]):
+        return None
+    return series.values[place]
 
 
-def _last(times: Sequence[float], values: Sequence[float], moment: int) -> float | None:
-    """Return the last value within the lookback before a moment in milliseconds."""
-    for then, value in zip(reversed(times), reversed(values), strict=True):
-        if milliseconds(then) > moment:
-            continue
-        young = moment - milliseconds(then) < _LOOKBACK * 1000
-        return value if young and not is_stale(value) else None
-    return None
+def _last(times: Sequence[float], moment: int) -> int | None:
+    """Return the place of the last sample within the lookback before a moment in milliseconds."""
+    place = bisect_left(times, after(moment)) - 1
+    if place < 0 or moment - milliseconds(times[place]) >= _LOOKBACK * 1000:
+        return None
+    return place
 
 
 def _rate(before: float | None, now: float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from agent.alerts.rule import Group
 from agent.alerts.saved import SETTLING, restore, save
 from agent.alerts.schedule import Schedule
 from agent.alerts.source import History, OneTick
-from agent.alerts.state import AlertStates, Instance, State
+from agent.alerts.state import Instance, State
 from agent.model import Alert, Event, SeriesTable
 from agent.steps import Steps, at_once
 
@@ -51,6 +52,7 @@ class RuleEngine:
         site: see there.
         stagger: spread groups that are not due at every tick over their interval, and align them
             with the clock; else the first tick is the first evaluation of all.
+        told: somebody is told of the alerts; else what they would be told is not worked out.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class RuleEngine:
         tick: float,
         site: Site | None = None,
         stagger: bool = True,
+        told: bool = True,
     ) -> None:
+        self._told = told
         self._table = table
         self._tick = tick
         self._site = site or Site()
@@ -86,7 +90,6 @@ class RuleEngine:
             GroupState(
                 group,
                 site=self._site,
-                table=self._table,
                 recorded=self._recorded,
             )
             for group in groups
@@ -138,7 +141,7 @@ class RuleEngine:
             heard = {one.labels for one in self._instances() if one.state is not State.PENDING}
             transitions += self._removed.resolve(time, heard)
         alerts: list[Alert] = []
-        for alert in self._due(time, tick):
+        for alert in self._due(time, tick) if self._told else ():
             alerts.append(alert)
             yield
         return Outcome(
@@ -151,7 +154,7 @@ class RuleEngine:
     def _due(self, time: float, tick: OneTick) -> Iterator[Alert]:
         """Yield the alerts of which receivers are to be told, and note that they are."""
         rules = [(rule, group.group.interval) for group in self._groups for rule in group.alerting]
-        rules += [(rule, 0.0) for rule in self._removed.rules()]
+        rules += [(rule, 0.0) for _key, rule in self._removed.keyed()]
         for rule, every in rules:
             for instance in rule.states.instances.values():
                 if instance.due(time, RESEND):
@@ -195,10 +198,6 @@ class RuleEngine:
                 seen[key] = seen.get(key, -1) + 1
                 yield (*key, seen[key]), rule
 
-    def _keyed(self) -> Iterator[tuple[Key, AlertStates]]:
-        """Yield the states with such keys."""
-        return ((key, rule.states) for key, rule in self._rules())
-
     def _instances(self) -> Iterator[Instance]:
         """Yield every alert."""
         for _key, rule in self._rules():
@@ -216,16 +215,19 @@ class RuleEngine:
 
     def saved(self, time: float) -> dict[str, Any]:
         """Return the state of all alerts for `restore`, as values that JSON has."""
-        return save(time, ((key[0], states) for key, states in self._keyed()))
+        rules = [*self._rules(), *self._removed.keyed()]
+        return save(time, ((key[0], rule.states) for key, rule in rules))
 
     def restore(self, saved: Any, time: float) -> int:
         """Take up what was saved before the agent was restarted; see `agent.alerts.saved`.
 
         Returns:
-            How many alerts were taken up.
+            How many alerts of rules that are still there were taken up; those of others are told
+            as resolved from the first evaluation on.
         """
         self._settled_at = time + SETTLING
-        return restore(saved, time, ((key[0], states) for key, states in self._keyed()))
+        known = ((key[0], rule.states) for key, rule in self._rules())
+        return restore(saved, time, known, partial(self._removed.missed, site=self._site))
 
 
 def _told(transitions: Sequence[Transition]) -> Iterator[Transition]:

@@ -1,6 +1,6 @@
 """One group of rules: evaluates them in their order and keeps the state of their alerts."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,9 +8,10 @@ from agent.alerts.errors import RuleError
 from agent.alerts.recorded import ALERTS, ALERTS_FOR_STATE, RecordedSeries
 from agent.alerts.rule import AlertRule, Group, RecordingRule
 from agent.alerts.source import NAME, OneTick
+from agent.alerts.standing import Standing
 from agent.alerts.state import AlertStates, Instance, State
 from agent.alerts.template import Data, Result, Template
-from agent.model import InferwatchError, SeriesTable
+from agent.model import InferwatchError
 from agent.promql import Scalar, Vector, evaluate_instant, parse
 from agent.store.series import STALE, Labels
 
@@ -69,7 +70,6 @@ class GroupState:
     Args:
         group: the rules.
         site: see there.
-        table: of the history.
         recorded: shared by all groups.
 
     Attributes:
@@ -77,11 +77,8 @@ class GroupState:
         alerting: those that give alerts.
     """
 
-    def __init__(
-        self, group: Group, *, site: Site, table: SeriesTable, recorded: RecordedSeries
-    ) -> None:
+    def __init__(self, group: Group, *, site: Site, recorded: RecordedSeries) -> None:
         self.group = group
-        self._table = table
         self._recorded = recorded
         self.rules: list[_Recording | Alerting] = [
             _Recording(rule) if isinstance(rule, RecordingRule) else Alerting(rule, site)
@@ -89,6 +86,8 @@ class GroupState:
         ]
         self.alerting = [rule for rule in self.rules if isinstance(rule, Alerting)]
         self._written: list[Mapping[Labels, float]] = [{} for _rule in group.rules]
+        self._said: list[Mapping[Labels, float]] = [*self._written]
+        self._ids: list[list[int]] = [[] for _rule in group.rules]
 
     def evaluate(self, time: float, tick: OneTick, *, settling: bool) -> Evaluated:
         """Evaluate every rule at this time; one that fails harms no other.
@@ -99,27 +98,38 @@ class GroupState:
             settling: see `AlertStates.advance`.
         """
         outcome = Evaluated()
-        written: dict[Labels, float] = {}
+        ids: list[int] = []
+        values: list[float] = []
+        names: set[str] = set()
         for place, rule in enumerate(self.rules):
+            before = self._written[place]
+            if not before and rule.quiet(time, tick):
+                continue
             try:
                 samples = self._evaluate(rule, time, tick, outcome, settling=settling)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other rules go on
                 # Its series have not ended: they are in the list of the next evaluation.
                 outcome.failures.append((rule.rule.name, str(error) or type(error).__name__))
                 continue
-            before, self._written[place] = self._written[place], samples
-            if samples or before:
-                said = {**dict.fromkeys(before.keys() - samples.keys(), STALE), **samples}
-                tick.write(time, said)
-                written.update(said)
-        self._record(time, tick, written)
+            self._written[place] = samples
+            if samples is not before:
+                said: Mapping[Labels, float] = samples
+                if ended := before.keys() - samples.keys():
+                    said = {**dict.fromkeys(ended, STALE), **samples}
+                self._said[place] = said
+                # What is still said of alerts need not be looked up again.
+                self._ids[place] = [*map(self._recorded.intern, said)]
+            elif len(self._said[place]) > len(samples):  # the ends were said already
+                self._said[place] = samples
+                self._ids[place] = [*map(self._recorded.intern, samples)]
+            if self._said[place]:
+                tick.write(time, self._said[place], rule.names)
+                ids += self._ids[place]
+                values += self._said[place].values()
+                names |= rule.names
+        if ids:
+            tick.record(time, ids, values, names)
         return outcome
-
-    def _record(self, time: float, tick: OneTick, written: Mapping[Labels, float]) -> None:
-        """Hand over what the rules wrote."""
-        if written:
-            ids = [*map(self._recorded.intern, written)]
-            tick.record(time, self._table, ids, [*written.values()])
 
     def _evaluate(
         self,
@@ -140,7 +150,10 @@ class GroupState:
     def end(self, time: float, tick: OneTick) -> None:
         """Write that every series of the group has ended: its rules are no longer evaluated."""
         ended = {labels: STALE for written in self._written for labels in written}
-        self._record(time, tick, ended)
+        if ended:
+            ids = [*map(self._recorded.intern, ended)]
+            names = frozenset().union(*(rule.names for rule in self.rules))
+            tick.record(time, ids, [*ended.values()], names)
 
 
 def _vector(value: object) -> Iterator[tuple[Labels, float]]:
@@ -154,11 +167,22 @@ def _vector(value: object) -> Iterator[tuple[Labels, float]]:
 
 
 class _Recording:
-    """A recording rule, and the names of what it gave lately."""
+    """A recording rule, and the labels of what it gave lately.
+
+    Attributes:
+        rule: the rule.
+        names: of the series that it writes.
+    """
 
     def __init__(self, rule: RecordingRule) -> None:
         self.rule = rule
+        self.names = frozenset({rule.name})
+        self._result = Standing(rule.query)
         self._renamed: dict[Labels, Labels] = {}
+
+    def quiet(self, _time: float, _tick: OneTick) -> bool:
+        """Return whether it need not be evaluated: what it writes is written each time."""
+        return False
 
     def evaluate(self, time: float, tick: OneTick, *, limit: int) -> dict[Labels, float]:
         """Return what is to be written.
@@ -168,7 +192,7 @@ class _Recording:
         """
         written: dict[Labels, float] = {}
         count = 0
-        for labels, value in _vector(evaluate_instant(self.rule.query, tick, time)):
+        for labels, value in _vector(self._result.at(tick, time)):
             written[self._name(labels)] = value
             count += 1
         if len(written) < count:
@@ -190,14 +214,31 @@ class _Recording:
 
 
 class Alerting:
-    """An alerting rule and its alerts."""
+    """An alerting rule and its alerts.
+
+    Attributes:
+        rule: the rule.
+        states: of its alerts.
+        names: of the series that it writes.
+    """
+
+    names = frozenset({ALERTS, ALERTS_FOR_STATE})
 
     def __init__(self, rule: AlertRule, site: Site) -> None:
         self.rule = rule
         self.states = AlertStates(rule)
+        self._result = Standing(rule.query)
         self._site = site
         self._fixed = all(template.constant for template in rule.labels.values())
         self._identities: dict[Labels, Labels] = {}
+        self._empty = False
+        self._elements: Sequence[Labels] | None = None
+        self._said: list[tuple[Labels, State, float]] = []
+        self._samples: dict[Labels, float] = {}
+
+    def quiet(self, time: float, tick: OneTick) -> bool:
+        """Return whether it had no result when it was last evaluated, and cannot have one now."""
+        return self._empty and not self.states.instances and self._result.stands(tick, time)
 
     def evaluate(
         self, time: float, tick: OneTick, *, limit: int, settling: bool
@@ -207,9 +248,15 @@ class Alerting:
         Raises:
             InferwatchError: the rule has no result at this time, or too large a one.
         """
-        result = evaluate_instant(self.rule.query, tick, time)
-        if not self.states.instances and isinstance(result, Vector) and not result.labels:
+        result = self._result.at(tick, time)
+        self._empty = isinstance(result, Vector) and not result.labels
+        if self._empty and not self.states.instances:
             return []  # as at nearly every moment
+        if isinstance(result, Vector) and result.labels is self._elements:
+            same = self.states.same(time, result.values)
+            if same is not None:
+                return [Transition(self.rule, instance, before) for instance, before in same]
+        self._elements = None
         found: dict[Labels, tuple[Labels, float]] = {}
         for element, value in _vector(result):
             labels = self._identity(element, value, time, tick)
@@ -221,6 +268,8 @@ class Alerting:
         if 0 < limit < active:
             self.states.instances.clear()
             raise RuleError(f"gives {active} alerts, over the limit of {limit}")
+        if self._fixed and isinstance(result, Vector):
+            self._elements = result.labels
         return [Transition(self.rule, instance, before) for instance, before in changes]
 
     def _identity(self, element: Labels, value: float, time: float, tick: OneTick) -> Labels:
@@ -251,17 +300,17 @@ class Alerting:
         )
 
     def samples(self) -> dict[Labels, float]:
-        """Return the series that say which alerts are pending and firing."""
-        written: dict[Labels, float] = {}
-        if not self.states.instances:
-            return written
-        for instance in self.states.active():
-            state = instance.state.value
-            pairs = [*instance.labels, (NAME, ALERTS), ("alertstate", state)]
-            written[tuple(sorted(pairs))] = 1.0
-            since = [*instance.labels, (NAME, ALERTS_FOR_STATE)]
-            written[tuple(sorted(since))] = float(int(instance.active_at))
-        return written
+        """Return the series that say which alerts are pending and firing; not to be changed."""
+        said = [(one.labels, one.state, one.active_at) for one in self.states.active()]
+        if said != self._said:
+            written: dict[Labels, float] = {}
+            for labels, state, active_at in said:
+                pairs = [*labels, (NAME, ALERTS), ("alertstate", state.value)]
+                written[tuple(sorted(pairs))] = 1.0
+                since = [*labels, (NAME, ALERTS_FOR_STATE)]
+                written[tuple(sorted(since))] = float(int(active_at))
+            self._said, self._samples = said, written
+        return self._samples
 
 
 def _querier(time: float, tick: OneTick) -> Callable[[str], list[Result]]:

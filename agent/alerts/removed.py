@@ -1,13 +1,24 @@
 """Alerts whose rule was removed: receivers hear of their end as of that of any other."""
 
 from collections.abc import Collection, Iterator
+from typing import Final
 
-from agent.alerts.group import Alerting, Transition
+from agent.alerts.group import Alerting, Site, Transition
+from agent.alerts.rule import AlertRule
 from agent.alerts.state import AlertStates, Instance
+from agent.alerts.template import parse_template
+from agent.promql import parse
 from agent.store.series import Labels
 
 Key = tuple[str, str, int]
 """Group, alert and number among those of the same name, by which a rule is known again."""
+
+
+# Of a rule that was removed while the agent was down nothing is known but its alerts.
+_NOTHING: Final = parse("vector(0)")
+_ANNOTATIONS: Final = {
+    "summary": parse_template("The rule of this alert was removed while the agent did not run")
+}
 
 
 class Removed:
@@ -20,6 +31,20 @@ class Removed:
         """Take over a rule that was just removed."""
         if rule.states.instances:
             self._rules[key] = rule
+
+    def missed(self, group: str, name: str, site: Site) -> AlertStates:
+        """Return what is to be filled with the alerts of a rule that was removed unseen.
+
+        Args:
+            group: in which it was.
+            name: of its alerts.
+            site: see there.
+        """
+        key = (group, name, 0)
+        if key not in self._rules:
+            rule = AlertRule(name=name, query=_NOTHING, annotations=_ANNOTATIONS)
+            self._rules[key] = Alerting(rule, site)
+        return self._rules[key].states
 
     def pop(self, key: Key) -> AlertStates | None:
         """Return the alerts of a rule that is there again."""
@@ -46,9 +71,9 @@ class Removed:
                 del self._rules[key]
         return transitions
 
-    def rules(self) -> Iterator[Alerting]:
-        """Yield the rules."""
-        yield from self._rules.values()
+    def keyed(self) -> Iterator[tuple[Key, Alerting]]:
+        """Yield the rules with their keys."""
+        yield from self._rules.items()
 
     def instances(self) -> Iterator[Instance]:
         """Yield their alerts."""

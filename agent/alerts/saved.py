@@ -1,11 +1,11 @@
 """The state of alerts between two runs of the agent, as values that JSON has.
 
 What was firing goes on firing, and receivers are told anew. What was pending goes on waiting; the
-time for which nobody watched does not count. What is older than Prometheus's outage tolerance is
-not taken up again.
+time for which nobody watched does not count. What fired under a rule that is gone has ended, and
+receivers are told so. What is older than Prometheus's outage tolerance is not taken up again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from agent.alerts.state import AlertStates, Instance, State
@@ -35,16 +35,23 @@ def save(time: float, states: Iterable[tuple[str, AlertStates]]) -> dict[str, An
     return {"version": _VERSION, "time": time, "alerts": alerts}
 
 
-def restore(saved: Any, time: float, states: Iterable[tuple[str, AlertStates]]) -> int:
-    """Take up what was saved; what makes no sense or has no rule any more is left out.
+def restore(
+    saved: Any,
+    time: float,
+    states: Iterable[tuple[str, AlertStates]],
+    gone: Callable[[str, str], AlertStates],
+) -> int:
+    """Take up what was saved; what makes no sense is left out.
 
     Args:
         saved: what `save` gave, or whatever was found in its place.
         time: Unix seconds now.
-        states: as for `save`; those of the same group and name are filled.
+        states: as for `save`; those of the same group and name are filled, or of the same name
+            where the rule moved to another group.
+        gone: returns what is to be filled for the group and the name of a rule that is no more.
 
     Returns:
-        How many alerts were taken up.
+        How many alerts of rules that are still there were taken up.
     """
     if not isinstance(saved, Mapping) or saved.get("version") != _VERSION:
         return 0
@@ -54,19 +61,22 @@ def restore(saved: Any, time: float, states: Iterable[tuple[str, AlertStates]]) 
     if not 0 <= time - then <= OUTAGE_TOLERANCE:
         return 0
     rules: dict[tuple[str, str], AlertStates] = {}
+    moved: dict[str, AlertStates] = {}
     for group, rule in states:
         rules.setdefault((group, rule.rule.name), rule)
+        moved.setdefault(rule.rule.name, rule)
     count = 0
     for item in alerts:
         try:
-            known = rules.get((item["group"], item["alert"]))
+            group, name = _text(item["group"]), _text(item["alert"])
             instance = _from_json(item)
         except (LookupError, AttributeError, TypeError, ValueError):
             continue
-        if known is not None:
-            _return(instance, time - then)
-            known.instances[instance.labels] = instance
-            count += 1
+        known = rules.get((group, name)) or moved.get(name)
+        _return(instance, time - then)
+        # Where two have the same labels, the first is that of a rule which is still there.
+        (known or gone(group, name)).instances.setdefault(instance.labels, instance)
+        count += known is not None
     return count
 
 
@@ -104,6 +114,13 @@ def _from_json(item: Mapping[str, Any]) -> Instance:
         state=State(item["state"]),
         **times,
     )
+
+
+def _text(value: Any) -> str:
+    """Return a name; raises where it is none."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _labels(pairs: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

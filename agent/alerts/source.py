@@ -1,19 +1,19 @@
 """The history as rules use it: they read it, write to it, and read again in the same tick."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
-from agent.model import SeriesTable
 from agent.store.recent import Columns, Newest, Recent
 from agent.store.series import (
     Labels,
     Matcher,
-    MatchOp,
     SeriesSamples,
     Source,
     is_stale,
     milliseconds,
+    plain_name,
 )
+from agent.store.watch import Watched
 
 NAME = "__name__"
 
@@ -50,14 +50,17 @@ class OneTick:
 
     What two rules ask for in the same words is fetched once. What the rules of a group write
     reaches the history when the group is done, at once; those that follow see it before.
+
+    Attributes:
+        recent: the ticks in memory, None where there is no such thing.
     """
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._recent = history.recent()
+        self.recent = history.recent()
         self._known: dict[_Key, Sequence[SeriesSamples]] = {}
         self._newest: dict[_Key, Sequence[tuple[Labels, float, float]]] = {}
-        self._written: dict[Labels, float] = {}
+        self._written: list[Mapping[Labels, float]] = []
         self._new: set[str] = set()
         self._time = 0.0
 
@@ -89,17 +92,24 @@ class OneTick:
 
     def newest(self, matchers: tuple[Matcher, ...], start: int, end: int) -> Newest | None:
         """Return the newest samples in (start, end], in milliseconds; None if `latest` has to."""
-        recent = self._recent
+        recent = self.recent
         if recent is None or self._changed(matchers):
             return None
         return recent.newest(matchers, start, end)
 
     def columns(self, matchers: tuple[Matcher, ...], start: int, end: int) -> Columns | None:
         """Return the samples in (start, end], in milliseconds; None if `select` has to."""
-        recent = self._recent
+        recent = self.recent
         if recent is None or self._changed(matchers):
             return None
         return recent.columns(matchers, start, end)
+
+    def steady(self, watched: Watched, row: int, shortest: float, time: float) -> bool:
+        """Return whether nothing has changed in what is watched; see `Recent.steady`."""
+        recent = self.recent
+        if recent is None or not watched.names.isdisjoint(self._new):
+            return False
+        return recent.steady(watched, row, shortest, milliseconds(time))
 
     def _changed(self, matchers: Sequence[Matcher]) -> bool:
         """Return whether something was written in this tick that these matchers may choose."""
@@ -111,22 +121,20 @@ class OneTick:
             return False
         return milliseconds(start) < milliseconds(self._time) <= milliseconds(end)
 
-    def write(self, time: float, samples: Mapping[Labels, float]) -> None:
-        """Let the rules that follow in the same group see what one wrote."""
+    def write(self, time: float, samples: Mapping[Labels, float], names: Collection[str]) -> None:
+        """Let the rules that follow in the same group see what one wrote under some names."""
         self._time = time
-        self._written.update(samples)
-        names = {name_of(labels) for labels in samples}
-        self._new |= names
+        self._written.append(samples)
+        self._new.update(names)
         self._forget(names)
 
     def record(
-        self, time: float, table: SeriesTable, ids: Sequence[int], values: Sequence[float]
+        self, time: float, ids: Sequence[int], values: Sequence[float], names: Collection[str]
     ) -> None:
-        """Hand over what a group wrote."""
+        """Hand over what a group wrote under some names."""
         self._history.record(time, ids, values)
-        names = {table[series_id].metric.name for series_id in ids}
         self._written.clear()
-        self._new |= names
+        self._new.update(names)
         self._forget(names)
 
     def _joined(
@@ -162,11 +170,12 @@ class OneTick:
         """Return what was written and is wanted."""
         return {
             labels: value
-            for labels, value in self._written.items()
+            for written in self._written
+            for labels, value in written.items()
             if _matches(matchers, dict(labels))
         }
 
-    def _forget(self, names: set[str]) -> None:
+    def _forget(self, names: Collection[str]) -> None:
         """Forget what may have changed with series of these names."""
         if names:
             for key in [key for key in self._known if _may_give(key[0], names)]:
@@ -175,16 +184,12 @@ class OneTick:
                 del self._newest[key]
 
 
-def name_of(labels: Labels) -> str:
-    """Return the name of a series."""
-    return next(value for name, value in labels if name == NAME)
-
-
-def _may_give(matchers: Sequence[Matcher], names: set[str]) -> bool:
+def _may_give(matchers: Sequence[Matcher], names: Collection[str]) -> bool:
     """Return whether matchers may choose a series of one of these names."""
+    name = plain_name(matchers)
+    if name is not None and name not in names:
+        return False
     conditions = [matcher for matcher in matchers if matcher.name == NAME]
-    if len(conditions) == 1 and conditions[0].op is MatchOp.EQUAL:
-        return conditions[0].value in names
     return any(all(matcher.matches(name) for matcher in conditions) for name in names)
 
 

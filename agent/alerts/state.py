@@ -9,7 +9,7 @@ The rules are those of Prometheus (rules/alerting.go): a resolved alert is remem
 end can be told again to a receiver that missed it, and one that holds anew begins anew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -87,6 +87,7 @@ class AlertStates:
 
     rule: AlertRule
     instances: dict[Labels, Instance] = field(default_factory=dict)
+    _order: list[int] | None = field(default=None, repr=False, compare=False)
 
     def advance(
         self, time: float, found: Mapping[Labels, tuple[Labels, float]], *, settling: bool = False
@@ -103,6 +104,7 @@ class AlertStates:
             The alerts whose state changed, and the state before, None for a new one.
         """
         changes: list[tuple[Instance, State | None]] = []
+        self._order = None
         for labels, (element, value) in found.items():
             known = self.instances.get(labels)
             if known is not None and known.state is not State.RESOLVED:
@@ -120,6 +122,32 @@ class AlertStates:
                 instance.state, instance.fired_at = State.FIRING, time
             if instance.state is not before:
                 changes.append((instance, before))
+        if not changes and len(found) == len(self.instances):
+            places = {labels: place for place, labels in enumerate(found)}
+            self._order = [*map(places.__getitem__, self.instances)]
+        return changes
+
+    def same(self, time: float, values: Sequence[float]) -> list[tuple[Instance, State]] | None:
+        """Take note that the alerts hold on of which `advance` was told last.
+
+        Args:
+            time: Unix seconds.
+            values: of the elements, in the same order.
+
+        Returns:
+            The alerts that fire now, and the state before; None where `advance` has to look: then
+            nothing has been noted.
+        """
+        order = self._order
+        if order is None or len(order) != len(self.instances):
+            return None
+        changes: list[tuple[Instance, State]] = []
+        for instance, place in zip(self.instances.values(), order, strict=True):
+            instance.value = values[place]
+            instance.kept_since, instance.returning = None, False
+            if instance.state is State.PENDING and time - instance.active_at >= self.rule.hold:
+                changes.append((instance, State.PENDING))
+                instance.state, instance.fired_at = State.FIRING, time
         return changes
 
     def _absent(self, instance: Instance, time: float, *, settling: bool) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import json
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +12,7 @@ from agent.alerts.engine import Outcome, RuleEngine
 from agent.alerts.group import Site
 from agent.alerts.rule import Group
 from agent.alerts.source import History
+from agent.app.state_file import read_state, write_state
 from agent.catalog import alerts as catalog
 from agent.model import Clock, Frame, Reading, SeriesTable
 from agent.steps import Steps, at_once
@@ -23,8 +22,6 @@ STATE_FILE: Final = "alerts.json"
 
 # While an alert is active its state is written this often: it tells how long an outage was.
 _SAVE_EVERY: Final = 30.0
-# Larger than the state of any host; what is larger is not ours.
-_LARGEST: Final = 64 * 2**20
 
 
 class Alerting:
@@ -37,6 +34,7 @@ class Alerting:
         history: has the samples of the frame when it is handed over.
         clock: measures how long the rules take, and says when state was saved.
         tick: seconds between ticks.
+        tells: somebody is told of the alerts.
         state_file: where state is kept over a restart; None for nowhere.
         told: called with a sentence for the log.
     """
@@ -50,10 +48,11 @@ class Alerting:
         history: History,
         clock: Clock,
         tick: float,
+        tells: bool = True,
         state_file: Path | None = None,
         told: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
-        self.engine = RuleEngine(groups, table=table, tick=tick, site=site)
+        self.engine = RuleEngine(groups, table=table, tick=tick, site=site, told=tells)
         self._table = table
         self._history = history
         self._clock = clock
@@ -88,7 +87,7 @@ class Alerting:
         saved: Any = None
         if self._state_file is not None:
             try:
-                saved = await asyncio.to_thread(_read, self._state_file)
+                saved = await asyncio.to_thread(read_state, self._state_file)
             except FileNotFoundError:
                 pass
             except (OSError, ValueError, RecursionError) as error:
@@ -171,7 +170,7 @@ class Alerting:
             saved = self.engine.saved(self._clock.time())
             trouble = ""
             try:
-                await asyncio.to_thread(_write, path, saved)
+                await asyncio.to_thread(write_state, path, saved)
             except OSError as error:
                 trouble = f"the state of alerts cannot be saved: {error}"
             if trouble and trouble != self._save_trouble:
@@ -188,20 +187,3 @@ class Alerting:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._saving
         await self._save(self._state_file)
-
-
-def _read(path: Path) -> Any:
-    """Return what a file holds."""
-    with path.open("rb") as file:
-        return json.loads(file.read(_LARGEST))
-
-
-def _write(path: Path, saved: Any) -> None:
-    """Put a file in the place of the old one, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(saved, file, separators=(",", ":"))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

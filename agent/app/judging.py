@@ -70,6 +70,7 @@ class Judging:
         # The state of alerts and what waits for receivers lie beside the history.
         own = settings.history.enabled and not self._history.taken
         folder = settings.history.path.parent if own else None
+        self.state_folder = folder
         self._alerting = Alerting(
             groups,
             site=Site(
@@ -86,6 +87,7 @@ class Judging:
             history=self._history,
             clock=clock,
             tick=settings.tick.interval,
+            tells=bool(settings.exporters.alertmanager.receivers),
             state_file=None if folder is None else folder / STATE_FILE,
             told=log_line,
         )

@@ -11,7 +11,7 @@ from agent.promql.labels import keeper, remover, with_label
 from agent.promql.numeric import quantile
 from agent.promql.positions import Site
 from agent.promql.run import Run, ScalarExpr, VectorExpr
-from agent.promql.values import Vector
+from agent.promql.values import NOTHING, Vector
 from agent.store.series import Labels
 from agent.store.shape import Shape, once
 
@@ -74,7 +74,7 @@ def simple(operator: str, inner: VectorExpr, group: Grouping | None) -> VectorEx
 
     def at(run: Run, time: int) -> Vector:
         vector = inner.at(run, time)
-        return _reduced(vector, _groups(vector, group), reduce)
+        return _reduced(vector, _groups(vector, group), reduce) if vector.labels else NOTHING
 
     return VectorExpr(at)
 

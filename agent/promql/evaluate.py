@@ -4,6 +4,7 @@ from agent.promql.errors import PromqlError
 from agent.promql.notes import Notes
 from agent.promql.plan import Selector
 from agent.promql.query import Query
+from agent.promql.reads import Reads
 from agent.promql.run import (
     Options,
     RangeExpr,
@@ -30,6 +31,7 @@ def evaluate_instant(
     *,
     options: Options = _DEFAULT,
     notes: Notes | None = None,
+    reads: Reads | None = None,
 ) -> Value:
     """Evaluate at one time.
 
@@ -39,13 +41,14 @@ def evaluate_instant(
         time: Unix seconds, of which milliseconds count.
         options: see there.
         notes: takes warnings and infos.
+        reads: takes what was looked at.
 
     Raises:
         EvaluationError: it has no answer on these samples.
     """
     moment = milliseconds(time)
-    data = _Fetched(query, source, moment, moment, options)
-    run = Run(moment, moment, 1, moment, moment, options, data, notes)
+    data = _Fetched(query, source, moment, moment, options, reads=reads)
+    run = Run(moment, moment, 1, moment, moment, options, data, notes, reads)
     root = query.root
     if isinstance(root, VectorExpr):
         return finished(root.at(run, moment))
@@ -104,12 +107,20 @@ class _Fetched:
     """
 
     def __init__(
-        self, query: Query, source: Source, start: int, end: int, options: Options
+        self,
+        query: Query,
+        source: Source,
+        start: int,
+        end: int,
+        options: Options,
+        *,
+        reads: Reads | None = None,
     ) -> None:
         self._selectors = query.selectors
         self._source = source
         self._start = start
         self._end = end
+        self._reads = reads
         self._lookback = milliseconds(options.lookback)
         self._rows: dict[int, list[Row]] = {}
         # A source may know cheaper ways to what is asked of a single time.
@@ -119,6 +130,8 @@ class _Fetched:
         self._columns = getattr(source, "columns", None) if single else None
 
     def __getitem__(self, index: int) -> list[Row]:
+        if self._reads is not None:
+            self._reads.steady = False
         rows = self._rows.get(index)
         if rows is None:
             rows = self._rows[index] = self._fetch(self._selectors[index])
@@ -131,6 +144,8 @@ class _Fetched:
             return None
         start, end = selector.span(self._start, self._end, self._lookback)
         newest: Newest | None = self._newest(selector.matchers, start, end)
+        if self._reads is not None:
+            self._reads.newest(selector.matchers, newest)
         return None if newest is None else Vector(newest.labels, newest.values)
 
     def columns(self, index: int, start: int, end: int) -> Columns | None:
@@ -139,6 +154,8 @@ class _Fetched:
         if self._columns is None or selector.path:
             return None
         found: Columns | None = self._columns(selector.matchers, start, end)
+        if self._reads is not None:
+            self._reads.columns(selector.matchers, end - start, found)
         return found
 
     def _fetch(self, selector: Selector) -> list[Row]:

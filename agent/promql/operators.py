@@ -48,7 +48,10 @@ def _mapped(
     """Give a new value for each old one."""
 
     def at(run: Run, time: int) -> Vector:
-        found, number = vector.at(run, time), repeat(scalar.at(run, time))
+        found = vector.at(run, time)
+        if not found.labels:
+            return found  # the number is not even worked out
+        number = repeat(scalar.at(run, time))
         pairs = (number, found.values) if swapped else (found.values, number)
         return nameless(run, found.labels, [*map(combine, *pairs)])
 
@@ -65,7 +68,10 @@ def _filtered(
     """Keep the values for which a comparison holds."""
 
     def at(run: Run, time: int) -> Vector:
-        found, number = vector.at(run, time), repeat(scalar.at(run, time))
+        found = vector.at(run, time)
+        if not found.labels:
+            return found  # the number is not even worked out
+        number = repeat(scalar.at(run, time))
         pairs = (number, found.values) if swapped else (found.values, number)
         return found.where([*map(compare, *pairs)])
 

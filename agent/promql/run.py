@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from agent.promql.errors import EvaluationError
 from agent.promql.labels import without_name
 from agent.promql.notes import Notes
+from agent.promql.reads import Reads
 from agent.promql.values import Vector
 from agent.store.recent import Columns
 from agent.store.series import Labels, Matcher, after
@@ -76,6 +77,7 @@ class Run:
         options: see there.
         data: the samples.
         notes: where warnings go, None where nobody asks for them.
+        reads: where it is noted what was looked at, likewise.
         subqueries: what subqueries gave on this grid, by their index.
     """
 
@@ -87,11 +89,27 @@ class Run:
     options: Options
     data: Data
     notes: Notes | None = None
+    reads: Reads | None = None
     subqueries: dict[int, list[Row]] = field(default_factory=dict)
 
     def child(self, start: int, end: int, step: int) -> "Run":
         """Return the evaluation of a subquery on a grid of its own."""
-        return Run(start, end, step, self.first, self.last, self.options, self.data, self.notes)
+        return Run(
+            start,
+            end,
+            step,
+            self.first,
+            self.last,
+            self.options,
+            self.data,
+            self.notes,
+            self.reads,
+        )
+
+    def moving(self) -> None:
+        """Take note that the result may be another at the next tick, whatever the samples."""
+        if self.reads is not None:
+            self.reads.steady = False
 
     def times(self) -> range:
         """Return the grid."""

@@ -4,7 +4,7 @@ On a healthy host most counters of errors stand still, and the rate of what stan
 without a look at its samples.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -29,23 +29,24 @@ class Changes:
         self._strange = self._changed
         self._begun = self._changed
         self._newest_strange = _NEVER
+        self._ended: dict[str, int] = {}
 
-    def lay_out(self, ids: Sequence[int], before: Mapping[int, int]) -> None:
+    def lay_out(self, places: Places, ended: Iterable[str] = ()) -> None:
         """Prepare for rows of other series.
 
         Args:
-            ids: the series of the next row.
-            before: place of each series in the row before.
+            places: where each series of the next row is in the row before, below 0 for nowhere.
+            ended: names of those that the row before has and the next one has not.
         """
-        places = np.fromiter((before.get(i, _NEVER) for i in ids), dtype=np.intp, count=len(ids))
+        self._ended.update(dict.fromkeys(ended, self.rows))
         if len(self._row) == 0:
-            self._row = np.full(len(ids), np.nan)
+            self._row = np.full(len(places), np.nan)
             self._changed, self._fallen, self._strange = (
-                np.full(len(ids), _NEVER, dtype=np.int64) for _ in range(3)
+                np.full(len(places), _NEVER, dtype=np.int64) for _ in range(3)
             )
-            self._begun = np.full(len(ids), self.rows, dtype=np.int64)
+            self._begun = np.full(len(places), self.rows, dtype=np.int64)
             return
-        new = places == _NEVER
+        new = places < 0
         self._row = np.where(new, np.nan, self._row[places])
         self._begun = np.where(new, self.rows, self._begun[places])
         self._changed, self._fallen, self._strange = (
@@ -70,9 +71,26 @@ class Changes:
         """Return whether all values of some series are numbers from a row on."""
         return self._newest_strange < since or not _any(self._strange, places, since - 1)
 
-    def present(self, places: Places, since: int) -> bool:
-        """Return whether some series are in every row from one on."""
-        return not _any(self._begun, places, since)
+    def ended(self, name: str, since: int) -> bool:
+        """Return whether a series of a name ended with a row from one on."""
+        return self._ended.get(name, _NEVER) >= since
+
+    def begun(self, places: Places) -> tuple[int, int]:
+        """Return the first and the last of the rows from which on some series are there."""
+        if not len(places):
+            return _NEVER, _NEVER
+        begun = self._begun[places]
+        return int(begun.min()), int(begun.max())
+
+    def last(self, places: Places, begins: Places) -> list[int]:
+        """Return the last row in which one of some series changed, for groups of them.
+
+        Args:
+            places: of the series, group by group; no group is empty.
+            begins: where each group begins among them.
+        """
+        rows: list[int] = np.maximum.reduceat(self._changed[places], begins).tolist()
+        return rows
 
     def constant(self, places: Places, since: int) -> bool:
         """Return whether some series have the same values from a row on, bit for bit."""

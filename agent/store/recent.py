@@ -7,9 +7,12 @@ each row, and much can be said without looking at the samples at all. Where it i
 no answer here, and `select` has it.
 """
 
+import math
+from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,10 +22,11 @@ from numpy.typing import NDArray
 from agent.store.changes import Changes
 from agent.store.prelude import Prelude
 from agent.store.ring import Ring
-from agent.store.rows import Places
-from agent.store.segment import Layout, Segment, Selection, Span
-from agent.store.series import Matcher, after, plain_name
+from agent.store.segment import Segment
+from agent.store.series import Matcher, after, milliseconds, plain_name
 from agent.store.shape import Shape
+from agent.store.track import Piece, Tracks
+from agent.store.watch import Watched, Watches
 
 _T = TypeVar("_T")
 _Matchers = tuple[Matcher, ...]
@@ -42,69 +46,53 @@ class Newest(NamedTuple):
     time: float
 
 
-class _Piece(NamedTuple):
-    """Ticks of one span: from `low` up to `high`, counted in the rows of the span."""
-
-    span: Span
-    low: int
-    high: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Ticks:
+class _Ticks(NamedTuple):
     """The ticks of a window.
 
     Attributes:
         times: Unix seconds.
-        pieces: where their rows are.
         first: number of the first, as `Changes` counts.
-        ended: names of the series that ended with one of them.
     """
 
-    times: list[float]
-    pieces: list[_Piece]
+    times: "array[float]"
     first: int
-    ended: set[str]
 
 
 @dataclass(slots=True)
 class Columns:
     """Samples of series of which each has a finite one at every tick of a window, at least one.
 
+    The window begins with the series where all of them came with one tick.
+
     Attributes:
         labels: of the series.
         times: Unix seconds of the ticks.
         constant: no value differs from that of the same series at the tick before.
-        rising: no value is below that of the same series at the tick before.
     """
 
     labels: Shape
-    times: list[float]
+    times: "array[float]"
     constant: bool
-    rising: bool
-    _selection: Selection = field(repr=False)
-    _pieces: list[_Piece] = field(repr=False)
-    _matchers: _Matchers = field(repr=False)
+    _fell: Callable[[], bool] = field(repr=False)
+    _take: Callable[[], NDArray[np.float64]] = field(repr=False)
     _known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    _block: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def first(self) -> list[float]:
         """Return the value of each series at the first tick."""
-        span, low, _high = self._pieces[0]
-        values: list[float] = span.rows.row(low)[self._places(span.layout)].tolist()
+        values: list[float] = self.block()[:, 0].tolist()
         return values
 
     def last(self) -> list[float]:
         """Return the value of each series at the last tick."""
-        span, _low, high = self._pieces[-1]
-        values: list[float] = span.rows.row(high - 1)[self._selection.places].tolist()
+        values: list[float] = self.block()[:, -1].tolist()
         return values
 
-    def _places(self, layout: Layout) -> Places:
-        """Return where the series are in a row of a layout, which has all of them."""
-        selection, ids = layout.select(self._matchers), self._selection.ids
-        if selection.ids == ids:
-            return selection.places
-        return np.array([layout.positions[series_id] for series_id in ids], dtype=np.intp)
+    def block(self) -> NDArray[np.float64]:
+        """Return all values, a row a series and a column a tick; nothing may be changed in it."""
+        if self._block is None:
+            self._block = self._take()
+        return self._block
 
     def values(self) -> list[list[float]]:
         """Return all values of each series."""
@@ -112,27 +100,17 @@ class Columns:
 
     def _values(self) -> list[list[float]]:
         """Return them as lists."""
-        if self.constant:
-            return [[value] * len(self.times) for value in self.last()]
-        values: list[list[float]] = self._taken().tolist()
+        values: list[list[float]] = self.block().tolist()
         return values
-
-    def _taken(self) -> NDArray[np.float64]:
-        """Take them out of the rows, series by series."""
-        parts = [
-            span.rows.columns(self._places(span.layout), low, high)
-            for span, low, high in self._pieces
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def falls(self) -> list[tuple[int, float]]:
         """Return the place of a series and the value before, for each value that is below it.
 
         Those of one series are in the order of time.
         """
-        if self.rising:
+        if self.constant or not self._fell():
             return []
-        values = self._taken()
+        values = self.block()
         places, ticks = np.nonzero(values[:, 1:] < values[:, :-1])
         before: list[float] = values[places, ticks].tolist()
         return list(zip(places.tolist(), before, strict=True))
@@ -172,6 +150,8 @@ class Recent:
     ) -> None:
         segments = [*ring.segments]
         self._changes: Changes = ring.changes
+        self._tracks: Tracks = ring.tracks
+        self._watches: Watches = ring.watches
         self._segments: Sequence[Segment] = segments if _ascending(segments) else ()
         self._newest = self._segments[-1].last if self._segments else 0
         self._covered = covered
@@ -199,6 +179,40 @@ class Recent:
             return None
         values = span.rows.row(len(span.rows) - 1)[selection.places].tolist()
         return Newest(selection.labels, values, segment.times[-1])
+
+    @property
+    def row(self) -> int:
+        """Number of the newest row."""
+        return self._changes.rows - 1
+
+    @property
+    def last(self) -> int:
+        """Time of the newest tick in milliseconds."""
+        return self._newest
+
+    @cached_property
+    def _gap(self) -> float:
+        """Milliseconds between the last two ticks, infinite where there is one only."""
+        stamps = [stamp for segment in self._segments[-2:] for stamp in segment.times[-2:]]
+        return self._newest - milliseconds(stamps[-2]) if len(stamps) > 1 else math.inf
+
+    def watch(self, matchers: Sequence[_Matchers]) -> Watched:
+        """Watch what selectors find that had an answer here."""
+        return self._watches.add(matchers, self._segments[-1].spans[-1].layout, self.row)
+
+    def steady(self, watched: Watched, row: int, shortest: float, moment: int) -> bool:
+        """Return whether nothing has changed in what is watched.
+
+        Args:
+            watched: the series.
+            row: the row since which nothing has.
+            shortest: a range of milliseconds in which there must be two samples still.
+            moment: the time of the newest row, milliseconds, or it is said that something has.
+        """
+        if moment != self._newest or not self._segments or self._gap >= shortest:
+            return False
+        self._watches.refresh(self._segments[-1].spans[-1].layout, self._changes)
+        return watched.changed <= row and watched.names.isdisjoint(self._elsewhere)
 
     def _name(self, matchers: _Matchers, start: int, end: int) -> str | None:
         """Return the name of the series if they are among the ticks, and these are the newest."""
@@ -229,37 +243,49 @@ class Recent:
         ticks = self._ticks.get(start)
         if ticks is None:
             ticks = self._ticks[start] = self._after(start)
-        changes, first = self._changes, ticks.first
-        found = ticks.pieces[-1].span.layout.select(matchers)
-        places = found.places
-        if name in ticks.ended or not changes.present(places, first):
+        changes = self._changes
+        if changes.ended(name, ticks.first):
             return None
+        found = self._segments[-1].spans[-1].layout.select(matchers)
+        places = found.places
+        if found.begun is None:
+            found.begun = changes.begun(places)
+        earliest, latest = found.begun
+        if latest > ticks.first:
+            # Whoever came with the driver or an engine came at once, and none was there before.
+            if earliest != latest:
+                return None
+            ticks = _Ticks(ticks.times[latest - ticks.first :], latest)
+        first = ticks.first
         if not changes.finite(places, first):
             return None
         constant = changes.constant(places, first)
-        rising = constant or not changes.fell(places, first)
-        return Columns(found.labels, ticks.times, constant, rising, found, ticks.pieces, matchers)
+        fell = partial(changes.fell, places, first)
+        take = partial(self._tracks.since, matchers, found, self._pieces, first, changes.rows)
+        return Columns(found.labels, ticks.times, constant, fell, take)
 
     def _after(self, start: int) -> _Ticks:
         """Return the ticks after a moment."""
-        pieces: list[_Piece] = []
-        times: list[float] = []
-        ended: set[str] = set()
+        moment = after(start)
+        times = array("d")
         for segment in reversed(self._segments):
             if segment.last <= start:
                 break
             stamps = segment.times
-            low = bisect_left(stamps, after(start))
-            times[:0] = stamps[low:]
-            ended.update(*(names for tick, names in segment.ended_names.items() if tick >= low))
-            end = len(stamps)
+            times = stamps[bisect_left(stamps, moment) :] + times
+        return _Ticks(times, self._changes.rows - len(times))
+
+    def _pieces(self, count: int) -> Iterator[Piece]:
+        """Yield where the rows of the last ticks are, the newest first."""
+        for segment in reversed(self._segments):
+            end = len(segment.times)
             for span in reversed(segment.spans):
-                pieces.append(_Piece(span, max(low - span.first, 0), end - span.first))
-                end = span.first
-                if end <= low:
-                    break
-        pieces.reverse()
-        return _Ticks(times, pieces, self._changes.rows - len(times), ended)
+                begin = max(span.first, end - count)
+                yield Piece(span, begin - span.first, end - span.first)
+                count -= end - begin
+                end = begin
+                if not count:
+                    return
 
 
 def _ascending(segments: Sequence[Segment]) -> bool:

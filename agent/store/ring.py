@@ -17,6 +17,8 @@ from agent.store.segment import WINDOW, Layout, Segment
 from agent.store.series import milliseconds
 from agent.store.sparse import SparseSegment
 from agent.store.target import Directory
+from agent.store.track import Tracks
+from agent.store.watch import Watches
 
 MAX_TICKS: Final = 1200
 """Ticks of a segment; with more than four a second a window is cut into several."""
@@ -54,6 +56,8 @@ class Ring:
         self.span = span
         self.segments: deque[Segment] = deque()
         self.changes = Changes()
+        self.tracks = Tracks()
+        self.watches = Watches()
         self._directory = directory
         self._own = list(own)
         self._sealed = sealed
@@ -131,12 +135,10 @@ class Ring:
             if before.ids == [*ids, *self._own]:
                 self._ids = ids
                 return before, []
-        layout = self._layout = Layout([*ids, *self._own], self._directory)
+        layout = self._layout = Layout([*ids, *self._own], self._directory, before)
         self._ids = ids
-        self.changes.lay_out(layout.ids, {} if before is None else before.positions)
-        if before is None:
-            return layout, []
-        return layout, [i for i in before.ids if i not in layout.positions]
+        self.changes.lay_out(layout.origins, layout.gone_names)
+        return layout, layout.gone
 
     def close(self) -> None:
         """Complete the growing segment."""

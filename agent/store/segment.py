@@ -8,13 +8,23 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.store.rows import Places, Rows
-from agent.store.series import STALE, Labels, Matcher, MatchOp, after, milliseconds, satisfies
+from agent.store.series import (
+    STALE,
+    Labels,
+    Matcher,
+    MatchOp,
+    after,
+    milliseconds,
+    plain_name,
+    satisfies,
+)
 from agent.store.shape import Shape
 from agent.store.target import Directory
 
@@ -22,7 +32,7 @@ WINDOW: Final = 300_000
 """Milliseconds of a window; windows begin at whole multiples of it since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Selection:
     """What a selector finds in a layout.
 
@@ -30,27 +40,105 @@ class Selection:
         ids: the series.
         labels: theirs.
         places: where they are in a row.
+        begun: the first and the last of the rows with which one of them came, see `Changes.begun`;
+            None where nobody has asked.
     """
 
     ids: tuple[int, ...]
     labels: Shape
     places: Places
+    begun: tuple[int, int] | None = None
 
 
 class Layout:
-    """Which series a row holds, and where."""
+    """Which series a row holds, and where.
 
-    def __init__(self, ids: Sequence[int], directory: Directory) -> None:
+    Args:
+        ids: the series.
+        directory: their labels.
+        before: what the row before holds. Its selections of names of which no series came or went
+            are taken over: it is hardly asked again, and most rows differ in few series.
+
+    Attributes:
+        ids: the series.
+        origins: where each is in the row before, below 0 for nowhere.
+        gone: those that the row before holds and this one does not.
+        gone_names: the names of their samples.
+    """
+
+    def __init__(
+        self, ids: Sequence[int], directory: Directory, before: "Layout | None" = None
+    ) -> None:
         self.ids = list(ids)
-        self.positions = {series_id: position for position, series_id in enumerate(self.ids)}
+        self._positions: dict[int, int] | None = None
         self._directory = directory
         self._by_name: dict[str, list[int]] | None = None
         self._selected: dict[tuple[Matcher, ...], Selection] = {}
+        self._places: dict[tuple[int, ...], Places] = {}
+        places = {} if before is None else before.positions
+        self.origins: Places = np.fromiter(
+            map(places.get, self.ids, repeat(-1)), dtype=np.intp, count=len(self.ids)
+        )
+        positions = self.positions
+        self.gone = [] if before is None else [i for i in before.ids if i not in positions]
+        self.gone_names = self._names_of(self.gone)
+        if before is not None:
+            self._take_over(before)
 
-    def names_of(self, ids: Sequence[int]) -> set[str]:
+    def _take_over(self, before: "Layout") -> None:
+        """Take over what was found in the row before, unless it may be another now."""
+        kept = self.origins >= 0
+        new = [self.ids[place] for place in np.nonzero(~kept)[0]]
+        touched = self.gone_names | self._names_of(new)
+        moved = np.full(len(before.ids), -1, dtype=np.intp)
+        moved[self.origins[kept]] = np.nonzero(kept)[0]
+        selected, by_name = before.hand_over()
+        for matchers, found in selected.items():
+            name = plain_name(matchers)
+            if name is not None and name not in touched:
+                self._selected[matchers] = Selection(
+                    found.ids, found.labels, moved[found.places], found.begun
+                )
+        if by_name is not None:
+            named = self._by_name = by_name
+            positions = self.positions
+            for name in touched:
+                named[name] = [i for i in named.get(name, ()) if i in positions]
+            for series_id in new:
+                named[self._directory.name(series_id)].append(series_id)
+            for name in touched:
+                named[name].sort(key=positions.__getitem__)
+
+    def hand_over(
+        self,
+    ) -> tuple[dict[tuple[Matcher, ...], Selection], dict[str, list[int]] | None]:
+        """Give away what was found: thousands of numbers a row, which can be had again."""
+        given = self._selected, self._by_name
+        self._selected, self._by_name, self._positions = {}, None, None
+        return given
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Where each series is."""
+        found = self._positions
+        if found is None:
+            found = self._positions = dict(zip(self.ids, range(len(self.ids)), strict=True))
+        return found
+
+    def _names_of(self, ids: Sequence[int]) -> set[str]:
         """Return the names of the samples of any series."""
-        table = self._directory.table
-        return {table[series_id].sample_name for series_id in ids}
+        return set(map(self._directory.name, ids))
+
+    def places(self, selection: Selection) -> Places:
+        """Return where the series of a selection are in a row, which has all of them."""
+        found = self._places.get(selection.ids)
+        if found is None:
+            if len(self._places) >= REMEMBERED:
+                self._places.clear()
+            positions = self.positions
+            found = np.array([positions[i] for i in selection.ids], dtype=np.intp)
+            self._places[selection.ids] = found
+        return found
 
     def select(self, matchers: tuple[Matcher, ...]) -> Selection:
         """Return the series that satisfy every matcher."""
@@ -153,7 +241,6 @@ class Segment:
         times: Unix seconds of each tick, whole milliseconds, ascending.
         spans: the rows, by layout.
         ended: by tick, the series that the tick before still had.
-        ended_names: by tick, the names of their samples.
         number: its number in the database, once it is being written.
         saved: all of it is in the database.
         abandoned: it never will be.
@@ -164,7 +251,6 @@ class Segment:
     times: "array[float]" = field(default_factory=lambda: array("d"))
     spans: list[Span] = field(default_factory=list)
     ended: dict[int, list[int]] = field(default_factory=dict)
-    ended_names: dict[int, set[str]] = field(default_factory=dict)
     number: int | None = None
     saved: bool = False
     abandoned: bool = False
@@ -184,7 +270,6 @@ class Segment:
         tick = len(self.times)
         if ended:
             self.ended[tick] = ended
-            self.ended_names[tick] = layout.names_of(ended)
         if not self.spans or self.spans[-1].layout is not layout:
             self.spans.append(Span(tick, layout, Rows(len(layout.ids))))
         self.spans[-1].rows.append(row)

@@ -27,14 +27,19 @@ class SparseSegment(Segment):
         if not self.times or time > self.times[-1]:
             self.times.append(time)
         tick = len(self.times) - 1
+        by_series = self.by_series
         for series_id, value in zip(ids, values, strict=True):
-            column = self.by_series.get(series_id)
+            column = by_series.get(series_id)
             if column is None:
-                column = self.by_series[series_id] = Column([], array("d"))
-            if column.runs and column.runs[-1][1] > tick:
+                column = by_series[series_id] = Column([], array("d"))
+            runs = column.runs
+            if not runs or runs[-1][1] < tick:
+                column.add(tick, (value,))
+            elif runs[-1][1] > tick:
                 column.values[-1] = value
             else:
-                column.add(tick, (value,))
+                column.values.append(value)
+                runs[-1] = (runs[-1][0], tick + 1)
 
     def count(self) -> int:
         """Return how many values there are."""

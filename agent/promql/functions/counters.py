@@ -13,7 +13,7 @@ from operator import gt, ne
 from typing import Final, NamedTuple
 
 from agent.promql.functions.call import Build, Call
-from agent.promql.functions.ranges import Check, over_range
+from agent.promql.functions.ranges import Check, always, over_range
 from agent.promql.labels import NAME, quoted, value_of
 from agent.promql.run import Run, Window
 from agent.store.recent import Columns
@@ -79,7 +79,7 @@ class _Change:
 
     def build(self, check: Check | None = None) -> Build:
         """Return how a call is compiled."""
-        return over_range(self._reduce, whole=self._whole, check=check)
+        return over_range(self._reduce, whole=self._whole, steady=always, check=check)
 
     def _reduce(
         self, times: Sequence[float], values: Sequence[float], window: Window
@@ -188,8 +188,8 @@ TABLE: Final[Mapping[str, Build]] = {
     "rate": _Change(counter=True, per_second=True).build(_doubt_counter),
     "increase": _Change(counter=True, per_second=False).build(_doubt_counter),
     "delta": _Change(counter=False, per_second=False).build(),
-    "irate": over_range(_irate),
-    "idelta": over_range(_idelta),
-    "resets": over_range(_resets, whole=_all_resets),
-    "changes": over_range(_changes, whole=_none_where_constant),
+    "irate": over_range(_irate, steady=always),
+    "idelta": over_range(_idelta, steady=always),
+    "resets": over_range(_resets, whole=_all_resets, steady=always),
+    "changes": over_range(_changes, whole=_none_where_constant, steady=always),
 }

@@ -34,7 +34,12 @@ def _year(date: datetime) -> int:
 def _dates(read: Callable[[datetime], int], call: Call) -> VectorExpr:
     """Apply to every value, or to the time of the evaluation where there is no argument."""
     if not len(call):
-        return VectorExpr(lambda _, time: Vector([()], [_part(read, time // 1000)]))
+
+        def now(run: Run, time: int) -> Vector:
+            run.moving()
+            return Vector([()], [_part(read, time // 1000)])
+
+        return VectorExpr(now)
     vector = call.vector(0).at
 
     def at(run: Run, time: int) -> Vector:

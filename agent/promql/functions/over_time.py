@@ -6,11 +6,14 @@ from typing import Final
 
 from agent.promql.aggregation import invalid_quantile
 from agent.promql.functions.call import Build, Call
-from agent.promql.functions.ranges import Reduce, over_range
+from agent.promql.functions.ranges import Reduce, Steady, always, over_range
 from agent.promql.numeric import highest, lowest, mean, quantile, total, variance
 from agent.promql.run import Run, Window
 from agent.store.recent import Columns
 from agent.store.series import Labels
+
+# Sums of so large integers, of as many as memory holds, are exact.
+_EXACT: Final = 2.0**32
 
 
 def _of_values(function: Callable[[Sequence[float]], float]) -> Reduce:
@@ -22,7 +25,17 @@ def _of_values(function: Callable[[Sequence[float]], float]) -> Reduce:
     return reduce
 
 
-def _values_only(function: Callable[[Sequence[float]], float], *, named: bool = False) -> Build:
+def _integral(columns: Columns) -> bool:
+    """Be steady where the mean of equal values is the value to the last bit."""
+    return all(value.is_integer() and abs(value) < _EXACT for value in columns.last())
+
+
+def _values_only(
+    function: Callable[[Sequence[float]], float],
+    *,
+    named: bool = False,
+    steady: Steady | None = None,
+) -> Build:
     """Return how a call of a statistic that looks at values only is compiled."""
 
     def whole(columns: Columns, _: Window) -> list[float] | None:
@@ -31,7 +44,7 @@ def _values_only(function: Callable[[Sequence[float]], float], *, named: bool = 
         count = len(columns.times)
         return [function([value] * count) for value in columns.last()]
 
-    return over_range(_of_values(function), whole=whole, named=named)
+    return over_range(_of_values(function), whole=whole, steady=steady, named=named)
 
 
 def _median_deviation(values: Sequence[float]) -> float:
@@ -76,16 +89,16 @@ def _time_at(index: int) -> Reduce:
 
 
 TABLE: Final[Mapping[str, Build]] = {
-    "avg_over_time": _values_only(mean),
-    "min_over_time": _values_only(lowest),
-    "max_over_time": _values_only(highest),
+    "avg_over_time": _values_only(mean, steady=_integral),
+    "min_over_time": _values_only(lowest, steady=always),
+    "max_over_time": _values_only(highest, steady=always),
     "sum_over_time": _values_only(total),
     "count_over_time": _values_only(lambda values: float(len(values))),
     "stddev_over_time": _values_only(lambda values: sqrt(variance(values))),
     "stdvar_over_time": _values_only(variance),
-    "last_over_time": _values_only(lambda values: values[-1], named=True),
-    "first_over_time": _values_only(lambda values: values[0], named=True),
-    "present_over_time": _values_only(lambda _: 1.0),
+    "last_over_time": _values_only(lambda values: values[-1], named=True, steady=always),
+    "first_over_time": _values_only(lambda values: values[0], named=True, steady=always),
+    "present_over_time": _values_only(lambda _: 1.0, steady=always),
     "quantile_over_time": over_range(_quantile, range_at=1, check=_doubt_quantile),
     "mad_over_time": _values_only(_median_deviation),
     "ts_of_min_over_time": over_range(_time_of(lowest)),

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from agent.promql.functions.call import Build, Call
 from agent.promql.run import Row, Run, VectorExpr, Window, nameless, windows
-from agent.promql.values import Vector
+from agent.promql.values import NOTHING, Vector
 from agent.store.recent import Columns
 from agent.store.series import Labels
 
@@ -17,14 +17,24 @@ Whole: TypeAlias = Callable[[Columns, Window], list[float] | None]
 """`whole(columns, window)`: the same as `reduce` for each series, where that can be had for less
 than going through the samples of each; None where it cannot."""
 
+Steady: TypeAlias = Callable[[Columns], bool]
+"""`steady(columns)`: whether the result for series that stand still does not depend on how many
+samples there are, two at least, and when."""
+
 Check: TypeAlias = Callable[[Run, Call, Sequence[float], Sequence[Labels]], None]
 """Looks at the scalar arguments and the series of a result, to warn or to refuse."""
+
+
+def always(_: Columns) -> bool:
+    """Be steady for all series that stand still."""
+    return True
 
 
 def over_range(
     reduce: Reduce,
     *,
     whole: Whole | None = None,
+    steady: Steady | None = None,
     range_at: int = 0,
     named: bool = False,
     check: Check | None = None,
@@ -34,6 +44,7 @@ def over_range(
     Args:
         reduce: see `Reduce`.
         whole: see `Whole`; only for functions without numbers.
+        steady: see `Steady`; None for never.
         range_at: which argument is the range; all others are numbers.
         named: the result is still the metric that the samples were.
         check: see `Check`.
@@ -47,6 +58,10 @@ def over_range(
             arguments = [number(run, time) for number in numbers]
             window = source.window(run, time)
             columns = source.columns(run, window)
+            if columns is not None and not (steady is not None and steady(columns)):
+                run.moving()
+            if columns is not None and not columns.labels:
+                return NOTHING
             if columns is None:
                 found = _one_by_one(reduce, source.rows(run), window, arguments)
             elif arguments:

@@ -72,6 +72,16 @@ def _vector(call: Call) -> VectorExpr:
     return VectorExpr(lambda run, time: Vector([()], [number(run, time)]))
 
 
+def _time(_: Call) -> ScalarExpr:
+    """`time`: when it is asked."""
+
+    def at(run: Run, time: int) -> float:
+        run.moving()
+        return time / 1000
+
+    return ScalarExpr(at)
+
+
 def _timestamp(call: Call) -> VectorExpr:
     """`timestamp`: when each sample was taken; of what is computed, the time it is asked for."""
     vector = call.vector(0)
@@ -81,6 +91,7 @@ def _timestamp(call: Call) -> VectorExpr:
             found = vector.stamped(run, time)
             return nameless(run, found.labels, found.values)
         found = vector.at(run, time)
+        run.moving()
         return nameless(run, found.labels, [time / 1000] * len(found))
 
     return VectorExpr(at)
@@ -148,7 +159,7 @@ TABLE: Final[Mapping[str, Build]] = {
     "sort_desc": lambda call: _sort(call, descending=True),
     "sort_by_label": lambda call: _sort_by_label(call, descending=False),
     "sort_by_label_desc": lambda call: _sort_by_label(call, descending=True),
-    "time": lambda _: ScalarExpr(lambda _run, time: time / 1000),
+    "time": _time,
     "timestamp": _timestamp,
     "vector": _vector,
 }

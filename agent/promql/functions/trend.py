@@ -8,7 +8,7 @@ from typing import Final
 from agent.promql.arithmetic import divide
 from agent.promql.errors import EvaluationError
 from agent.promql.functions.call import Build, Call
-from agent.promql.functions.ranges import over_range
+from agent.promql.functions.ranges import always, over_range
 from agent.promql.numeric import total
 from agent.promql.run import Run, Window
 from agent.store.recent import Columns
@@ -29,22 +29,34 @@ class _Abscissae:
         times: Unix seconds.
         origin: what they are counted from. Near them, so that the squares of Unix times do not
             eat the digits.
+
+    Attributes:
+        xs: times since the origin.
     """
 
     def __init__(self, times: Sequence[float], origin: float) -> None:
-        self._xs = [time - origin for time in times]
-        self._sum = total(self._xs)
-        squares = total([*map(mul, self._xs, self._xs)])
+        self.xs = [time - origin for time in times]
+        self._sum = total(self.xs)
+        squares = total([*map(mul, self.xs, self.xs)])
         self._spread = squares - self._sum * self._sum / len(times)
 
-    def regression(self, values: Sequence[float]) -> tuple[float, float]:
-        """Return slope and value at the origin of the line through the values at these times."""
+    def regression(
+        self, values: Sequence[float], products: Sequence[float] | None = None
+    ) -> tuple[float, float]:
+        """Return slope and value at the origin of the line through the values at these times.
+
+        Args:
+            values: one for each time.
+            products: each value times its abscissa, where somebody has them.
+        """
         first = values[0]
         count = len(values)
         if [*values].count(first) == count:
             return (nan, nan) if isinf(first) else (0.0, first)
         sum_x, sum_y = self._sum, total(values)
-        covariance = total([*map(mul, self._xs, values)]) - sum_x * sum_y / count
+        if products is None:
+            products = [*map(mul, self.xs, values)]
+        covariance = total(products) - sum_x * sum_y / count
         slope = divide(covariance, self._spread)
         return slope, sum_y / count - slope * sum_x / count
 
@@ -61,7 +73,8 @@ def _derivs(columns: Columns, _: Window) -> list[float] | None:
     if columns.constant:
         return [0.0] * len(columns.labels)
     xs = _Abscissae(columns.times, columns.times[0])
-    return [xs.regression(values)[0] for values in columns.values()]
+    products = (columns.block() * xs.xs).tolist()
+    return [xs.regression(*pair)[0] for pair in zip(columns.values(), products, strict=True)]
 
 
 def predict_linear(
@@ -100,7 +113,7 @@ def _factors(_: Run, __: Call, numbers: Sequence[float], labels: Sequence[Labels
 
 
 TABLE: Final[Mapping[str, Build]] = {
-    "deriv": over_range(deriv, whole=_derivs),
+    "deriv": over_range(deriv, whole=_derivs, steady=always),
     "predict_linear": over_range(predict_linear),
     "double_exponential_smoothing": over_range(double_exponential_smoothing, check=_factors),
 }

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.alerts.saved import OUTAGE_TOLERANCE, SETTLING
-from tests.fakes.rules import START, World, alert_group
+from tests.fakes.rules import START, World, alert_group, groups_of
 
 RULES = "{alert: A, expr: 'v > 0', for: 10s}, {alert: B, expr: 'v > 0'}"
 
@@ -78,10 +78,60 @@ def test_what_is_too_old_or_from_the_future_is_left(outage: float):
     assert world.engine.restore(saved_world(15), START + 14.0 + outage) == 0
 
 
-def test_alerts_without_a_rule_are_left():
-    """State of a rule that is no longer there is dropped."""
+def test_alerts_of_a_rule_removed_meanwhile_are_resolved():
+    """Receivers hear at once that what no rule asks for any more has ended; others go on."""
     world = World(alert_group("{alert: B, expr: 'v > 0'}"), start=START + 20.0)
     assert world.engine.restore(saved_world(15), START + 20.0) == 1
+    outcome = world.tick({"v": 1.0})
+    told = {alert.labels["alertname"]: alert for alert in outcome.alerts}
+    assert {name: alert.resolved for name, alert in told.items()} == {"A": True, "B": False}
+    assert (told["A"].starts_at, told["A"].ends_at) == (START + 10.0, world.time)
+    assert "removed" in told["A"].annotations["summary"]
+    assert [event.kind for event in outcome.events] == ["alert_resolved"]
+    assert world.states() == {"B": "firing"}
+    again = [world.tick({"v": 1.0}, seconds=60.0).alerts for _minute in range(17)]
+    assert [len(alerts) for alerts in again] == [2] * 15 + [1, 1]
+
+
+def test_what_waited_under_a_rule_removed_meanwhile_is_never_told():
+    """A pending alert was not told, so its end is not told either."""
+    world = World([], start=START + 20.0)
+    saved = saved_world(5)
+    saved["alerts"] = [item for item in saved["alerts"] if item["alert"] == "A"]
+    world.engine.restore(saved, START + 20.0)
+    assert not world.tick({"v": 1.0}).alerts
+
+
+def test_a_rule_removed_by_a_reload_is_told_as_resolved_after_a_restart_too():
+    """Its end is told for 15 minutes, restart or not, with the time at which it was removed."""
+    before = World(alert_group(RULES))
+    before.ticks(15, {"v": 1.0})
+    before.engine.replace(alert_group("{alert: B, expr: 'v > 0'}"))
+    before.tick({"v": 1.0})
+    saved = json.loads(json.dumps(before.engine.saved(before.time)))
+    after = World(alert_group("{alert: B, expr: 'v > 0'}"), start=START + 20.0)
+    after.engine.restore(saved, START + 20.0)
+    (alert,) = [alert for alert in after.tick({"v": 1.0}).alerts if alert.resolved]
+    assert (alert.labels["alertname"], alert.ends_at) == ("A", before.time)
+
+
+def test_a_rule_that_moved_to_another_group_keeps_its_alerts():
+    """Files are sorted anew while the agent is down: what fires goes on, nothing is resolved."""
+    moved = f"groups: [{{name: other, rules: [{RULES}]}}]"
+    world = World(groups_of(moved), start=START + 20.0)
+    assert world.engine.restore(saved_world(15), START + 20.0) == 2
+    outcomes = [world.tick({}), *world.ticks(3, {"v": 1.0})]
+    assert world.states() == {"A": "firing", "B": "firing"}
+    assert not any(alert.resolved for outcome in outcomes for alert in outcome.alerts)
+
+
+def test_a_rule_that_comes_back_finds_its_alerts():
+    """Removed while the agent was down and given back before the first tick: it was never gone."""
+    world = World([], start=START + 20.0)
+    world.engine.restore(saved_world(15), START + 20.0)
+    world.engine.replace(alert_group(RULES))
+    assert not any(alert.resolved for alert in world.tick({"v": 1.0}).alerts)
+    assert world.states() == {"A": "firing", "B": "firing"}
 
 
 json_values = st.recursive(

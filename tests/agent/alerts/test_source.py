@@ -57,7 +57,7 @@ def test_what_was_written_is_seen_by_name_and_by_pattern():
     """What a rule of the group wrote comes on top of the history, within its range of time."""
     tick = OneTick(Counting())
     tick.select(NAMED, 0.0, 10.0)
-    tick.write(10.0, {LABELS: 2.0, (*LABELS, ("b", "1")): 3.0})
+    tick.write(10.0, {LABELS: 2.0, (*LABELS, ("b", "1")): 3.0}, {"a:x"})
     for matchers in (NAMED, PATTERN):
         found = {one.labels: (one.times, one.values) for one in tick.select(matchers, 0.0, 10.0)}
         assert found == {
@@ -75,7 +75,7 @@ def test_only_what_may_have_changed_is_asked_again():
     metric = Metric(name="a:x", type=MetricType.GAUGE, help="Made up.")
     for matchers in (NAMED, OTHER, PATTERN):
         tick.select(matchers, 0.0, 10.0)
-    tick.record(10.0, table, [table.intern(metric)], [2.0])
+    tick.record(10.0, [table.intern(metric)], [2.0], {metric.name})
     assert [one.values for one in tick.select(NAMED, 0.0, 10.0)] == [[1.0, 2.0]]
     tick.select(PATTERN, 0.0, 10.0)
     tick.select(OTHER, 0.0, 10.0)
@@ -89,15 +89,15 @@ def test_the_newest_samples_are_those_just_written():
     assert tick.latest(NAMED, 0.0, 10.0) == [(LABELS, 5.0, 1.0)]
     assert tick.latest(NAMED, 0.0, 10.0) == [(LABELS, 5.0, 1.0)]
     assert history.asked == 1
-    tick.write(10.0, {LABELS: 2.0})
+    tick.write(10.0, {LABELS: 2.0}, {"a:x"})
     assert tick.latest(NAMED, 0.0, 10.0) == [(LABELS, 10.0, 2.0)]
-    tick.write(10.0, {LABELS: STALE})
+    tick.write(10.0, {LABELS: STALE}, {"a:x"})
     assert tick.latest(NAMED, 0.0, 10.0) == []
 
 
 def test_times_compare_in_milliseconds():
     """A rule sees what one before it wrote at a time that rounds down to that of the question."""
     tick = OneTick(Counting())
-    tick.write(10.0004, {LABELS: 2.0})
+    tick.write(10.0004, {LABELS: 2.0}, {"a:x"})
     assert tick.latest(NAMED, 0.0, 10.0) == [(LABELS, 10.0004, 2.0)]
     assert [one.values for one in tick.select(NAMED, 0.0, 10.0)] == [[1.0, 2.0]]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.alerts.source import OneTick
+from agent.alerts.standing import Standing
 from agent.model import Frame, Metric, MetricType, SeriesTable
 from agent.promql import EvaluationError, Options, Query, Value, Vector, evaluate_instant, parse
 from agent.store.history import History
@@ -97,6 +98,14 @@ def _answer(query: Query, source: OneTick | OneByOne, time: float, options: Opti
         return str(error).split("[", maxsplit=1)[0]
 
 
+def _standing(standing: Standing, tick: OneTick, time: float) -> object:
+    """Return what a rule would have, with bits in place of numbers."""
+    try:
+        return _bits(standing.at(tick, time))
+    except EvaluationError as error:
+        return str(error).split("[", maxsplit=1)[0]
+
+
 def _bits(value: Value) -> object:
     """Return labels and bits; one NaN is as good as another."""
     assert isinstance(value, Vector)
@@ -131,6 +140,47 @@ def test_results_are_those_of_samples_one_by_one(
         for query in QUERIES:
             wanted = _answer(query, plain, time, options)
             assert _answer(query, tick, time, options) == wanted, query.text
+
+
+_STANDING = [
+    parse(text.replace("X", X).replace("Y", Y))
+    for text in (
+        "X > 0 unless rate(Y[3s]) > 0",
+        "X == 0 and changes(Y[10s]) == 0 and time() - X > 5",
+        "avg_over_time(X[3s]) + count_over_time(Y[10s])",
+        "avg_over_time(X[10s])",
+        "sum without (b) (increase(X[3s])) or absent(Y)",
+        'max_over_time(X{a="1"}[3s]) - deriv(Y[10s])',
+        "timestamp(X)",
+        "year() + on () group_right () X",
+        "last_over_time(X[3s] offset 2s)",
+        "max_over_time(X[10s:2s])",
+    )
+]
+
+
+@settings(deadline=None, max_examples=40)
+@given(_STRETCHES)
+def test_results_stand_only_while_they_would_come_out_the_same(
+    stretches: list[tuple[tuple[int, ...], list[tuple[int, float]], list[float]]],
+):
+    """At every tick, whatever has changed since, come, gone or only become older."""
+    table = SeriesTable()
+    history = History(table, clock=ManualClock(), span=60.0)
+    standing = [Standing(query) for query in _STANDING]
+    time = START
+    current = [0.0] * SERIES
+    for layout, changes, steps in stretches:
+        ids = [_intern(table, number) for number in layout]
+        for place, step in enumerate(steps):
+            time += step
+            for number, value in changes[place : place + 1]:
+                current[number] = value
+            history.append(Frame(time, table, ids, [current[number] for number in layout]))
+            tick, plain = OneTick(history), OneByOne(history)
+            for query, stands in zip(_STANDING, standing, strict=True):
+                wanted = _answer(query, plain, time, Options())
+                assert _standing(stands, tick, time) == wanted, query.text
 
 
 def _steady(seconds: int) -> tuple[SeriesTable, History, float]:

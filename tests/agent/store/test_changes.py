@@ -34,7 +34,7 @@ def test_series_that_stand_still_fall_or_are_no_number(
     for row in rows:
         if [number for number, _value in row] != ids:
             ids = [number for number, _value in row]
-            changes.lay_out(ids, before)
+            changes.lay_out(np.array([before.get(number, -1) for number in ids]))
             before = {number: place for place, number in enumerate(ids)}
         changes.add(np.array([value for _number, value in row]))
     series = data.draw(st.sampled_from(ids))
@@ -55,7 +55,7 @@ def test_series_that_stand_still_fall_or_are_no_number(
 def test_of_no_series_everything_is_true():
     """A selector that finds nothing finds nothing that changed."""
     changes = Changes()
-    changes.lay_out([1], {})
+    changes.lay_out(np.array([-1]))
     changes.add(np.array([math.nan]))
     none = np.empty(0, dtype=np.intp)
     assert changes.constant(none, 0)

@@ -3,12 +3,10 @@
 import contextlib
 import os
 import shutil
-import sqlite3
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,121 +19,10 @@ from agent.store.history import History
 from agent.store.reader import HistoryReader
 from agent.store.ring import BACKLOG
 from agent.store.target import Target
-from agent.store.writer import RETRY, Limits
+from agent.store.writer import RETRY
+from tests.agent.store.agents import START, Agent, kept_of, other_files
 from tests.fakes.clock import ManualClock
 from tests.fakes.history import FULL, frame, named, series
-
-START = 1_800_000_000.0
-
-
-class Agent:
-    """A history, and what it told."""
-
-    def __init__(self, path: Path, **options: object) -> None:
-        self.told: list[str] = []
-        self.table = SeriesTable()
-        self.history = History(
-            self.table,
-            clock=ManualClock(),
-            path=path,
-            told=self.told.append,
-            **options,  # type: ignore[arg-type]
-        )
-
-    def run(self, start: float, seconds: int, *, count: int = 3, step: int = 10) -> None:
-        """Append ticks; the disk has its time at each window's end."""
-        ids = [series(self.table, FULL, str(name)) for name in range(count)]
-        for second in range(0, seconds, step):
-            values = dict.fromkeys(ids, start + second)
-            self.history.append(frame(self.table, start + second, values))
-            if (start + second) % 300 < step:
-                assert self.history.drain(20.0)
-        assert self.history.drain(20.0)
-
-    def close(self) -> None:
-        """Close the history."""
-        assert self.history.close()
-
-
-def _kept(path: Path) -> list[float]:
-    """Return the times that a file has of one series."""
-    with closing(HistoryReader(path, Target())) as reader:
-        found = reader.select(named(FULL), 0, 2e9)
-    return list(found[0].times) if found else []
-
-
-def _other_files(path: Path) -> list[str]:
-    """Return what stands beside a history, its journal left out."""
-    beside = ("-wal", "-shm", ".lock")
-    return sorted(file.name for file in path.parent.iterdir() if not file.name.endswith(beside))
-
-
-def _foreign(path: Path) -> None:
-    """Write the database of another program."""
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("CREATE TABLE users (name TEXT)")
-        other.commit()
-
-
-def _later(path: Path) -> None:
-    """Write a database of a version to come."""
-    agent = Agent(path)
-    agent.close()
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("PRAGMA user_version = 99")
-
-
-@pytest.mark.parametrize(
-    ("word", "make"),
-    [
-        ("version", _later),
-        ("corrupt", lambda path: path.write_bytes(b"not a database" * 1000)),
-    ],
-)
-def test_a_file_that_is_not_ours_is_moved_aside(tmp_path: Path, word: str, make: object):
-    """Its new name says why and when, its bytes are kept, and a new history is begun."""
-    path = tmp_path / "history.db"
-    make(path)  # type: ignore[operator]
-    before = path.read_bytes()
-    agent = Agent(path)
-    agent.run(START, 400)
-    agent.close()
-    aside = f"history.db.{word}-20270115T080000Z"
-    assert _other_files(path) == ["history.db", aside]
-    assert (tmp_path / aside).read_bytes()[100:] == before[100:]
-    assert any(aside in sentence for sentence in agent.told)
-    assert len(_kept(path)) == 40
-
-
-def test_a_database_of_another_program_is_left_alone(tmp_path: Path):
-    """Not a byte of it changes; it is said once what to do, and memory has the last minutes."""
-    path = tmp_path / "history.db"
-    _foreign(path)
-    before = path.read_bytes()
-    agent = Agent(path)
-    agent.run(START, 1500)
-    assert [found.times[-1] for found in agent.history.select(named(FULL), START, START + 1500)]
-    assert not agent.history.status.writable
-    agent.close()
-    assert path.read_bytes() == before
-    assert _other_files(path) == ["history.db"]
-    assert [*tmp_path.glob("*-wal"), *tmp_path.glob("*-shm")] == []
-    (told,) = agent.told
-    assert "another program" in told
-    assert "history.path" in told
-
-
-def test_a_database_of_another_program_that_is_taken_away_makes_room(tmp_path: Path):
-    """Once its owner has moved it, the history is written as if it had never been there."""
-    path = tmp_path / "history.db"
-    _foreign(path)
-    agent = Agent(path)
-    agent.run(START, 320)
-    path.rename(tmp_path / "theirs.db")
-    agent.run(START + 320, 320)
-    assert agent.history.status.writable
-    agent.close()
-    assert len(_kept(path)) == 64
 
 
 def test_a_damaged_mark_does_not_make_a_history_foreign(tmp_path: Path, written: Path):
@@ -147,61 +34,7 @@ def test_a_damaged_mark_does_not_make_a_history_foreign(tmp_path: Path, written:
     agent = Agent(path)
     agent.run(START, 320)
     agent.close()
-    assert len(_other_files(path)) == 2
-
-
-def test_two_agents_on_one_file(tmp_path: Path):
-    """The second says who has it and what to do, keeps memory only, and leaves the file alone."""
-    path = tmp_path / "history.db"
-    first, second = Agent(path), Agent(path)
-    assert (first.history.taken, second.history.taken) == (False, True)
-    first.run(START, 1500)
-    second.run(START, 1500)
-    for agent, writable in ((first, True), (second, False)):
-        assert agent.history.status.writable is writable
-    found = second.history.select(named(FULL), START, START + 1500)
-    assert found[0].times[0] >= START + 300
-    second.close()
-    first.close()
-    assert first.told == []
-    (told,) = second.told
-    assert f"process {os.getpid()}" in told
-    assert "history.path" in told
-    assert len(_kept(path)) == 150
-
-
-def test_the_second_agent_takes_over_when_the_first_ends(tmp_path: Path):
-    """A file that is free again is written to, from what is still in memory on."""
-    path = tmp_path / "history.db"
-    first, second = Agent(path), Agent(path)
-    second.run(START, 320)
-    first.close()
-    second.run(START + 320, 320)
-    assert second.history.status.writable
-    second.close()
-    assert len(_kept(path)) == 64
-
-
-def test_an_agent_that_was_killed_leaves_no_claim(tmp_path: Path):
-    """The lock ends with the process, whatever file it leaves behind."""
-    path = tmp_path / "history.db"
-    (tmp_path / "history.db.lock").write_text("4711\n")
-    agent = Agent(path)
-    assert not agent.history.taken
-    agent.run(START, 320)
-    agent.close()
-    assert agent.told == []
-
-
-def test_an_empty_file_is_taken_over(tmp_path: Path):
-    """A file without a byte, as a crash at the very start leaves it, is no damage."""
-    path = tmp_path / "history.db"
-    path.touch()
-    agent = Agent(path)
-    agent.run(START, 400)
-    agent.close()
-    assert _other_files(path) == ["history.db"]
-    assert agent.told == []
+    assert len(other_files(path)) == 2
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +87,7 @@ def test_a_folder_that_cannot_be_had_is_tried_again(tmp_path: Path):
     agent.run(START + 320, 320)
     assert agent.history.status.writable
     agent.close()
-    assert len(_kept(folder / "history.db")) == 64
+    assert len(kept_of(folder / "history.db")) == 64
     assert agent.history.status.lost == {"clock": 0, "disk": 0}
 
 
@@ -311,7 +144,7 @@ def test_a_file_that_is_removed_is_made_anew(tmp_path: Path):
     agent.run(START + 600, 600)
     agent.close()
     assert any("removed or replaced" in sentence for sentence in agent.told)
-    assert len(_kept(path)) >= 60
+    assert len(kept_of(path)) >= 60
 
 
 @pytest.fixture
@@ -351,7 +184,7 @@ def test_a_full_disk_loses_only_what_does_not_fit(small_disk: Path):
     agent.run(START + 3620, 300, count=200)
     assert agent.history.status.writable
     agent.close()
-    kept = _kept(path)
+    kept = kept_of(path)
     assert kept[:30] == [START + 10 * tick for tick in range(30)]
     assert kept[-1] == START + 3910
 
@@ -372,7 +205,7 @@ def test_a_read_only_disk_leaves_what_is_in_memory_and_what_was_written(small_di
     agent.run(START + 800, 400)
     assert agent.history.status.writable
     agent.close()
-    assert len(_kept(path)) == 120
+    assert len(kept_of(path)) == 120
 
 
 def test_reading_what_is_not_there_says_so(tmp_path: Path):
@@ -382,62 +215,3 @@ def test_reading_what_is_not_there_says_so(tmp_path: Path):
     (tmp_path / "other.db").write_text("something else, of more than a page" * 200)
     with pytest.raises(HistoryError, match=r"other\.db"):
         HistoryReader(tmp_path / "other.db", Target()).stored()
-
-
-def test_a_jump_of_the_clock_to_another_year_deletes_nothing(tmp_path: Path):
-    """What seems a year old is kept for an hour; put right in time, the clock costs nothing."""
-    path = tmp_path / "history.db"
-    agent = Agent(path)
-    agent.run(START, 900)
-    agent.run(START + 365 * 86400, 900)
-    agent.run(START + 900, 900)
-    agent.close()
-    assert [time for time in _kept(path) if time < START + 1800] == [
-        START + 10 * tick for tick in range(180)
-    ]
-
-
-def test_what_is_too_old_goes_full_resolution_first(tmp_path: Path):
-    """By age: full resolution after its time, the windows after theirs, series with them."""
-    path = tmp_path / "history.db"
-    limits = Limits(full_age=3600.0, five_age=7200.0)
-    agent = Agent(path, limits=limits)
-    agent.run(START, 4 * 3600, step=60)
-    now = START + 4 * 3600
-    agent.close()
-    stored = agent.history.status.stored
-    assert stored.full is not None
-    assert stored.five is not None
-    assert now - 3600 - 600 <= stored.full[0] / 1000 <= now - 3600 + 300
-    assert now - 7200 - 600 <= stored.five[0] / 1000 <= now - 7200 + 300
-    with closing(HistoryReader(path, Target())) as reader:
-        (found,) = reader.select(named(FULL), now - 7200, now)[:1]
-    assert len([time for time in found.times if time > now - 3000]) == 49
-    assert len([time for time in found.times if time < now - 4500]) < 12
-
-
-def test_what_is_too_much_goes_oldest_first(tmp_path: Path):
-    """By size: the file stays near its limit, and what is left is the newest."""
-    path = tmp_path / "history.db"
-    limit = 400_000
-    agent = Agent(path, limits=Limits(max_size=limit))
-    agent.run(START, 12 * 3600, count=100, step=60)
-    agent.close()
-    stored = agent.history.status.stored
-    assert stored.size < 1.3 * limit
-    assert stored.full is not None
-    assert stored.full[0] / 1000 > START + 3600
-    assert stored.full[1] / 1000 > START + 12 * 3600 - 400
-
-
-def test_series_of_which_nothing_is_left_are_forgotten(tmp_path: Path):
-    """Processes come and go for weeks; the table of series holds those of the days kept."""
-    path = tmp_path / "history.db"
-    agent = Agent(path, limits=Limits(full_age=3600.0, five_age=86400.0))
-    for day in range(8):
-        ids = {series(agent.table, FULL, f"{day}-{name}"): 1.0 for name in range(10)}
-        for second in range(0, 86400, 1800):
-            agent.history.append(frame(agent.table, START + day * 86400 + second, ids))
-            assert agent.history.drain(10.0)
-    agent.close()
-    assert agent.history.status.stored.series <= 41

@@ -31,12 +31,11 @@ def test_columns_share_their_times():
     columns = _history(_steady()).recent().columns(named(FULL), SINCE, NOW)
     assert columns is not None
     assert [dict(labels)["x"] for labels in columns.labels] == ["a", "b"]
-    assert columns.times == [START + second for second in range(5, 10)]
+    assert [*columns.times] == [START + second for second in range(5, 10)]
     assert columns.first() == [5.0, 1.0]
     assert columns.last() == [9.0, 1.0]
     assert columns.values() == [[5.0, 6.0, 7.0, 8.0, 9.0], [1.0] * 5]
     assert not columns.constant
-    assert columns.rising
     assert columns.falls() == []
 
 

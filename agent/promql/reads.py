@@ -1,0 +1,38 @@
+"""What an evaluation looked at, so that it need not be done again while that stands."""
+
+import math
+from dataclasses import dataclass, field
+
+from agent.store.recent import Columns, Newest
+from agent.store.series import Matcher
+
+
+@dataclass(slots=True)
+class Reads:
+    """What an evaluation at one time looked at.
+
+    Attributes:
+        matchers: what chose the series, of those operands that were evaluated.
+        steady: the result is the same at every later tick until one of these series changes, comes
+            or goes.
+        shortest: length of the shortest range, milliseconds; each had two samples at least.
+    """
+
+    matchers: dict[tuple[Matcher, ...], None] = field(default_factory=dict)
+    steady: bool = True
+    shortest: float = math.inf
+
+    def newest(self, matchers: tuple[Matcher, ...], found: Newest | None) -> None:
+        """Take note of an instant selector and what was found for it."""
+        if found is None:
+            self.steady = False
+        else:
+            self.matchers[matchers] = None
+
+    def columns(self, matchers: tuple[Matcher, ...], length: int, found: Columns | None) -> None:
+        """Take note of a range selector of some milliseconds and what was found for it."""
+        if found is None or not found.constant or len(found.times) < 2:  # noqa: PLR2004
+            self.steady = False
+        else:
+            self.matchers[matchers] = None
+            self.shortest = min(self.shortest, length)

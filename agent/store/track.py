@@ -1,0 +1,114 @@
+"""Values of series that are asked for at every tick, in one block however their rows were laid out.
+
+Rows change with each series that comes or goes. To take a window out of thirty layouts costs
+thirty times as much as out of one; to add the newest values to those of the tick before, next to
+nothing.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.store.segment import Selection, Span
+from agent.store.series import Matcher
+
+_SPARE: Final = 16  # columns beyond what was asked for: ticks come a little early or late
+_REMEMBERED: Final = 512  # selectors; after others were asked for, they begin anew
+
+
+class Piece(NamedTuple):
+    """Ticks of one span: from `low` up to `high`, counted in the rows of the span."""
+
+    span: Span
+    low: int
+    high: int
+
+
+class Track:
+    """The values of some series from some tick on.
+
+    Args:
+        ids: the series.
+        first: number of the first tick.
+
+    Attributes:
+        ids: the series.
+        first: number of the first tick that is kept.
+        next: number of the tick that would be added next.
+    """
+
+    def __init__(self, ids: tuple[int, ...], first: int) -> None:
+        self.ids = ids
+        self.first = first
+        self.next = first
+        self._begin = 0
+        self._reach = 0
+        self._block: NDArray[np.float64] = np.empty((len(ids), 0))
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Take over the values of further ticks: a row a series, a column a tick."""
+        count = values.shape[1]
+        end = self._begin + self.next - self.first
+        if end + count > self._block.shape[1]:
+            end = self._make_room(count)
+        self._block[:, end : end + count] = values
+        self.next += count
+
+    def _make_room(self, count: int) -> int:
+        """Let go of the ticks that nobody asked for, and return where the next one belongs."""
+        end = self._begin + self.next - self.first
+        kept = min(self.next - self.first, self._reach + _SPARE)
+        room: NDArray[np.float64] = np.empty((len(self.ids), 2 * (kept + count) + _SPARE))
+        room[:, :kept] = self._block[:, end - kept : end]
+        self._block, self._begin, self.first = room, 0, self.next - kept
+        return kept
+
+    def since(self, first: int) -> NDArray[np.float64]:
+        """Return the values from a tick on, of which nothing may be changed."""
+        self._reach = max(self._reach, self.next - first)
+        begin = self._begin + first - self.first
+        return self._block[:, begin : self._begin + self.next - self.first]
+
+
+class Tracks:
+    """The tracks of one stream, by what chooses their series."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Matcher, ...], Track] = {}
+
+    def since(
+        self,
+        matchers: tuple[Matcher, ...],
+        selection: Selection,
+        pieces: Callable[[int], Iterable[Piece]],
+        first: int,
+        end: int,
+    ) -> NDArray[np.float64]:
+        """Return the values of series at the ticks from `first` to before `end`, in columns.
+
+        Args:
+            matchers: choose the series.
+            selection: what they choose of the newest row; all of it has a value at every tick.
+            pieces: tells where the rows of so many of the last ticks are, the newest first.
+            first: number of the first tick.
+            end: number of the tick after the newest.
+        """
+        track = self._known.get(matchers)
+        if track is None or track.ids != selection.ids or not track.first <= first <= track.next:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            track = self._known[matchers] = Track(selection.ids, first)
+        missing = end - track.next
+        if missing:
+            track.add(_columns(selection, pieces(missing)))
+        return track.since(first)
+
+
+def _columns(selection: Selection, pieces: Iterable[Piece]) -> NDArray[np.float64]:
+    """Return the values of series in these rows."""
+    parts = [
+        span.rows.columns(span.layout.places(selection), low, high) for span, low, high in pieces
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts[::-1], axis=1)
