@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -39,6 +39,22 @@ class Answer(NamedTuple):
 
     body: bytes
     headers: Mapping[str, str]
+
+
+class Documents(Protocol):
+    """Whoever gives the documents of one server."""
+
+    async def get(self, path: str) -> Answer:
+        """Return the document at a path; errors as for `HttpClient.get`."""
+        ...
+
+    async def get_json(self, path: str) -> Any:
+        """Return a JSON document; errors likewise."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the server; safe to call twice."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

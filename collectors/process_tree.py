@@ -27,6 +27,7 @@ class ProcessTree:
         proc: mount point of procfs.
         monotonic: a clock that never goes back, in seconds.
         related: gives for the roots what belongs to each of them besides, asked at each scan.
+        interval: seconds after which new processes are looked for.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class ProcessTree:
         *,
         monotonic: Callable[[], float],
         related: Callable[[Collection[int]], Mapping[int, Collection[int]]] = lambda _roots: {},
+        interval: float = SCAN_INTERVAL,
     ) -> None:
         self._proc = proc
         self._monotonic = monotonic
         self._related = related
+        self._interval = interval
         # Below each root, the start of each process that is related and no descendant.
         self._adopted: dict[int, dict[int, int]] = {}
         self._parents: dict[int, int] = {}
@@ -60,7 +63,7 @@ class ProcessTree:
         """
         wanted = frozenset(roots)
         now = self._monotonic()
-        due = self._scanned is None or now - self._scanned >= SCAN_INTERVAL
+        due = self._scanned is None or now - self._scanned >= self._interval
         if due or not wanted <= self._roots:
             self._scan(now)
             self._adopt(wanted)

@@ -66,6 +66,59 @@ def read_file(path: str | Path) -> bytes | None:
     return b"".join(parts)
 
 
+class KeptFile:
+    """A file of the kernel that is read again and again, through one descriptor.
+
+    To open such a file takes longer than to read most of them. Any other file may be replaced by
+    one of the same name, and is opened each time.
+
+    Args:
+        path: of the file.
+        most: bytes that are read, where only the beginning is of interest.
+    """
+
+    def __init__(self, path: str, *, most: int | None = None) -> None:
+        self._path = path
+        self._most = most
+        self._fd: int | None = None
+
+    def read(self) -> bytes | None:
+        """Return what the file holds, or None where the host has no such file or does not show it.
+
+        Raises:
+            OSError: reading failed for a reason that is no property of the host.
+        """
+        if self._fd is not None:
+            try:
+                text = os.pread(self._fd, self._most or _CHUNK, 0)
+            except OSError:
+                text = b""
+            if text and (self._most or len(text) < _CHUNK):
+                return text
+            self.close()
+        return self._read_anew()
+
+    def _read_anew(self) -> bytes | None:
+        """Read the file by its name, and keep it open if it is the kernel's."""
+        text = read_file(self._path)
+        if text and (self._most or len(text) < _CHUNK):
+            with contextlib.suppress(OSError):
+                self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                if os.fstatvfs(self._fd).f_blocks:  # procfs has none
+                    self.close()
+        return text if text is None or self._most is None else text[: self._most]
+
+    def close(self) -> None:
+        """Let go of the file; it is opened again if it is read again. Safe to call twice."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        """Let go of the file with the last that has it."""
+        self.close()
+
+
 @contextlib.contextmanager
 def psutil_reads(proc: Path) -> Iterator[None]:
     """Let psutil read another procfs; only around calls that do not wait."""

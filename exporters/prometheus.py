@@ -42,6 +42,10 @@ class PrometheusExporter:
         """The newest frame, None before the first tick."""
         return self._frame
 
+    def time(self) -> float:
+        """Return Unix seconds now."""
+        return self._clock.time()
+
     def age(self) -> float | None:
         """Return the seconds since the newest frame was published, None before the first."""
         return None if self._frame is None else self._clock.monotonic() - self._published

@@ -20,7 +20,7 @@ from collectors.engines.model_files import NOTHING, ModelReader, model_samples
 from collectors.engines.process import EngineProcess
 from collectors.engines.profile import Engine, Fact
 from collectors.engines.restart import Change, RestartWatch
-from collectors.http import Address, Answer, GoneError, HttpClient
+from collectors.http import Address, Answer, Documents, GoneError, HttpClient
 
 ProcessOf = Callable[[EngineInstance], EngineProcess | None]
 
@@ -40,6 +40,7 @@ class EngineCollector:
         max_page_size: bytes of a page, after decompression.
         process_of: finds the process of this host that serves an instance, if it is known.
         gpus: indexes and identifiers of the GPUs that the configuration says it runs on.
+        client: gives the documents of the server, where they do not come from its address.
 
     Attributes:
         name: `engine/` and the name of the instance.
@@ -57,6 +58,7 @@ class EngineCollector:
         max_page_size: int,
         process_of: ProcessOf = _unknown_process,
         gpus: Sequence[str] = (),
+        client: Documents | None = None,
     ) -> None:
         self.name = f"engine/{instance.name}"
         self.last_page: bytes | None = None
@@ -68,7 +70,7 @@ class EngineCollector:
         self._process_of = process_of
         self._labels = (engine.name, instance.name)
         self._start_time_id = table.intern(catalog.START_TIME, self._labels)
-        self._client = HttpClient(
+        self._client: Documents = client or HttpClient(
             Address(
                 url=instance.url,
                 unix_socket=instance.unix_socket,
@@ -187,6 +189,8 @@ class EngineCollector:
         if capacity > 0:
             samples[catalog.KV_CACHE_USAGE] = used / capacity
         interned = {self._table.intern(metric, labels): value for metric, value in samples.items()}
+        if Fact.MAX_NUM_SEQS not in known:  # each runs one request
+            interned[self._table.intern(catalog.MAX_NUM_SEQS, self._labels)] = float(len(document))
         # Older releases say some of it on the page, which then counts.
         return [
             (number, value) for number, value in interned.items() if number not in page.plan.ids

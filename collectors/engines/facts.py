@@ -7,7 +7,7 @@ from typing import Any, Final
 from agent.catalog import engine as catalog
 from agent.model import Clock, Metric, SeriesTable, SourceError
 from collectors.engines.profile import Endpoint, Engine, Fact
-from collectors.http import GoneError, HttpClient
+from collectors.http import Documents, GoneError
 
 REFRESH_INTERVAL: Final = 300.0
 """Seconds after which facts are read again."""
@@ -28,7 +28,7 @@ class Facts:
     What a running engine answers wins over what its page says, and that over its command line.
     """
 
-    def __init__(self, engine: Engine, client: HttpClient, clock: Clock) -> None:
+    def __init__(self, engine: Engine, client: Documents, clock: Clock) -> None:
         self._engine = engine
         self._client = client
         self._clock = clock

@@ -62,10 +62,12 @@ def read_clock() -> Callable[[], ClockState | None]:
     It gives None where the call is not allowed, as under some containers' system call filters.
     """
     adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
+    state = _Timex()
+    where = ctypes.byref(state)
 
     def read() -> ClockState | None:
-        state = _Timex()  # modes 0: only ask
-        if adjtimex(ctypes.byref(state)) < 0:
+        state.modes = 0  # only ask
+        if adjtimex(where) < 0:
             return None
         return ClockState(state.offset, state.esterror, state.status)
 

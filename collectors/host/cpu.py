@@ -9,12 +9,16 @@ import psutil
 
 from agent.catalog import host as catalog
 from agent.model import SeriesTable
-from collectors.procfs import TICKS, HostPaths, psutil_reads, read_file
+from collectors.procfs import TICKS, HostPaths, KeptFile, psutil_reads, read_file
 from collectors.readings import ReadingBuilder
 
 # In the order of the first line of /proc/stat (proc_stat(5)), whose end is guest time: that is part
 # of user and nice time already.
 _MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+
+_FIRST_LINE: Final = 512
+"""Bytes of which it takes no more: ten numbers of at most twenty digits. All others are of one CPU
+or of interrupts, of which a large host has hundreds of kilobytes."""
 
 _JITTER: Final = 3.0
 """Seconds by which the kernel's idle and iowait times are known to step back on a busy host.
@@ -27,22 +31,22 @@ class Cpu:
     """Reads what changes each tick; what changes rarely is read by `CpuFacts`."""
 
     def __init__(self, table: SeriesTable, paths: HostPaths) -> None:
-        self._stat = f"{paths.proc}/stat"
-        self._loadavg = f"{paths.proc}/loadavg"
+        self._stat = KeptFile(f"{paths.proc}/stat", most=_FIRST_LINE)
+        self._loadavg = KeptFile(f"{paths.proc}/loadavg")
         self._modes = [(mode, table.intern(catalog.CPU_SECONDS, (mode,))) for mode in _MODES]
         self._load1 = table.intern(catalog.LOAD1)
         self._last: dict[str, float] = dict.fromkeys(_MODES, 0.0)
 
     def read(self, into: ReadingBuilder) -> None:
         """Add CPU seconds by mode and the load."""
-        times = (read_file(self._stat) or b"").partition(b"\n")[0].split()[1:]
+        times = (self._stat.read() or b"").partition(b"\n")[0].split()[1:]
         for (mode, series_id), ticks in zip(self._modes, times, strict=False):
             value = int(ticks) / TICKS
             if 0 < self._last[mode] - value < _JITTER:
                 value = self._last[mode]
             self._last[mode] = value
             into.add(series_id, value)
-        load = read_file(self._loadavg)
+        load = self._loadavg.read()
         if load:
             into.add(self._load1, float(load.split(None, 1)[0]))
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from agent.catalog import host as catalog
 from agent.model import SeriesTable
-from collectors.procfs import PAGE_SIZE, HostPaths, read_file
+from collectors.procfs import PAGE_SIZE, HostPaths, KeptFile
 from collectors.readings import ReadingBuilder
 
 _KB: Final = 1024
@@ -29,8 +29,8 @@ class Memory:
     """Reads `/proc/meminfo` and `/proc/vmstat`."""
 
     def __init__(self, table: SeriesTable, paths: HostPaths) -> None:
-        self._meminfo = f"{paths.proc}/meminfo"
-        self._vmstat = f"{paths.proc}/vmstat"
+        self._meminfo = KeptFile(f"{paths.proc}/meminfo")
+        self._vmstat = KeptFile(f"{paths.proc}/vmstat")
         self._total = table.intern(catalog.MEMORY_TOTAL)
         self._available = table.intern(catalog.MEMORY_AVAILABLE)
         self._swap_total = table.intern(catalog.SWAP_TOTAL)
@@ -42,7 +42,7 @@ class Memory:
     def read(self, into: ReadingBuilder) -> None:
         """Add what the kernel of this host counts; swap only where there is any."""
         has_swap = False
-        text = read_file(self._meminfo)
+        text = self._meminfo.read()
         if text is not None:
             total = number_after(text, b"MemTotal:")
             available = number_after(text, b"MemAvailable:")
@@ -56,7 +56,7 @@ class Memory:
             if swap_total and swap_free is not None:
                 into.add(self._swap_total, swap_total * _KB)
                 into.add(self._swap_used, (swap_total - swap_free) * _KB)
-        text = read_file(self._vmstat)
+        text = self._vmstat.read()
         if text is None:
             return
         swapped_in = number_after(text, b"pswpin ")

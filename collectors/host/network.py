@@ -5,7 +5,7 @@ Read directly: through psutil it costs twice as much, each second.
 
 from agent.catalog import host as catalog
 from agent.model import SeriesTable
-from collectors.procfs import HostPaths, read_file
+from collectors.procfs import HostPaths, KeptFile
 from collectors.readings import ReadingBuilder
 
 
@@ -19,7 +19,7 @@ class Network:
 
     def __init__(self, table: SeriesTable, paths: HostPaths) -> None:
         self._table = table
-        self._dev = f"{paths.proc}/net/dev"
+        self._dev = KeptFile(f"{paths.proc}/net/dev")
         self._devices = paths.sys / "class/net"
         self._known: frozenset[str] = frozenset()
         self._series: list[tuple[str, int, int]] = []
@@ -27,16 +27,17 @@ class Network:
     def read(self, into: ReadingBuilder) -> None:
         """Add bytes received and sent by interface."""
         # Two lines of headings, then `name: 8 numbers received 8 numbers sent`, bytes first.
-        lines = (read_file(self._dev) or b"").decode().splitlines()[2:]
+        lines = (self._dev.read() or b"").decode().splitlines()[2:]
         # The name of an alias holds a colon itself.
         counters = {
-            name.strip(): numbers.split() for name, _, numbers in (x.rpartition(":") for x in lines)
+            name.strip(): numbers for name, _, numbers in (x.rpartition(":") for x in lines)
         }
         if counters.keys() != self._known:
             self._choose(frozenset(counters))
         for name, received, sent in self._series:
-            into.add(received, int(counters[name][0]))
-            into.add(sent, int(counters[name][8]))
+            numbers = counters[name].split(None, 9)
+            into.add(received, int(numbers[0]))
+            into.add(sent, int(numbers[8]))
 
     def _choose(self, names: frozenset[str]) -> None:
         """Pick the interfaces to publish among those that there are."""

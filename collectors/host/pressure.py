@@ -4,7 +4,7 @@ import re
 
 from agent.catalog import host as catalog
 from agent.model import SeriesTable
-from collectors.procfs import HostPaths, read_file
+from collectors.procfs import HostPaths, KeptFile
 from collectors.readings import ReadingBuilder
 
 _TOTAL = re.compile(rb"^(some|full) .*\btotal=(\d+)$", re.MULTILINE)
@@ -20,7 +20,7 @@ class Pressure:
     def __init__(self, table: SeriesTable, paths: HostPaths) -> None:
         self._files = [
             (
-                f"{paths.proc}/pressure/{resource}",
+                KeptFile(f"{paths.proc}/pressure/{resource}"),
                 {
                     kind.encode(): table.intern(catalog.PRESSURE_SECONDS, (resource, kind))
                     for kind in kinds
@@ -35,8 +35,8 @@ class Pressure:
 
     def read(self, into: ReadingBuilder) -> None:
         """Add the totals since boot."""
-        for path, series in self._files:
-            text = read_file(path)
+        for file, series in self._files:
+            text = file.read()
             if text is None:
                 continue
             for kind, total in _TOTAL.findall(text):

@@ -1,0 +1,150 @@
+"""The space of folders, also of those that hang."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.model import Event, SeriesTable
+from collectors.host import HostCollector
+from collectors.host.disk import INTERVAL, STALE_AFTER
+from tests.collectors.hosts import HOSTS, Usage, collector_of, shown
+from tests.fakes.clock import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Return a clock that stands still."""
+    return ManualClock()
+
+
+def join_threads() -> None:
+    """Wait until no filesystem is being asked any more."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("statvfs"):
+            thread.join(5)
+
+
+async def test_folder_space(clock: ManualClock) -> None:
+    """Each configured folder has its filesystem's size and space, one look after the question."""
+    table = SeriesTable()
+    folders = (Path("/models"), Path("/models"), Path("/state"))
+    collector = collector_of(table, HOSTS / "server", clock, folders=folders)
+    await collector.collect()
+    join_threads()
+    found = await shown(table, collector)
+    assert {name: value for name, value in found.items() if "filesystem" in name} == {
+        'host_filesystem_size_bytes{path="/models"}': 1000,
+        'host_filesystem_available_bytes{path="/models"}': 250,
+        'host_filesystem_hung{path="/models"}': 0,
+        'host_filesystem_size_bytes{path="/state"}': 1000,
+        'host_filesystem_available_bytes{path="/state"}': 250,
+        'host_filesystem_hung{path="/state"}': 0,
+    }
+
+
+async def test_missing_folder_is_absent(clock: ManualClock) -> None:
+    """A configured folder that does not exist has no samples and does not disturb the others."""
+
+    def usage(path: str) -> Usage:
+        if path == "/gone":
+            raise FileNotFoundError(path)
+        return Usage(10, 5)
+
+    table = SeriesTable()
+    folders = (Path("/gone"), Path("/there"))
+    collector = collector_of(table, HOSTS / "server", clock, folders=folders, usage=usage)
+    await collector.collect()
+    join_threads()
+    found = await shown(table, collector)
+    assert not [name for name in found if "/gone" in name]
+    assert found['host_filesystem_available_bytes{path="/there"}'] == 5
+
+
+async def test_a_missing_folder_is_told_once(clock: ManualClock) -> None:
+    """An event names a folder that cannot be watched; again only if it was there meanwhile."""
+    problem: list[OSError] = [FileNotFoundError(2, "No such file or directory")]
+
+    def usage(path: str) -> Usage:
+        if path != "/there" and problem:
+            raise problem[0]
+        return Usage(10, 5)
+
+    async def events(collector: HostCollector) -> list[Event]:
+        found = []
+        for _look in range(3):
+            clock.advance(INTERVAL)
+            found += (await collector.collect()).events
+            join_threads()
+        return found
+
+    table, unremarked = SeriesTable(), {"/model"}
+    folders = (Path("/gone"), Path("/there"), Path("/model"))
+
+    def collector() -> HostCollector:
+        return collector_of(
+            table, HOSTS / "server", clock, folders=folders, usage=usage, unremarked=unremarked
+        )
+
+    first = collector()
+    (event,) = await events(first)
+    assert (event.kind, event.source, event.labels) == ("folder_missing", "host", {"path": "/gone"})
+    assert event.message == "the folder /gone cannot be watched: No such file or directory"
+    assert event.time <= clock.time()
+    assert await events(first) == []
+    assert await events(collector()) == []  # as after a reload
+    there = problem.pop()
+    assert await events(first) == []
+    problem.append(there)
+    assert {event.labels["path"] for event in await events(first)} == {"/gone", "/model"}
+
+
+@pytest.fixture
+def server_gone() -> Iterator[threading.Event]:
+    """Return an event that, once set, lets hung questions return; set at the end of the test."""
+    back = threading.Event()
+    yield back
+    back.set()
+    join_threads()
+
+
+async def test_hung_mount_blocks_nothing(clock: ManualClock, server_gone: threading.Event) -> None:
+    """A statvfs that never returns delays no look, starts no second thread, and is reported."""
+    calls: list[str] = []
+
+    def usage(path: str) -> Usage:
+        calls.append(path)
+        if path == "/nfs" and calls.count("/nfs") > 1:
+            server_gone.wait(30)
+        return Usage(10, 5)
+
+    table = SeriesTable()
+    folders = (Path("/nfs"), Path("/local"))
+    collector = collector_of(table, HOSTS / "server", clock, folders=folders, usage=usage)
+    await collector.collect()
+    join_threads()
+    assert (await shown(table, collector))['host_filesystem_available_bytes{path="/nfs"}'] == 5
+    started = time.monotonic()
+    for _ in range(int(STALE_AFTER) * 2):
+        clock.advance(1)
+        await collector.collect()
+        for thread in threading.enumerate():
+            if thread.name == "statvfs /local":
+                thread.join(5)
+    found = await shown(table, collector)
+    assert time.monotonic() - started < 5
+    assert calls.count("/nfs") == 2
+    assert calls.count("/local") >= int(STALE_AFTER * 2 / INTERVAL)
+    assert found['host_filesystem_hung{path="/nfs"}'] == 1
+    assert 'host_filesystem_available_bytes{path="/nfs"}' not in found
+    assert found['host_filesystem_available_bytes{path="/local"}'] == 5
+    server_gone.set()
+    join_threads()
+    clock.advance(INTERVAL)
+    await collector.collect()
+    join_threads()
+    found = await shown(table, collector)
+    assert found['host_filesystem_hung{path="/nfs"}'] == 0
+    assert found['host_filesystem_available_bytes{path="/nfs"}'] == 5

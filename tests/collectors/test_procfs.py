@@ -1,0 +1,75 @@
+"""Files of the kernel: one kept open says the same as one opened anew, and no other is kept."""
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from collectors.procfs import KeptFile, read_file
+
+
+def _descriptors() -> set[str]:
+    """Return what this process has open."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            found.add(str(entry.readlink()))
+    return found
+
+
+def test_a_file_of_the_kernel_is_kept_and_read_anew():
+    """What changes is seen through the same descriptor, which goes with the file."""
+    file = KeptFile("/proc/self/comm")
+    before = file.read()
+    assert before == read_file("/proc/self/comm")
+    assert f"/proc/{os.getpid()}/comm" in _descriptors()
+    Path("/proc/self/comm").write_text("another")
+    try:
+        assert file.read() == b"another\n"
+    finally:
+        Path("/proc/self/comm").write_bytes((before or b"").strip())
+    file.close()
+    file.close()
+    assert f"/proc/{os.getpid()}/comm" not in _descriptors()
+    assert file.read() == before
+
+
+def test_only_the_beginning():
+    """No more than what is of interest is returned, however often it is read."""
+    file = KeptFile("/proc/stat", most=4)
+    assert [file.read() for _ in range(3)] == [b"cpu "] * 3
+
+
+@pytest.mark.parametrize("most", [None, 3])
+def test_any_other_file_is_opened_each_time(tmp_path: Path, most: int | None):
+    """One that was replaced, removed or made is seen as it is."""
+    path = tmp_path / "file"
+    file = KeptFile(str(path), most=most)
+    assert file.read() is None
+    for text in (b"one", b"two"):
+        new = tmp_path / "new"
+        new.write_bytes(text)
+        new.rename(path)
+        assert file.read() == text
+    assert str(path) not in _descriptors()
+    path.unlink()
+    assert file.read() is None
+
+
+def test_a_process_that_ended():
+    """Its kept file says that there is none, and raises nothing."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        file = KeptFile(f"/proc/{process.pid}/stat")
+        assert (file.read() or b"").startswith(f"{process.pid} (".encode())
+        process.kill()
+    assert file.read() is None
+
+
+def test_a_file_longer_than_one_read(tmp_path: Path):
+    """All of it is returned, although it is no file to keep."""
+    path = tmp_path / "long"
+    path.write_bytes(bytes(200_000))
+    file = KeptFile(str(path))
+    assert len(file.read() or b"") == 200_000
