@@ -21,7 +21,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isinf, isnan, nan
-from statistics import median
+from statistics import fmean, median
 from typing import Final
 
 from agent.analysis.forecasts import kv
@@ -39,18 +39,42 @@ LEAD: Final = 30.0
 GRACE: Final = 300.0
 SLOW: Final = 60.0
 SOON: Final[Mapping[str, float]] = {
-    "kv": 300.0,
+    "kv": kv.SOON,
     "preemption": 60.0,
     "device_memory": 1800.0,
     "host_memory": 1800.0,
 }
-"""Seconds below which the estimate is a warning, by what runs out; as in rules/forecast.yml."""
+"""Seconds ahead that a warning means, by what runs out; this and the next as in rules/forecast.yml.
 
-FILLED: Final = 0.65
-"""What usage of the KV cache must have been above within `LOOKED` for a warning; likewise."""
+Of the KV cache the probability of that is asked for, of all others whether the estimate is below.
+"""
 
-LOOKED: Final = 60.0
-"""Seconds over which that is."""
+SURE: Final = 0.6
+"""Probability of exhaustion that is a warning in any case."""
+
+LIKELY: Final = 0.25
+"""Probability that is one where the cache is filled."""
+
+FILLED: Final = 0.45
+"""Mean usage of the KV cache over `LOOKED` above which it is."""
+
+LOOKED: Final = 20.0
+
+FOR: Final[Mapping[str, float]] = {
+    "kv": 5.0,
+    "preemption": 0.0,
+    "device_memory": 30.0,
+    "host_memory": 30.0,
+}
+"""Seconds for which it must have been so before the rule fires."""
+
+KEPT: Final[Mapping[str, float]] = {
+    "kv": 300.0,
+    "preemption": 60.0,
+    "device_memory": 120.0,
+    "host_memory": 120.0,
+}
+"""Seconds for which the rule goes on firing after it was so last."""
 
 HORIZON: Final[Mapping[str, float]] = {
     "kv": KV_HORIZON,
@@ -59,6 +83,7 @@ HORIZON: Final[Mapping[str, float]] = {
     "host_memory": inf,
 }
 _HELD: Final = 8.0  # seconds: half of those over which the truth takes its majority
+_STEP: Final = 1.5  # seconds from one tick to the next, and some
 _EPISODE: Final = 60.0  # seconds within which a shortage belongs to the one before
 _DAY: Final = 86_400.0
 _MEMORY: Final[Mapping[Metric, str]] = {
@@ -91,6 +116,7 @@ class Run:
         lasting: likewise, when it began to last.
         trend: when what exhausts it began; NaN for nothing.
         usage: usage of the KV cache, by second.
+        soon: probability that it is exhausted soon, by second; NaN where unknown.
         whole: whether it is a day of usual load.
     """
 
@@ -101,6 +127,7 @@ class Run:
     lasting: dict[str, float]
     trend: float
     usage: Sequence[float]
+    soon: Sequence[float]
     whole: bool
 
 
@@ -186,15 +213,18 @@ def observed(scenario: Scenario) -> Run:
     foreseen: dict[str, list[tuple[float, Interval]]] = {what: [] for what in SOON}
     binding = inf
     usage: list[float] = []
+    soon: list[float] = []
     for frame, truth in simulation.run(table):
         time = frame.time - simulation.start
         if truth.held is Hold.BLOCKS:
             binding = min(binding, time - _HELD)
         window.append(frame)
         usage.append(0.0)
+        soon.append(nan)
         for view in replicas.views(table).values():
             found = forecaster.observe(view)
             usage[-1] = float(view[engine.KV_CACHE_USAGE][-1])
+            soon[-1] = nan if found.soon is None else found.soon
             for what, interval in (("kv", found.exhaustion), ("preemption", found.preemption)):
                 if interval is not None:
                     foreseen[what].append((time, interval))
@@ -216,6 +246,7 @@ def observed(scenario: Scenario) -> Run:
         lasting,
         simulation.trend,
         usage,
+        soon,
         whole=scenario.kind == "day",
     )
 
@@ -244,7 +275,7 @@ def score(run: Run, what: str) -> Score:
     warnings = [
         time
         for before, time in zip([-inf, *fired], fired, strict=False)
-        if time - before > _EPISODE
+        if time - before > KEPT[what]
     ]
     made.alarms = len(warnings)
     made.false = sum(
@@ -257,35 +288,56 @@ def score(run: Run, what: str) -> Score:
         made.whole_false, made.whole_seconds = made.false, made.seconds
     end = run.lasting.get(what, inf)
     if run.trend + SLOW <= end < inf:
+        kept = KEPT[what]
         if what == "preemption":
             # The one rule is silent because the other has told it already.
-            fired = sorted({*fired, *firing(run, "kv")})
-        made.leads.append(end - _unbroken([time for time in fired if time < end], end))
+            fired, kept = sorted({*fired, *firing(run, "kv")}), KEPT["kv"]
+        made.leads.append(end - _unbroken([time for time in fired if time < end], end, kept))
     return made
 
 
 def firing(run: Run, what: str) -> list[float]:
-    """Return the seconds at which the rule about one kind of exhaustion fires, ascending."""
-    near = [time for time, interval in run.foreseen[what] if interval.estimate < SOON[what]]
+    """Return the seconds at which the rule about one kind of exhaustion fires, ascending.
+
+    Those for which it goes on after its expression held last are not among them.
+    """
+    found: list[float] = []
+    since = last = -inf
+    for time in _holding(run, what):
+        if time - last > _STEP:
+            since = time
+        last = time
+        kept = found and time - found[-1] <= KEPT[what]
+        if kept or time - since >= FOR[what]:
+            found.append(time)
+    return found
+
+
+def _holding(run: Run, what: str) -> list[float]:
+    """Return the seconds at which the expression of the rule holds, ascending."""
     if what == "kv":
-        near = [time for time in near if _filled(run, time)]
-    elif what == "preemption":
+        return [
+            float(second)
+            for second, chance in enumerate(run.soon, start=1)
+            if chance >= SURE or (chance >= LIKELY and _filled(run, second))
+        ]
+    near = [time for time, interval in run.foreseen[what] if interval.estimate < SOON[what]]
+    if what == "preemption":
         sooner = {time for time, _interval in run.foreseen["kv"]}
         near = [time for time in near if time not in sooner]
     return near
 
 
-def _filled(run: Run, time: float) -> bool:
-    """Return whether the KV cache was filled so far within the last minute."""
-    end = round(time)
-    return max(run.usage[max(end - round(LOOKED), 0) : end], default=0.0) > FILLED
+def _filled(run: Run, second: int) -> bool:
+    """Return whether the KV cache was filled so far in the mean of the last seconds."""
+    return fmean(run.usage[max(second - round(LOOKED), 0) : second]) > FILLED
 
 
-def _unbroken(times: Sequence[float], end: float) -> float:
-    """Return when the warnings began that led up to an end, with gaps of a minute at most."""
+def _unbroken(times: Sequence[float], end: float, kept: float) -> float:
+    """Return when the warning began that stood at an end, bridging gaps for which it is kept."""
     begin = end
     for time in reversed(times):
-        if begin - time > _EPISODE:
+        if begin - time > kept:
             break
         begin = time
     return begin

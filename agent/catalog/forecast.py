@@ -18,6 +18,13 @@ KV_EXHAUSTION = gauge(
     "bound",
     source=_ANALYSIS,
 )
+KV_EXHAUSTION_PROBABILITY = gauge(
+    "engine_kv_exhaustion_probability_ratio",
+    "Share of the foreseen courses in which the KV cache has no room for the next prompt within 5 "
+    "minutes; 1 while it has none; absent where too little is known.",
+    *LABELS,
+    source=_ANALYSIS,
+)
 PREEMPTION = gauge(
     "engine_preemption_forecast_seconds",
     "Seconds until the next request is thrown out of the batch for want of KV cache; 0 while "

@@ -1,54 +1,100 @@
 """The score of forecasts: what counts as a warning, as false, as in time."""
 
+from collections.abc import Sequence
 from math import inf, isnan, nan
 
 import pytest
 
 from agent.analysis.forecasts.passage import Interval
-from evaluation.forecasts import FILLED, SOON, Run, Score, firing, score
+from evaluation.forecasts import (
+    FILLED,
+    FOR,
+    KEPT,
+    LIKELY,
+    SOON,
+    SURE,
+    Run,
+    Score,
+    firing,
+    score,
+)
 
 NEAR = Interval(10.0, 60.0, 200.0)
+DELAY = round(FOR["kv"])
 
 
 def run(
-    foreseen: dict[str, list[tuple[float, Interval]]],
     *,
+    warned: Sequence[tuple[int, int]] = (),
+    chance: float = LIKELY,
+    foreseen: dict[str, list[tuple[float, Interval]]] | None = None,
     usage: float = FILLED + 0.1,
     end: float = inf,
     trend: float = 100.0,
     whole: bool = False,
 ) -> Run:
-    """Return an hour in which the cache is exhausted at one time, or never."""
+    """Return an hour in which the cache is exhausted at one time, or never.
+
+    Between the seconds of each pair in `warned` that has the probability `chance`.
+    """
     ends: dict[str, list[float]] = {what: [] for what in SOON}
     ends["kv"] = [] if end == inf else [end]
+    soon = [0.0] * 3600
+    for first, last in warned:
+        soon[first - 1 : last] = [chance] * (last - first + 1)
     return Run(
         "x",
         3600.0,
         ends,
-        {what: foreseen.get(what, []) for what in SOON},
+        {what: (foreseen or {}).get(what, []) for what in SOON},
         {"kv": end},
         trend,
         [usage] * 3600,
+        soon,
         whole=whole,
     )
 
 
 def test_a_warning_is_what_the_rule_fires_on():
-    """Near, and of a cache that was filled that far; of preemptions only before exhaustion."""
-    near = {"kv": [(500.0, NEAR)], "preemption": [(500.0, Interval(1.0, 50.0, 99.0))]}
-    assert firing(run(near), "kv") == [500.0]
-    assert firing(run(near, usage=FILLED), "kv") == []
-    assert firing(run({"kv": [(500.0, Interval(1.0, 400.0, inf))]}), "kv") == []
-    assert firing(run(near), "preemption") == []
-    assert firing(run({"preemption": near["preemption"]}), "preemption") == [500.0]
+    """Likely, of a cache that was filled that far, and for some seconds; or nearly certain."""
+    whole = [float(second) for second in range(500 + DELAY, 521)]
+    assert firing(run(warned=[(500, 520)]), "kv") == whole
+    assert firing(run(warned=[(500, 500 + DELAY - 1)]), "kv") == []
+    assert firing(run(warned=[(500, 520)], usage=FILLED), "kv") == []
+    assert firing(run(warned=[(500, 520)], usage=0.0, chance=SURE), "kv") == whole
+    assert firing(run(warned=[(500, 520)], chance=LIKELY - 0.01), "kv") == []
+
+
+def test_preemptions_are_warned_of_where_exhaustion_is_not_foreseen():
+    """The rule about preemptions is silent where the other forecast is there."""
+    soon = {"preemption": [(500.0, Interval(1.0, 50.0, 99.0))]}
+    assert firing(run(foreseen=soon), "preemption") == [500.0]
+    assert firing(run(foreseen={**soon, "kv": [(500.0, NEAR)]}), "preemption") == []
+
+
+def test_memory_is_warned_of_once_it_lasts():
+    """The estimate must have been near for as long as the rule waits."""
+    near = [(float(second), NEAR) for second in range(500, 540)]
+    fired = firing(run(foreseen={"host_memory": near}), "host_memory")
+    assert fired[0] == 500.0 + FOR["host_memory"]
+
+
+def test_warnings_that_the_rule_bridges_are_one():
+    """What comes back while the rule is still kept is the same warning, later it is another."""
+    kept = round(KEPT["kv"])
+    again = [(500, 510), (510 + kept, 530 + kept)]
+    assert score(run(warned=again), "kv").alarms == 1
+    later = [(500, 510), (600 + kept, 620 + kept)]
+    assert score(run(warned=later), "kv").alarms == 2
+    assert score(run(warned=again, end=532.0 + kept), "kv").leads == [32.0 + kept - DELAY]
 
 
 def test_false_alarms_are_told_apart_by_what_the_load_was():
     """One false alarm in a whole day, none beside it: each has its own rate."""
     total = Score()
-    total.add(score(run({"kv": [(500.0, NEAR)]}, whole=True), "kv"))
+    total.add(score(run(warned=[(500, 520)], whole=True), "kv"))
     assert isnan(total.false_per_day_of_near_misses)
-    total.add(score(run({}), "kv"))
+    total.add(score(run(), "kv"))
     assert total.false_per_quiet_day == pytest.approx(24.0)
     assert total.false_per_day_of_near_misses == 0.0
     assert total.false_per_day == pytest.approx(12.0)
@@ -57,6 +103,6 @@ def test_false_alarms_are_told_apart_by_what_the_load_was():
 @pytest.mark.parametrize(("trend", "counts"), [(100.0, True), (480.0, False), (nan, False)])
 def test_only_slow_exhaustions_are_asked_of_recall(trend: float, *, counts: bool):
     """What begins less than a minute before, or has no cause, is not a slow exhaustion."""
-    found = score(run({"kv": [(460.0, NEAR)]}, end=500.0, trend=trend), "kv")
+    found = score(run(warned=[(460 - DELAY, 470)], end=500.0, trend=trend), "kv")
     assert found.leads == ([40.0] if counts else [])
     assert found.false == 0

@@ -1,6 +1,6 @@
 """How many requests come, and whether more and more do."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -11,49 +11,54 @@ from agent.analysis.window import Column
 BIN: Final = 5.0
 """Seconds of one count."""
 
+LINES: Final = 16
+"""Lines that are drawn."""
+
 _SPANS: Final = np.array([3, 4, 6, 8, 11, 15, 20, 27, 36, 48], dtype=np.intp)
-_PENALTY: Final = 4.0
+_BREAK: Final = 8.0
 _DOUBLING: Final = 120.0
 _TOWERS: Final = 2.0
 _FEW: Final = 4.0
+_DRAWN: Final = (np.arange(LINES) + 0.5) / LINES
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """A line through the newest counts, as many of them as one line explains.
+    """Lines through the newest counts, each drawn as often as the counts speak for it.
 
     Attributes:
-        middle: requests a second in the middle of the span.
+        middle: requests a second in the middle of the span, shape (LINES,), as all others.
         middle_error: its standard error.
         slope: requests a second, each second.
         slope_error: its standard error.
         span: seconds that the line was fitted to.
-        dispersion: variance of the counts about the line against that of a Poisson process.
-        usual: requests a second over all counts where the line is not all of them, else None.
+        usual: requests a second over all counts; NaN for a line through all of them.
+        dispersion: variance of the counts about the lines against that of a Poisson process.
     """
 
-    middle: float
-    middle_error: float
-    slope: float
-    slope_error: float
-    span: float
+    middle: Column
+    middle_error: Column
+    slope: Column
+    slope_error: Column
+    span: Column
+    usual: Column
     dispersion: float
-    usual: float | None = None
 
     @property
     def rate(self) -> float:
-        """Requests a second at the end of the span."""
-        return max(self.middle + 0.5 * self.slope * self.span, 0.0)
+        """Requests a second now, the mean over the lines."""
+        return float(np.maximum(self.middle + 0.5 * self.slope * self.span, 0.0).mean())
 
 
 def arrivals(counts: Column) -> Arrivals:
-    """Return the line through the newest counts.
+    """Return lines through the newest counts.
 
     Either one line explains all counts, or there was a break: a line before it, a line after it.
-    Either line may be level. What explains the square roots of the counts best decides (those of a
-    Poisson process all have the variance 1/4), each parameter against a price, so that a step of
-    the load is a step and not a trend. What is scattered more or less than Poisson is measured by
-    the differences of neighbours, which neither trend nor step adds much to.
+    Either line may be level. How well each explains the square roots of the counts (those of a
+    Poisson process all have the variance 1/4), less a price for each parameter, says how likely it
+    is (the Bayesian information criterion): where a trend cannot be told from none yet, some lines
+    have it and some have not. What is scattered more or less than Poisson is measured by the
+    differences of neighbours, which neither trend nor step adds much to.
 
     Args:
         counts: requests in consecutive bins of `BIN` seconds, oldest first; at least one.
@@ -61,22 +66,23 @@ def arrivals(counts: Column) -> Arrivals:
     counts = lasting(counts)
     many = len(counts)
     # Newest first, so that the spans all begin at index 0.
-    roots = 2.0 * np.sqrt(counts[::-1] + 0.375)
+    newest = counts[::-1]
+    roots = 2.0 * np.sqrt(newest + 0.375)
     noise = 1.0
     if many > 1:
         steps = np.diff(roots)
         noise = (0.5 * float(steps @ steps) + 4.0) / (many + 3.0)
-    spans = _SPANS[many - 3 > _SPANS]
-    level, line = _misfit(roots, np.append(spans, many))
-    before = np.zeros(len(spans) + 1)
-    if len(spans):
-        flat, sloped = _misfit(roots[::-1], many - spans)
-        before[:-1] = np.minimum(flat, sloped + _PENALTY * noise) + 2.0 * _PENALTY * noise
-    cost_level, cost_line = before + level, before + line + _PENALTY * noise
-    at = int(np.minimum(cost_level, cost_line).argmin())
-    span = int(np.append(spans, many)[at])
-    found = _line(counts[many - span :], level=bool(cost_level[at] <= cost_line[at]))
-    return found if span == many else replace(found, usual=float(counts.mean()) / BIN)
+    spans = np.append(_SPANS[many - 3 > _SPANS], many)
+    level, line = _misfit(roots, spans)
+    before = np.zeros(len(spans))
+    if len(spans) > 1:
+        flat, sloped = _misfit(roots[::-1], many - spans[:-1])
+        before[:-1] = np.minimum(flat, sloped + np.log(many - spans[:-1]) * noise) + _BREAK * noise
+    costs = np.concatenate((before + level, before + line + np.log(spans) * noise)) / noise
+    weights = np.cumsum(np.exp(-0.5 * (costs - costs.min())))
+    at = np.searchsorted(weights, _DRAWN * weights[-1])
+    drawn = spans[at % len(spans)]
+    return _lines(newest, drawn, level=at < len(spans))
 
 
 def lasting(counts: Column) -> Column:
@@ -95,40 +101,41 @@ def lasting(counts: Column) -> Column:
 
 def _misfit(values: Column, spans: NDArray[np.intp]) -> tuple[Column, Column]:
     """Return the squares left by a level and by a line through the first so many values."""
+    sums, squares, moments, spread = _moments(values, spans)
+    flat = squares - sums * sums / spans
+    return flat, flat - moments * moments / spread
+
+
+def _moments(values: Column, spans: NDArray[np.intp]) -> tuple[Column, Column, Column, Column]:
+    """Return sum, squares, first moment about the middle, and the squares of that, of each span."""
     sums = np.cumsum(values)[spans - 1]
     squares = np.cumsum(values * values)[spans - 1]
     moments = np.cumsum(values * np.arange(len(values)))[spans - 1]
-    flat = squares - sums * sums / spans
     spread = np.maximum(spans * (spans * spans - 1.0) / 12.0, 0.5)
-    slope = (moments - 0.5 * (spans - 1) * sums) / spread
-    return flat, flat - slope * slope * spread
+    return sums, squares, moments - 0.5 * (spans - 1) * sums, spread
 
 
-def _line(counts: Column, *, level: bool) -> Arrivals:
-    """Return the line through counts; its slope is 0 where they are `level`, and is not sure."""
-    many = len(counts)
-    total = float(counts.sum())
-    seconds = many * BIN
+def _lines(newest: Column, spans: NDArray[np.intp], *, level: NDArray[np.bool_]) -> Arrivals:
+    """Return the lines through so many of the newest counts; the slope of a level one is 0."""
+    total, squares, moment, spread = _moments(newest, spans)
+    seconds = spans * BIN
     middle = total / seconds
     # Half a request more, so that nothing seen is not surely nothing.
-    error = (total + 0.5) ** 0.5 / seconds
-    spread = many * (many * many - 1.0) / 12.0
-    if spread <= 0:
-        return Arrivals(middle, error, 0.0, 0.0, seconds, 1.0)
-    at = np.arange(many) - 0.5 * (many - 1)
-    steep = float(at @ counts) / spread
-    off = counts - total / many - steep * at
-    mean = max(total / many, 0.1)
-    dispersion = (float(off @ off) / mean + 8.0) / (max(many - 2, 0) + 8.0)
-    slope_error = (dispersion * mean / spread) ** 0.5 / (BIN * BIN)
+    error = np.sqrt(total + 0.5) / seconds
+    steep = -moment / spread
+    mean = np.maximum(total / spans, 0.1)
+    off = squares - total * total / spans - np.where(level, 0.0, moment * moment / spread)
+    dispersion = (off / mean + 8.0) / (np.maximum(spans - 2, 0) + 8.0)
+    slope_error = np.sqrt(dispersion * mean / spread) / (BIN * BIN)
     # A slope is believed as far as it stands out (Bayes: a rate may double in two minutes).
     prior = (middle + error) / _DOUBLING
     trust = prior * prior / (prior * prior + slope_error * slope_error)
     return Arrivals(
         middle,
-        error * dispersion**0.5,
-        0.0 if level else steep / (BIN * BIN) * trust,
-        slope_error * trust**0.5,
-        seconds,
-        dispersion,
+        error * np.sqrt(dispersion),
+        np.where(level, 0.0, steep / (BIN * BIN) * trust),
+        np.where(level, 0.0, slope_error * np.sqrt(trust)),
+        seconds.astype(np.float64),
+        np.where(spans < len(newest), float(newest.mean()) / BIN, np.nan),
+        float(dispersion.mean()),
     )

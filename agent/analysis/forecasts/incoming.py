@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.analysis.forecasts.arrivals import Arrivals
+from agent.analysis.forecasts.arrivals import LINES, Arrivals
 from agent.analysis.forecasts.passage import normal, stratified
 from agent.analysis.forecasts.population import Population
 from agent.analysis.window import Column
@@ -21,8 +21,8 @@ _LEVEL: Final = normal(stratified(2))
 _SLOPE: Final = normal(stratified(3))
 _PACE: Final = normal(stratified(7))[:, None]
 _OTHER: Final = np.exp(0.4 * normal(stratified(10)))[:, None]
-_LASTS: Final = 8.0 / (np.arange(8) + 0.5) - 1.0
-_LAST: Final = (stratified(9) * 8.0).astype(np.intp)
+_LINE: Final = (stratified(9) * LINES).astype(np.intp)
+_LASTS: Final = LINES / (np.random.default_rng(9).permutation(LINES) + 0.5) - 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +54,21 @@ def incoming(
         running: requests that run now.
     """
     lasts = np.minimum(line.span * _LASTS, _LONGEST)
+    begun = line.slope[_LINE] + line.slope_error[_LINE] * _SLOPE
     now = np.maximum(
-        line.middle
-        + line.middle_error * _LEVEL
-        + (line.slope + line.slope_error * _SLOPE) * 0.5 * line.span,
+        line.middle[_LINE] + line.middle_error[_LINE] * _LEVEL + begun * 0.5 * line.span[_LINE],
         0.0,
     )
-    slope = np.maximum(line.slope + line.slope_error * _SLOPE, -now / lasts[_LAST])[:, None]
-    then = now[:, None] + slope * lasts[_LAST][:, None]
-    other = (then if line.usual is None else line.usual) * _OTHER - then
+    slope = np.maximum(begun, -now / lasts[_LINE])[:, None]
+    then = now[:, None] + slope * lasts[_LINE][:, None]
+    usual = line.usual[_LINE][:, None]
+    other = np.where(np.isnan(usual), then, usual) * _OTHER - then
     step = float(who.times[1])
 
     def come(parts: tuple[Column, Column, Column], begun: Column) -> Column:
         rate, rise, change = parts
-        found: Column = np.outer(now, rate) + slope * rise[_LAST]
-        found += other * change[_LAST] + fresh * begun
+        found: Column = np.outer(now, rate) + slope * rise[_LINE]
+        found += other * change[_LINE] + fresh * begun
         return found
 
     requests = come(

@@ -34,7 +34,11 @@ EVERY: Final = 5.0
 SELDOM: Final = 15.0
 """Likewise while the cache is, and by this load stays, less than half full."""
 
+SOON: Final = 300.0
+"""Seconds within which the probability counts."""
+
 _HALF: Final = 0.5
+_UNLIKELY: Final = 0.25
 
 _AHEAD: Final = 12.0  # seconds after which an expectation is compared with what came
 _BEGIN: Final = 30.0  # seconds after which it begins to learn
@@ -54,12 +58,14 @@ class KvForecast:
     Attributes:
         exhaustion: until the cache has no room for the next prompt.
         preemption: until a request is thrown out of the batch.
+        soon: probability that the cache is exhausted within `SOON` seconds; None where unknown.
         level: share of the cache that the load of now fills in the end; None without a forecast.
         known: whether there was enough to go by.
     """
 
     exhaustion: Interval | None = None
     preemption: Interval | None = None
+    soon: float | None = None
     level: float | None = None
     known: bool = False
 
@@ -90,6 +96,7 @@ class KvForecaster:
         return KvForecast(
             exhaustion=made.exhaustion and made.exhaustion.later(passed),
             preemption=made.preemption and made.preemption.later(passed),
+            soon=made.soon,
             level=made.level,
             known=True,
         )
@@ -100,7 +107,7 @@ class KvForecaster:
             return True
         made = self._made[1]
         usage = float(view[engine.KV_CACHE_USAGE][-1])
-        foreseen = made.exhaustion is not None or (made.level or 0.0) > _HALF
+        foreseen = (made.soon or 0.0) > _UNLIKELY or (made.level or 0.0) > _HALF
         return not foreseen and not usage > _HALF
 
     def _forecast(self, view: View) -> KvForecast:
@@ -111,7 +118,7 @@ class KvForecaster:
         held_back = known.waiting > 0 or float(known.usage[-1]) > _FULL
         if known.preempted > 0 and held_back:
             self._doubt.take(float(known.times[-1]), NOW)
-            return KvForecast(exhaustion=NOW, preemption=NOW, known=True)
+            return KvForecast(exhaustion=NOW, preemption=NOW, soon=1.0, known=True)
         usual = lengths(known.view.histogram(engine.REQUEST_GENERATION_TOKENS))
         if usual is None or known.times[-1] - known.times[0] < _BEGIN:
             return KvForecast()
@@ -134,7 +141,7 @@ class KvForecaster:
             return KvForecast()
         if clients is not None and not known.waiting and clients.since > _SETTLED * made.unit:
             # Everyone who asks is in, and has been for as long as a request lasts: there it is.
-            return KvForecast(level=made.settled, known=True)
+            return KvForecast(soon=0.0, level=made.settled, known=True)
         return self._passage(known, who, made, scale.each)
 
     def _calibrate(self, known: Pages, who: Population) -> Scale | None:
@@ -167,6 +174,7 @@ class KvForecaster:
         return KvForecast(
             exhaustion=exhaustion,
             preemption=interval(reached + more, HORIZON, likely=likely),
+            soon=float((reached <= SOON).mean()),
             level=made.settled,
             known=True,
         )
@@ -208,6 +216,8 @@ def samples(
     """
     yield from bounds(catalog.KV_EXHAUSTION, labels, result.exhaustion)
     yield from bounds(catalog.PREEMPTION, labels, result.preemption)
+    if result.soon is not None:
+        yield catalog.KV_EXHAUSTION_PROBABILITY, labels, result.soon
     if result.level is not None:
         yield catalog.KV_EXPECTED, labels, result.level
 
@@ -229,6 +239,7 @@ def as_json(result: KvForecast) -> dict[str, Any]:
     return {
         "kv_exhaustion": result.exhaustion and result.exhaustion.as_json(),
         "first_preemption": result.preemption and result.preemption.as_json(),
+        "kv_exhaustion_probability": result.soon,
         "kv_expected_ratio": result.level,
         "horizon_seconds": HORIZON,
         "known": result.known,

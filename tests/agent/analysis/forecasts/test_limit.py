@@ -8,6 +8,7 @@ import pytest
 
 from agent.analysis.forecasts.limit import Bounded, bounded
 from agent.analysis.forecasts.page import Pages
+from agent.analysis.places import Places
 from agent.analysis.window import View, Window
 
 SECONDS = 200
@@ -28,7 +29,7 @@ def known(inside: np.ndarray, started: np.ndarray) -> Pages:
         waiting=0.0,
         held=0.0,
         preempted=0.0,
-        view=View(Window([]), {}, {}),
+        view=View(Window([]), Places({}, {})),
     )
 
 
