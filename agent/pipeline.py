@@ -7,11 +7,10 @@
 Nothing here reads a clock or waits, so a recording gives the same frames at any speed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agent.analysis.guard import Guard
 from agent.catalog import agent as catalog
@@ -28,6 +27,27 @@ class Analysis(Protocol):
     def observe(self, frame: Frame) -> Reading:
         """Return further samples and events for the same moment as the frame."""
         ...
+
+
+@runtime_checkable
+class SteppedAnalysis(Protocol):
+    """An analysis that takes long enough for others to want a turn in the middle of it."""
+
+    def in_steps(self, frame: Frame) -> Steps[Reading]:
+        """Do what `observe` does, in steps."""
+        ...
+
+
+def _steps_of(analysis: Analysis) -> Callable[[Frame], Steps[Reading]]:
+    """Return how an analysis is run."""
+    if isinstance(analysis, SteppedAnalysis):
+        return analysis.in_steps
+
+    def whole(frame: Frame) -> Steps[Reading]:
+        yield from ()
+        return analysis.observe(frame)
+
+    return whole
 
 
 @dataclass(slots=True)
@@ -84,7 +104,7 @@ class Pipeline:
 
     def __init__(self, table: SeriesTable, *, analyses: Sequence[Analysis] = ()) -> None:
         self.table = table
-        self._analyses = analyses
+        self._analyses = [(type(one).__name__, _steps_of(one)) for one in analyses]
         self._guard = Guard()
         self._sources: dict[str, Health] = {}
         self._base = Assembler(table)
@@ -159,7 +179,7 @@ class Pipeline:
     def in_steps(
         self, time: float, looks: Iterable[Look], own: Reading, *, now: float | None = None
     ) -> Steps[Frame]:
-        """Do what `conclude` does, analysis by analysis; sources may come and go between."""
+        """Do what `conclude` does, step by step; sources may come and go between."""
         now = time if now is None else now
         self._follow(time, now)
         events: list[Event] = []
@@ -189,10 +209,9 @@ class Pipeline:
         }
         base = self._base.assemble(time, blocks, events, failures)
         concluded: list[Reading] = []
-        for analysis in self._analyses:
+        for name, steps in self._analyses:
             yield
-            name = type(analysis).__name__
-            reading = self._guard.run(name, partial(analysis.observe, base), time=time)
+            reading = yield from self._guard.in_steps(name, steps(base), time=time)
             if reading is not None:
                 concluded.append(reading)
                 events.extend(reading.events)

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.analysis.bottleneck import Finding, Targets
+from agent.analysis.bottleneck import IDLE, Finding, Targets
 from agent.analysis.evidence import Evidence
 from agent.analysis.surroundings import Surroundings
 from agent.analysis.window import mean
@@ -221,6 +221,8 @@ def _tenant(facts: Facts) -> str:
 
 
 def _stalled(facts: Facts) -> str:
+    if facts.evidence.resumed and facts.evidence.span < IDLE:
+        return f"it has moved again for {facts.evidence.span:.0f} s after a stall"
     return (
         f"{_count(facts.running)} requests run and {_count(facts.waiting)} wait, and for "
         f"{facts.evidence.stuck_for:.0f} s there was neither a token nor a step"

@@ -18,16 +18,8 @@ from numpy.typing import NDArray
 
 from agent.analysis.evidence import Evidence
 from agent.analysis.surroundings import Surroundings
-from agent.analysis.window import Column
+from agent.analysis.window import Column, median
 from agent.catalog.verdict import Cause
-
-STALLED: Final = 10.0
-"""Seconds of work without progress that are a stall, or these steps' time if that is longer."""
-
-STALLED_STEPS: Final = 12.0
-
-STALLED_LOOKS: Final = 3.0
-"""Looks at its page without progress, where it is looked at rarely."""
 
 IDLE: Final = 5.0
 """Seconds without work after which an engine is idle."""
@@ -84,7 +76,6 @@ def judge(
     targets: Targets,
     *,
     prefill_share: float = math.nan,
-    usual_step_time: float = math.nan,
 ) -> Finding:
     """Return what holds a replica back.
 
@@ -93,9 +84,8 @@ def judge(
         around: likewise.
         targets: which latencies are well.
         prefill_share: share of the step time that its model gives to prompt tokens, if it is known.
-        usual_step_time: seconds, as known from before.
     """
-    still = _still(evidence, usual_step_time)
+    still = _still(evidence)
     if still is not None:
         return still
     waiting = evidence.waiting >= 1
@@ -112,18 +102,16 @@ def judge(
     return found or _phase(evidence, targets, prefill_share, slow_gaps=slow_gaps)
 
 
-def _still(evidence: Evidence, usual_step_time: float) -> Finding | None:
+def _still(evidence: Evidence) -> Finding | None:
     """Return why there is nothing to judge, if there is not."""
     if not evidence.present:
         return Finding(cause=Cause.UNKNOWN, because="its page cannot be read")
-    usual = usual_step_time if not math.isnan(usual_step_time) else evidence.step_time
-    patience = max(STALLED, STALLED_LOOKS * evidence.spacing)
-    if not math.isnan(usual):
-        patience = max(patience, STALLED_STEPS * usual)
-    if evidence.stuck_for >= patience:
+    if evidence.stuck_for >= evidence.patience:
         return Finding(cause=Cause.STALLED, because="there are requests and nothing moves")
     if evidence.idle_for >= IDLE:
         return Finding(cause=Cause.IDLE, because="there are no requests")
+    if evidence.span < IDLE and evidence.resumed:
+        return Finding(cause=Cause.STALLED, because="it has only just begun to move again")
     if evidence.span < IDLE:
         return Finding(cause=Cause.UNKNOWN, because="it was seen for too short a time")
     return None
@@ -162,7 +150,7 @@ def _limit(evidence: Evidence, waiting: NDArray[np.bool_], prefill_share: float)
         return Finding(
             cause=Cause.SEQUENCE_LIMIT, because="the batch is at its limit", inferred_limit=inferred
         )
-    room = (1.0 - float(np.median(usage))) * evidence.kv_capacity if len(usage) else math.nan
+    room = (1.0 - median(usage)) * evidence.kv_capacity if len(usage) else math.nan
     if full or room < evidence.prompt_tokens:
         return Finding(
             cause=Cause.KV_MEMORY, because="the KV cache has no room for the next request"

@@ -1,5 +1,6 @@
 """What the last seconds say of one replica: the numbers that a verdict rests on."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.analysis.quantiles import Observed, observed
-from agent.analysis.window import Column, View
+from agent.analysis.stall import (
+    PROGRESS,
+    STALLED,
+    WORK,
+    moved_again,
+    patience,
+    pauses_of,
+    work_and_progress,
+)
+from agent.analysis.window import Column, View, median
 from agent.catalog import engine
 
 SHORTEST: Final = 10.0
@@ -58,13 +68,6 @@ _COUNTERS: Final = (
     (engine.TIME_TO_FIRST_TOKEN, "_sum"),
     (engine.TIME_TO_FIRST_TOKEN, "_count"),
 )
-_PROGRESS: Final = (
-    (engine.REQUESTS_RUNNING, ""),
-    (engine.REQUESTS_WAITING, ""),
-    (engine.STEPS, ""),
-    (engine.GENERATION_TOKENS, ""),
-    (engine.PROMPT_TOKENS, ""),
-)
 _MIX: Final = (
     (engine.REQUEST_PROMPT_TOKENS, "_sum"),
     (engine.REQUEST_PROMPT_TOKENS, "_count"),
@@ -79,11 +82,13 @@ class Evidence:
 
     Attributes:
         span: seconds that the gauges and rates are of.
-        spacing: seconds from one look at its page that shows progress to the next, usually.
+        patience: seconds of work without progress that are a stall.
+        resumed: it moves again after a stall, and the span is what has passed since.
         present: the engine answered at the last tick.
         running: requests in the batch at each tick.
         waiting: requests that waited at each tick.
-        running_of_queue: requests in the batch at the ticks of the last minutes with a queue.
+        running_of_queue: requests in the batch at the ticks of the last minutes with a queue and
+            with progress.
         kv_usage: share of the KV cache in use at each tick.
         kv_capacity: tokens.
         steps: steps made.
@@ -127,7 +132,8 @@ class Evidence:
     generation_tokens: float
     max_num_seqs: float
     max_num_batched_tokens: float
-    spacing: float = 0.0
+    patience: float = STALLED
+    resumed: bool = False
 
     @property
     def tokens_per_step(self) -> float:
@@ -143,9 +149,13 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
         step_time: seconds a step as known so far, by which the span is chosen.
     """
     wanted = STEPS * step_time if step_time == step_time else SHORTEST  # noqa: PLR0124 - NaN
-    spacing = _spacing(view)
+    work, progress = work_and_progress(view)
+    pauses = pauses_of(view.times, work, progress)
+    spacing = _spacing(view.times, pauses)
     shortest = max(SHORTEST, LOOKS * spacing)
-    recent = _seen(after_restart(view.last(max(shortest, min(LONGEST, wanted)))))
+    # A stall is over when it is over: its seconds are those of no step that came after.
+    since = moved_again(view, work, progress, patience(step_time, pauses, spacing))
+    recent = _seen(after_restart(view.last(min(since, max(shortest, min(LONGEST, wanted))))))
     gauges = recent.table(_GAUGES)
     counters = recent.table(_COUNTERS)
     grown = _grown(counters)
@@ -163,18 +173,18 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
         usage = gauges[:, 3] / gauges[:, 4]
     idle_for, stuck_for = _since(view, max(LONGEST, 2 * wanted, LOOKS * spacing))
     computed = prompt - (cached if cached == cached else 0.0)  # noqa: PLR0124 - NaN
+    seen = _step_time(steps, span, running + waiting, mean_gap=itl / gaps if gaps > 0 else 0)
+    known = seen if math.isnan(step_time) else step_time
     return Evidence(
         span=span,
         present=bool(len(running)) and not np.isnan(running[-1]),
         running=running,
         waiting=waiting,
-        running_of_queue=_running_of_queue(view),
+        running_of_queue=_running_of_queue(view.last(min(since, QUEUE_SPAN))),
         kv_usage=usage,
         kv_capacity=float(gauges[-1, 4]),
         steps=steps,
-        step_time=_step_time(
-            steps, span, running + waiting, mean_gap=itl / gaps if gaps > 0 else 0
-        ),
+        step_time=seen,
         prefill_per_step=max(0.0, computed) / steps if steps > 0 else float("nan"),
         decode_per_step=generated / steps if steps > 0 else float("nan"),
         generated=generated / span if span > 0 else float("nan"),
@@ -189,14 +199,15 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
         generation_tokens=mix[2] / mix[3] if mix[3] > 0 else float("nan"),
         max_num_seqs=float(gauges[-1, 5]),
         max_num_batched_tokens=float(gauges[-1, 6]),
-        spacing=spacing,
+        patience=patience(known, pauses, spacing),
+        resumed=span >= since,
     )
 
 
 def after_restart(view: View) -> View:
     """Return the rows since the engine's counters last fell: a restart is a new engine."""
     tokens = view[engine.GENERATION_TOKENS]
-    fell = np.flatnonzero(np.diff(tokens) < 0)
+    fell = np.flatnonzero(tokens[1:] < tokens[:-1])
     return view.rows(int(fell[-1]) + 1, len(view)) if len(fell) else view
 
 
@@ -206,26 +217,26 @@ def _seen(view: View) -> View:
     return view.rows(int(seen[0]), len(view)) if len(seen) else view
 
 
-def _spacing(view: View) -> float:
+def _spacing(times: Column, pauses: Column) -> float:
     """Return the seconds from one look that shows progress to the next, the median.
 
     A page that is looked at every 15 s stands still between: that is neither a stall nor a rate.
     """
-    times = view.times
     if len(times) < 2:  # noqa: PLR2004 - there is nothing between
         return 0.0
-    work, progress = _work_and_progress(view)
-    moved = np.flatnonzero(progress)
-    pauses = np.cumsum(~work)[moved]
-    gaps = np.diff(times[moved])[np.diff(pauses) == 0]
-    ticks = float(np.median(np.diff(times)))
-    return max(ticks, float(np.median(gaps))) if len(gaps) else ticks
+    ticks = median(times[1:] - times[:-1])
+    return max(ticks, median(pauses)) if len(pauses) else ticks
 
 
 def _running_of_queue(view: View) -> Column:
-    """Return the running requests at those ticks of the last minutes at which others waited."""
-    minutes = after_restart(view.last(QUEUE_SPAN)).table(_PROGRESS[:2])
-    return np.asarray(minutes[minutes[:, 1] >= 1, 0])
+    """Return the running requests at those ticks of the last minutes at which others waited.
+
+    A tick without progress shows the same batch again, which says nothing about a limit on it.
+    """
+    since = after_restart(view)
+    minutes = since.table(WORK)
+    _work, progress = work_and_progress(since)
+    return np.asarray(minutes[progress & (minutes[:, 1] >= 1), 0])
 
 
 def _grown(counters: Column) -> Column:
@@ -265,19 +276,11 @@ def _since(view: View, limit: float) -> tuple[float, float]:
         limit: seconds beyond which it does not matter how long.
     """
     recent = _seen(view.last(limit))
-    work, progress = _work_and_progress(recent)
+    work, progress = work_and_progress(recent)
     times = recent.times
-    if np.isnan(recent.table(_PROGRESS[2:])).all():  # it counts nothing that could stand still
+    if np.isnan(recent.table(PROGRESS)).all():  # it counts nothing that could stand still
         return _ago(times, work), 0.0
     return _ago(times, work | progress), _ago(times, ~work | progress)
-
-
-def _work_and_progress(view: View) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return at which rows there are requests, and at which a counter is higher than before."""
-    rows = view.table(_PROGRESS)
-    progress = np.zeros(len(rows), dtype=np.bool_)
-    progress[1:] = (rows[1:, 2:] > rows[:-1, 2:]).any(axis=1)
-    return np.nansum(rows[:, :2], axis=1) > 0, progress
 
 
 def _ago(times: Column, when: NDArray[np.bool_]) -> float:

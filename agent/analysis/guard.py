@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from agent.catalog.agent import ANALYSIS_FAILURES
 from agent.model import Event, Reading, SeriesTable
+from agent.steps import Steps
 
 T = TypeVar("T")
 
@@ -33,20 +34,45 @@ class Guard:
             time: Unix seconds of the tick.
             about: labels of the one that it is about; each is told of on its own.
         """
-        key = (part, tuple(about.values()))
         try:
             result = work()
         except Exception as error:  # noqa: BLE001 - whatever it is, the other parts go on
-            self._failures[part] = self._failures.get(part, 0) + 1
-            if key not in self._failing:
-                self._failing.add(key)
-                why = _why(error)
-                self._tell(time, "analysis_failed", part, about, f"fails and is left out: {why}")
+            self._failed(part, about, error, time=time)
             return None
+        self._went_well(part, about, time=time)
+        return result
+
+    def in_steps(
+        self, part: str, steps: Steps[T], *, time: float, about: Mapping[str, str] = _NOBODY
+    ) -> Steps[T | None]:
+        """Do what `run` does with work that can be interrupted."""
+        try:
+            result = yield from steps
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other parts go on
+            self._failed(part, about, error, time=time)
+            return None
+        self._went_well(part, about, time=time)
+        return result
+
+    def _failed(
+        self, part: str, about: Mapping[str, str], error: Exception, *, time: float
+    ) -> None:
+        """Count a failure, and tell of the first."""
+        self._failures[part] = self._failures.get(part, 0) + 1
+        key = (part, tuple(about.values()))
+        if key not in self._failing:
+            self._failing.add(key)
+            why = _why(error)
+            self._tell(time, "analysis_failed", part, about, f"fails and is left out: {why}")
+
+    def _went_well(self, part: str, about: Mapping[str, str], *, time: float) -> None:
+        """Tell of a part that failed before."""
+        if not self._failing:
+            return
+        key = (part, tuple(about.values()))
         if key in self._failing:
             self._failing.discard(key)
             self._tell(time, "analysis_recovered", part, about, "works again")
-        return result
 
     def reading(self, table: SeriesTable) -> Reading:
         """Return how often each part failed, and the changes since this was last asked for."""

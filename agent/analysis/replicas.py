@@ -4,9 +4,10 @@ A replica is what schedules requests on its own: one model at one data-parallel 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from agent.analysis.places import Places
 from agent.analysis.window import View, Window
 from agent.catalog import engine, gpu, metrics_of
 from agent.model import Metric, Series, SeriesTable
@@ -47,9 +48,8 @@ class Replicas:
         self._layout = -1
         self._placement: object = None
         self._placed: dict[Replica, tuple[GpuKey, ...]] = {}
-        self._columns: dict[Replica, Mapping[tuple[Any, ...], int]] = {}
-        self._buckets: dict[Replica, Mapping[Metric, Sequence[tuple[float, int]]]] = {}
-        self._gpus: dict[Replica, Mapping[tuple[Any, ...], Sequence[int]]] = {}
+        self._places: dict[Replica, Places] = {}
+        self._known: Sequence[Replica] = ()
 
     def views(self, table: SeriesTable) -> dict[Replica, View]:
         """Return the view of each replica, in the order in which they were seen."""
@@ -65,12 +65,11 @@ class Replicas:
         if self._layout != self._window.layout or placement is not self._placement:
             self._placement = placement
             self._sort(table)
-        return [*self._columns]
+        return self._known
 
     def view(self, replica: Replica) -> View:
         """Return the view of a replica that is known."""
-        columns = self._columns[replica]
-        return View(self._window, columns, self._buckets[replica], self._gpus[replica])
+        return View(self._window, self._places[replica])
 
     def _where(self, replica: Replica) -> tuple[GpuKey, ...]:
         """Return the GPUs of a replica."""
@@ -87,9 +86,7 @@ class Replicas:
         )
         self._placed = {one: self._where(one) for one in replicas}
         shared = {_key(series, 0): place for series, place in known if not _owned(series.metric)}
-        self._columns = {}
-        self._buckets = {}
-        self._gpus = {}
+        self._places = {}
         for replica in replicas:
             columns: dict[tuple[Any, ...], int] = dict(shared)
             buckets: dict[Metric, list[tuple[float, int]]] = {}
@@ -106,9 +103,9 @@ class Replicas:
                             buckets.setdefault(series.metric, []).append((bound, place))
                     else:
                         columns[_key(series, depth)] = place
-            self._columns[replica] = columns
-            self._buckets[replica] = {metric: sorted(found) for metric, found in buckets.items()}
-            self._gpus[replica] = gpus
+            in_order = {metric: sorted(found) for metric, found in buckets.items()}
+            self._places[replica] = Places(columns, in_order, gpus)
+        self._known = [*self._places]
 
 
 def _bound(le: str) -> float:

@@ -13,7 +13,10 @@ HOLD: Final = 3.0
 """Seconds for which another cause must be found before it is believed."""
 
 REMEMBERED: Final = 64
-"""Regimes that are kept."""
+"""Past regimes that are kept, whatever their age."""
+
+KEPT_FOR: Final = 24 * 3600.0
+"""Seconds after whose end a regime says nothing about the engine of now."""
 
 _AT_ONCE: Final = frozenset({Cause.IDLE, Cause.STALLED, Cause.UNKNOWN})
 """What was looked at for long enough before it is found at all."""
@@ -82,6 +85,7 @@ class Regimes:
 
     def take(self, time: float, cause: Cause, sentence: Callable[[], str]) -> bool:
         """Take a finding; return whether the verdict changed by it."""
+        self._forget(time)
         if cause is self._cause:
             self._other = None
             return False
@@ -95,6 +99,11 @@ class Regimes:
             self._past.append(Regime(self._cause, self._since, begun, self._sentence))
         self._cause, self._since, self._sentence, self._other = cause, begun, sentence(), None
         return True
+
+    def _forget(self, time: float) -> None:
+        """Drop regimes that ended a day ago, or as far ahead: the clock was set back since."""
+        while self._past and abs(time - (self._past[0].end or 0.0)) > KEPT_FOR:
+            self._past.popleft()
 
     @property
     def cause(self) -> Cause:

@@ -7,12 +7,12 @@ there. A `View` is the part of it that belongs to one engine, so that arithmetic
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.analysis.places import Indexes, Key, Places
 from agent.model import Frame, Metric, SeriesTable
 
 Column: TypeAlias = NDArray[np.float64]
@@ -59,8 +59,8 @@ class Window:
             self._lay_out(frame)
         while self._end > self._begin and self._times[self._end - 1] >= frame.time:
             self._end -= 1
-        first = np.searchsorted(self._times[self._begin : self._end], frame.time - self.span)
-        self._begin += int(first)
+        times = self._times[self._begin : self._end]
+        self._begin += int(times.searchsorted(frame.time - self.span))
         if self._end == len(self._times):
             self._make_room()
         row = self._rows[self._end]
@@ -86,9 +86,9 @@ class Window:
         """Return one column, of which nothing may be changed."""
         return self._rows[self._begin : self._end, place]
 
-    def columns(self, places: Sequence[int]) -> Column:
-        """Return several columns, rows first."""
-        return self._rows[self._begin : self._end, np.asarray(places, dtype=np.intp)]
+    def columns(self, places: Indexes, first: int, end: int) -> Column:
+        """Return several columns from one row up to another, rows first."""
+        return self._rows[self._begin + first : self._begin + end, places]
 
     def _lay_out(self, frame: Frame) -> None:
         """Follow a frame with other series; the column of one that is in no row is given away."""
@@ -164,26 +164,20 @@ class View:
 
     Args:
         window: whose columns.
-        columns: place of each column by metric, suffix and further label values.
-        buckets: by metric, upper bound and place of each bucket, ascending.
-        gpus: places of the columns of the engine's GPUs, by the same keys.
-        rows: which of the window's rows.
+        places: where they stand.
+        first: the first of the window's rows.
+        end: the row behind the last; by default all there are.
     """
 
     def __init__(
-        self,
-        window: Window,
-        columns: Mapping[tuple[Any, ...], int],
-        buckets: Mapping[Metric, Sequence[tuple[float, int]]],
-        gpus: Mapping[tuple[Any, ...], Sequence[int]] = MappingProxyType({}),
-        rows: slice = slice(None),
+        self, window: Window, places: Places, *, first: int = 0, end: int | None = None
     ) -> None:
         self._window = window
-        self._columns = columns
-        self._buckets = buckets
-        self._gpus = gpus
-        self._rows = rows
-        self.times: Column = window.times[rows]
+        self._places = places
+        times = window.times
+        self._first = first
+        self._end = len(times) if end is None else end
+        self.times: Column = times[first : self._end]
 
     def __len__(self) -> int:
         """Return how many rows there are."""
@@ -195,38 +189,40 @@ class View:
 
     def of(self, metric: Metric, *labels: str, suffix: str = "") -> Column:
         """Return the column of a metric with further labels, or of a part of a histogram."""
-        place = self._columns.get((metric, suffix, *labels))
+        place = self._places.columns.get((metric, suffix, *labels))
         if place is None:
             return np.full(len(self.times), np.nan)
-        return self._window.column(place)[self._rows]
+        return self._window.column(place)[self._first : self._end]
 
-    def table(self, keys: Sequence[tuple[Any, ...]]) -> Column:
+    def table(self, keys: tuple[Key, ...]) -> Column:
         """Return several columns side by side, rows first.
 
         Args:
             keys: of each the metric, the suffix and the further label values.
         """
-        places = [self._columns.get(key, -1) for key in keys]
-        taken = self._window.columns(places)[self._rows]
-        taken[:, [index for index, place in enumerate(places) if place < 0]] = np.nan
+        places, missing = self._places.several(keys)
+        taken = self._window.columns(places, self._first, self._end)
+        if missing:
+            taken[:, missing] = np.nan
         return taken
 
     def gpu(self, metric: Metric, *labels: str) -> Column:
         """Return a column for each GPU of the engine that has the metric, rows first."""
-        return self._window.columns(self._gpus.get((metric, "", *labels), ()))[self._rows]
+        places = self._places.gpu((metric, "", *labels))
+        return self._window.columns(places, self._first, self._end)
 
     def labels(self, metric: Metric) -> list[tuple[str, ...]]:
         """Return the further label values that a metric has here."""
-        return [key[2:] for key in self._columns if key[0] is metric and key[1] == ""]
+        return [key[2:] for key in self._places.columns if key[0] is metric and key[1] == ""]
 
     def histogram(self, metric: Metric) -> Histogram | None:
         """Return a histogram, or None where the engine has none of this name."""
-        buckets = self._buckets.get(metric)
-        if not buckets:
+        buckets = self._places.histogram(metric)
+        if buckets is None:
             return None
         return Histogram(
-            np.array([bound for bound, _place in buckets]),
-            self._window.columns([place for _bound, place in buckets])[self._rows],
+            buckets.bounds,
+            self._window.columns(buckets.places, self._first, self._end),
             self.of(metric, suffix="_sum"),
             self.of(metric, suffix="_count"),
         )
@@ -235,20 +231,31 @@ class View:
         """Return the rows of the trailing seconds, that at their beginning included."""
         if not len(self.times):
             return self
-        first = int(np.searchsorted(self.times, self.times[-1] - seconds - 1e-6))
-        return self.rows(first, len(self.times))
+        times = self.times
+        return self.rows(int(times.searchsorted(times[-1] - seconds - 1e-6)), len(times))
 
     def rows(self, first: int, end: int) -> "View":
         """Return the rows from `first` up to `end`."""
-        begin = (self._rows.start or 0) + first
-        stop = (self._rows.start or 0) + end
-        return View(self._window, self._columns, self._buckets, self._gpus, slice(begin, stop))
+        begin = self._first
+        return View(self._window, self._places, first=begin + first, end=begin + end)
 
 
 def mean(column: Column) -> float:
     """Return the mean of what is known of a column, NaN of nothing."""
     known = column[~np.isnan(column)]
     return float(known.mean()) if known.size else float("nan")
+
+
+def median(column: Column) -> float:
+    """Return the median of at least one number, none of them NaN.
+
+    numpy's own takes longer to find out what it was given than to sort some hundred numbers.
+    """
+    ordered = np.sort(column)
+    half = len(ordered) // 2
+    if len(ordered) % 2:
+        return float(ordered[half])
+    return float((ordered[half - 1] + ordered[half]) / 2)
 
 
 def rounded(value: float) -> float:

@@ -5,13 +5,15 @@ Where no real GPU is at hand, this is how the GPU half of the demo recording is 
     python -m tests.recordings.stub_gpus --engine http://127.0.0.1:8000 --pid PID -- COMMAND …
 
 runs COMMAND (such as `inferwatch record …`) with the stub as its driver. The engine's pages are
-real; of the GPUs nothing is measured, and the recording says so.
+real; of the GPUs nothing is measured, and the recording says so. The process that is named is shown
+on the first GPU, with as much device memory as it has main memory.
 """
 
 import argparse
 import contextlib
 import random
 import re
+import resource
 import subprocess
 import tempfile
 import time
@@ -32,6 +34,12 @@ def running(engine: str) -> float:
         found = re.search(rb"^vllm:num_requests_running\{[^}]*\} (\S+)", page, re.MULTILINE)
         return float(found[1]) if found else 0.0
     return 0.0
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of main memory that a process holds."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def set_load(driver: StubDriver, share: float, dice: random.Random) -> None:
@@ -61,7 +69,7 @@ def main() -> int:
     """Run the command with the stub until it ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", required=True)
-    parser.add_argument("--pid", type=int, required=True, help="process shown on the first GPU")
+    parser.add_argument("--pid", type=int, required=True, help="the engine's, shown on GPU 0")
     parser.add_argument("--batch", type=float, default=16, help="the engine's largest batch")
     parser.add_argument("command", nargs="+")
     given = parser.parse_args()
@@ -70,8 +78,9 @@ def main() -> int:
         driver = StubDriver(Path(folder))
         driver.gpus = [h100(0), h100(1)]
         busy, idle = driver.gpu(0), driver.gpu(1)
-        busy.memory_used, busy.memory_free = 72 * GIB, 7 * GIB
-        busy.processes = [Process(pid=given.pid, memory=71 * GIB)]
+        held = resident(given.pid)
+        busy.memory_used, busy.memory_free = held, 79 * GIB - held
+        busy.processes = [Process(pid=given.pid, memory=held)]
         idle.memory_used, idle.memory_free = GIB // 2, 78 * GIB + GIB // 2
         idle.processes = []
         set_load(driver, 0.0, dice)

@@ -11,6 +11,13 @@ INSTALL = "make --silent -C /src install WHEELS=/wheels"
 UNINSTALL = "make --silent -C /src uninstall"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests the time to boot and to install that the first of a module needs."""
+    for item in items:
+        if item.get_closest_marker("systemd"):
+            item.add_marker(pytest.mark.timeout(600))
+
+
 @pytest.fixture(scope="session")
 def binds() -> dict[Path, str]:
     """Return what every container sees of this machine; skips where none can be booted."""
@@ -31,7 +38,7 @@ def container(binds: dict[Path, str]) -> Iterator[Container]:
 def host(binds: dict[Path, str]) -> Iterator[Container]:
     """A booted Debian with the service installed, shared by the tests of a module."""
     with Container(debian_root(), binds=binds) as booted:
-        booted.out(INSTALL, timeout=120)
+        booted.out(INSTALL, timeout=300)  # a busy machine is slow, not wrong
         yield booted
 
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from agent.analysis.verdict import REMEMBERED, Regime, Regimes
+from agent.analysis.verdict import KEPT_FOR, REMEMBERED, Regime, Regimes
 from agent.catalog.verdict import Cause
 
 
@@ -65,3 +65,21 @@ def test_the_past_is_bounded() -> None:
         *((float(at), Cause.IDLE if at % 2 else Cause.STALLED) for at in range(1000))
     )
     assert len(regimes.regimes()) == REMEMBERED + 1
+
+
+def test_what_ended_a_day_ago_is_forgotten() -> None:
+    """Also while the verdict stays; the present regime is kept whenever it began."""
+    regimes, _changes = fed(
+        (1.0, Cause.HEALTHY), (5.0, Cause.STALLED), (KEPT_FOR + 5.0, Cause.STALLED)
+    )
+    assert [regime.cause for regime in regimes.regimes()] == [Cause.HEALTHY, Cause.STALLED]
+    regimes.take(KEPT_FOR + 6.0, Cause.STALLED, str)
+    assert [regime.cause for regime in regimes.regimes()] == [Cause.STALLED]
+
+
+def test_regimes_of_a_clock_that_was_set_back_are_forgotten() -> None:
+    """What ended in a future that may never come does not stay for ever."""
+    regimes, _changes = fed(
+        (1e6, Cause.HEALTHY), (1e6 + 5.0, Cause.STALLED), (5.0, Cause.IDLE), (6.0, Cause.IDLE)
+    )
+    assert [regime.start for regime in regimes.regimes()] == [1e6 + 5.0, 5.0]

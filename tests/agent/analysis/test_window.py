@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.analysis.window import Window, growth
+from agent.analysis.window import Window, growth, median
 from agent.catalog import engine, host
 from agent.model import Frame, SeriesTable
 
@@ -148,3 +148,9 @@ class TestGrowth:
     def test_one_value_says_nothing(self) -> None:
         """Unknown, not zero."""
         assert math.isnan(growth(np.array([np.nan, 3.0])))
+
+
+@given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=40))
+def test_the_median_is_numpys(values: list[float]) -> None:
+    """Of an odd number the middle one, of an even number the mean of the middle two."""
+    assert median(np.array(values)) == np.median(values)

@@ -1,0 +1,89 @@
+"""Work that stands still: for how long that is nothing, and when an engine moved again after it."""
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.analysis.window import Column, View
+from agent.catalog import engine
+
+STALLED: Final = 10.0
+"""Seconds of work without progress that one step may take, far as it is above the usual one."""
+
+STALLED_STEPS: Final = 5.0
+"""Usual steps that are waited for besides."""
+
+STALLED_LOOKS: Final = 3.0
+"""Looks at its page without progress, where it is looked at rarely."""
+
+STALLED_PAUSES: Final = 2.0
+"""Pauses as long as it made lately, twice at least: its steps are so long, at this load."""
+
+WORK: Final = ((engine.REQUESTS_RUNNING, ""), (engine.REQUESTS_WAITING, ""))
+PROGRESS: Final = (
+    (engine.STEPS, ""),
+    (engine.GENERATION_TOKENS, ""),
+    (engine.PROMPT_TOKENS, ""),
+)
+
+
+def patience(step_time: float, pauses: Column, spacing: float) -> float:
+    """Return the seconds of work without progress from which on an engine is stalled.
+
+    Args:
+        step_time: seconds a step usually takes; NaN where it is not known.
+        pauses: seconds from one look that showed progress to the next, of the last minutes.
+        spacing: seconds from one look at its page to the next.
+    """
+    usual = 0.0 if math.isnan(step_time) else step_time
+    # The longest may be a stall that ended. Who did a thing twice may do it again.
+    again = float(np.partition(pauses, -2)[-2]) if len(pauses) > 1 else 0.0
+    return max(STALLED + STALLED_STEPS * usual, STALLED_PAUSES * again, STALLED_LOOKS * spacing)
+
+
+def work_and_progress(view: View) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return at which rows there are requests, and at which a counter is higher than before."""
+    rows = view.table((*WORK, *PROGRESS))
+    progress = np.zeros(len(rows), dtype=np.bool_)
+    progress[1:] = (rows[1:, 2:] > rows[:-1, 2:]).any(axis=1)
+    return (rows[:, 0] > 0) | (rows[:, 1] > 0), progress
+
+
+def pauses_of(times: Column, work: NDArray[np.bool_], progress: NDArray[np.bool_]) -> Column:
+    """Return the seconds from one row with progress to the next, where there was work between.
+
+    Args:
+        times: of the rows, Unix seconds.
+        work: see `work_and_progress`.
+        progress: likewise.
+    """
+    moved = np.flatnonzero(progress)
+    idle = np.cumsum(~work)[moved]
+    return np.asarray(np.diff(times[moved])[np.diff(idle) == 0])
+
+
+def moved_again(
+    view: View, work: NDArray[np.bool_], progress: NDArray[np.bool_], longest: float
+) -> float:
+    """Return for how many seconds an engine has moved since it was last stalled.
+
+    Whatever it counts in the step that ends a stall is of the stall: the first row of those seconds
+    has it.
+
+    Args:
+        view: all that is known.
+        work: of its rows, see `work_and_progress`.
+        progress: likewise.
+        longest: seconds of work without progress that are no stall.
+
+    Returns:
+        Infinity where it was not stalled, or still is.
+    """
+    moved = np.flatnonzero(~work | progress)
+    if not len(moved):
+        return math.inf
+    before = np.concatenate(([0], moved[:-1]))
+    ends = moved[progress[moved] & (view.times[moved] - view.times[before] >= longest)]
+    return float(view.times[-1] - view.times[ends[-1]]) if len(ends) else math.inf
