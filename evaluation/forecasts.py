@@ -52,13 +52,13 @@ Of the KV cache the probability of that is asked for, of all others whether the 
 SURE: Final = 0.6
 """Probability of exhaustion that is a warning in any case."""
 
-LIKELY: Final = 0.25
+LIKELY: Final = 0.1
 """Probability that is one where the cache is filled."""
 
-FILLED: Final = 0.45
-"""Mean usage of the KV cache over `LOOKED` above which it is."""
+FILLED: Final = 0.5
+"""Usage of the KV cache above which it is, if it was above `LASTING` in the mean of a minute."""
 
-LOOKED: Final = 20.0
+LASTING: Final = 0.35
 
 FOR: Final[Mapping[str, float]] = {
     "kv": 5.0,
@@ -329,8 +329,9 @@ def _holding(run: Run, what: str) -> list[float]:
 
 
 def _filled(run: Run, second: int) -> bool:
-    """Return whether the KV cache was filled so far in the mean of the last seconds."""
-    return fmean(run.usage[max(second - round(LOOKED), 0) : second]) > FILLED
+    """Return whether the KV cache is filled, and has been for a while."""
+    minute = run.usage[max(second - 60, 0) : second]
+    return run.usage[second - 1] > FILLED and fmean(minute) > LASTING
 
 
 def _unbroken(times: Sequence[float], end: float, kept: float) -> float:
