@@ -1,6 +1,6 @@
 """What an engine is started with, and how its time is told apart."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -88,6 +88,37 @@ class Spent:
         self.memory += memory
         self.compute += compute
         self.normal += normal
+
+
+@dataclass(slots=True)
+class Owed:
+    """Work of a GPU that was begun in one second and is done in those after it.
+
+    An engine books a step when it begins; one that takes half a minute keeps its GPU busy for half
+    a minute, and not for the first second alone.
+
+    Attributes:
+        gpu: seconds still to be worked.
+        memory: likewise, of the memory.
+        compute: likewise, of the arithmetic.
+    """
+
+    gpu: float = 0.0
+    memory: float = 0.0
+    compute: float = 0.0
+
+    def pay(self, begun: Spent, *, within: float) -> Spent:
+        """Return what of it is done in this second.
+
+        Args:
+            begun: what begins in this second.
+            within: seconds of GPU time that a second has: one for each rank.
+        """
+        owed = {name: getattr(self, name) + getattr(begun, name) for name in self.__slots__}
+        share = min(1.0, within / owed["gpu"]) if owed["gpu"] > 0.0 else 1.0
+        for name, seconds in owed.items():
+            setattr(self, name, seconds * (1.0 - share))
+        return replace(begun, **{name: seconds * share for name, seconds in owed.items()})
 
 
 class Ledger:

@@ -18,7 +18,7 @@ from tests.simulator.disturb import Around, Disturbance, surroundings
 from tests.simulator.engine import Engine
 from tests.simulator.gpus import GIB, Card
 from tests.simulator.hosts import Host, Processes
-from tests.simulator.limits import Spent
+from tests.simulator.limits import Owed, Spent
 from tests.simulator.replica import Replica
 from tests.simulator.truth import Cause, Judge, Targets, Truth
 
@@ -75,6 +75,7 @@ class _Site:
     replica: Replica
     processes: Processes
     judges: list[Judge]
+    owed: Owed = field(default_factory=Owed)
 
 
 @dataclass(slots=True)
@@ -144,6 +145,7 @@ class Simulation:
         site = self._sites[number]
         site.replica.restart(engines, start=self.start + second)
         site.judges = [Judge(self.targets) for _ in engines]
+        site.owed = Owed()
         for kind in ("kv", "preemption"):
             self._seen.pop((kind, site.replica.name), None)
 
@@ -157,12 +159,13 @@ class Simulation:
             around = surroundings(site.member.disturbances, float(second))
             self._contend(number, site.member, around)
             spent = self._advance(site, second, around)
-            work = min(1.0, spent[0].gpu) * around.conditions.share
+            done = site.owed.pay(spent[0], within=float(len(site.replica.engines)))
+            work = min(1.0, done.gpu) * around.conditions.share
             for index in site.member.cards:
                 self._busy.setdefault(index, {})[number] = work
-            cores += site.processes.work(spent[0], spent[1], around)
+            cores += site.processes.work(done, spent[1], around)
             for index in site.member.cards if self.cards else ():
-                loads[index].append(spent[0])
+                loads[index].append(done)
                 arounds.setdefault(index, around)
             host.cores += around.cores
             host.host_memory += around.host_memory

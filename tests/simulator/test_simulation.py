@@ -8,12 +8,12 @@ import pytest
 
 from agent.config import EngineInstance
 from agent.model import Frame, SeriesTable
+from agent.recording.scrapes import CaptureReader
 from collectors.engines import ENGINES
 from collectors.engines.collector import EngineCollector
 from tests.fakes.clock import ManualClock
 from tests.fakes.nvml.controller import StubDriver
 from tests.fakes.nvml.watched import watched
-from tests.recordings.convert import scrapes
 from tests.simulator import capture
 from tests.simulator.disturb import Down, EngineGrowth, HostLeak
 from tests.simulator.engine import Engine
@@ -188,6 +188,17 @@ def test_engines_of_one_gpu_slow_each_other_down():
     assert gaps(2) > 1.4
 
 
+def test_a_long_step_keeps_its_gpu_busy_to_its_end():
+    """A step of five seconds is work in each of them, also for the process that does it."""
+    dice = random.Random(1)
+    law = StepLaw(host=0.0, weights=5.0, kv=1e-6, token=2e-4)
+    slow = Engine(law, LIMITS, OpenLoop(MIX, steady(3.0), highest=3.0, dice=dice), dice=dice)
+    simulation = Simulation(members=[Member(engines=[slow])], seconds=60, cards=[Card(index=0)])
+    frames = [frame for frame, _truth in simulation.run(SeriesTable())][30:]
+    seen = [value(frame, "inferwatch_gpu_utilization_ratio") or 0.0 for frame in frames]
+    assert min(seen) > 0.8
+
+
 def test_a_restart_begins_to_count_anew():
     """After a restart counters are small, the start is later, and the collector's event came."""
     simulation = Simulation(members=[Member(engines=[engine(1)])], seconds=60)
@@ -210,7 +221,10 @@ def test_a_run_can_be_written_as_real_ones_were(tmp_path: Path):
     member = Member(engines=[engine(1)], disturbances=[Down(begin=8.0)])
     simulation = Simulation(members=[member], seconds=10)
     capture.write(simulation, tmp_path / "run.metrics.jsonl.gz")
-    lines = [tick["/metrics"] for tick in scrapes(tmp_path / "run.metrics.jsonl.gz")]
-    assert [line["t"] - simulation.start for line in lines] == [float(n) for n in range(1, 11)]
-    assert [line["code"] for line in lines] == [200] * 8 + [None] * 2
-    assert "vllm:num_requests_running{" in lines[0]["body"]
+    told: list[str] = []
+    ticks = CaptureReader(tmp_path / "run.metrics.jsonl.gz", told.append).ticks()
+    lines = [tick["/metrics"] for tick in ticks]
+    assert [line.time - simulation.start for line in lines] == [float(n) for n in range(1, 11)]
+    assert [line.code for line in lines] == [200] * 8 + [None] * 2
+    assert b"vllm:num_requests_running{" in lines[0].body
+    assert not told

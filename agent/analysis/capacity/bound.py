@@ -1,0 +1,167 @@
+"""The highest load that keeps the targets, and what keeps it from being higher."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import exp, inf, log
+from typing import Final
+
+from agent.analysis.bottleneck import Targets
+from agent.analysis.capacity.estimate import Binding, Criterion
+from agent.analysis.capacity.law import Law
+from agent.analysis.capacity.queueing import Latencies, latencies
+from agent.analysis.capacity.steady import Room, Shape, saturation
+
+RUNGS: Final = (1.04, 1.12, 1.3, 1.7)
+"""Loads, as multiples of what a replica bears, at which it is tried with a limit relaxed."""
+
+PRECISION: Final = 0.006
+"""Relative width at which the search ends."""
+
+_NEAR: Final = 0.004  # logarithm of the lateness that is as good as none
+_MOST_TRIALS: Final = 14
+_CLIPPED: Final = 3.0  # logarithm of the lateness beyond which more says nothing
+_LEAST: Final = 0.02  # of the stability limit: who is late at that is late at any load
+_BESIDE: Final = 0.03  # first step to either side of what was found last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """A replica with its load, as queueing theory sees it.
+
+    Attributes:
+        law: of its step.
+        shape: of its requests.
+        seats: requests in the batch at most, by `max_num_seqs`.
+        memory: requests that fit into the KV cache.
+        budget: tokens of a step.
+        targets: in seconds.
+        factors: seen against reckoned times to first token and per output token.
+        criterion: what the target between tokens is about.
+    """
+
+    law: Law
+    shape: Shape
+    seats: float
+    memory: float
+    budget: float
+    targets: Targets
+    factors: tuple[float, float] = (1.0, 1.0)
+    criterion: Criterion = "request"
+
+    @property
+    def room(self) -> Room:
+        """What bounds a step."""
+        return Room(max(1.0, min(self.seats, self.memory)), self.budget)
+
+    @property
+    def stability(self) -> float:
+        """The requests a second at which the queue begins to grow without end."""
+        return saturation(self.law, self.shape, self.room)
+
+    def latencies(self, rate: float) -> Latencies:
+        """Return the latencies at a load."""
+        gaps = self.criterion == "gap"
+        return latencies(self.law, self.shape, self.room, rate, gaps=gaps, factors=self.factors)
+
+    def lateness(self, rate: float) -> float:
+        """Return the logarithm of the worse latency against its target, clipped."""
+        found = self.latencies(rate)
+        if found.first_token == inf:
+            return _CLIPPED
+        late = max(
+            found.first_token / self.targets.time_to_first_token,
+            found.inter_token / self.targets.inter_token_latency,
+        )
+        return min(max(log(max(late, 1e-9)), -_CLIPPED), _CLIPPED)
+
+    def slower(self, factor: float) -> "System":
+        """Return it with steps that take so many times as long."""
+        return replace(self, law=self.law.times(factor))
+
+    def relaxed(self) -> Mapping[Binding, "System"]:
+        """Return it with each target removed or limit doubled alone."""
+        first, inter = self.targets.time_to_first_token, self.targets.inter_token_latency
+        no_inter = Targets(time_to_first_token=first, inter_token_latency=inf)
+        no_first = Targets(time_to_first_token=inf, inter_token_latency=inter)
+        return {
+            Binding.INTER_TOKEN: replace(self, targets=no_inter),
+            Binding.TIME_TO_FIRST_TOKEN: replace(self, targets=no_first),
+            Binding.KV_MEMORY: replace(self, memory=2.0 * self.memory),
+            Binding.SEQUENCE_LIMIT: replace(self, seats=2.0 * self.seats),
+            Binding.TOKEN_BUDGET: replace(self, budget=2.0 * self.budget),
+        }
+
+
+def highest(system: System, *, guess: float | None = None, precision: float = PRECISION) -> float:
+    """Return the most requests a second that keep both targets; 0 where none does.
+
+    Regula falsi on the logarithm of the lateness (Illinois variant), from around a guess.
+
+    Args:
+        system: the replica.
+        guess: what it may be.
+        precision: relative width at which the search ends.
+    """
+    limit = system.stability
+    low, high = 0.0, limit
+    late_low, late_high = -_CLIPPED, _CLIPPED
+    rate = min(guess, 0.98 * limit) if guess else 0.7 * limit
+    step = 1.0 + _BESIDE
+    before = 0.0
+    for _ in range(_MOST_TRIALS):
+        late = system.lateness(rate)
+        # An end that stays where it is counts half: else the other one only creeps (Illinois).
+        again = late * before > 0.0
+        if late > 0.0:
+            high, late_high = rate, late
+            late_low *= 0.5 if again else 1.0
+        else:
+            low, late_low = rate, late
+            late_high *= 0.5 if again else 1.0
+        before = late
+        if high <= _LEAST * limit:
+            return 0.0
+        if high - low <= precision * high or -_NEAR < late <= 0.0:
+            break
+        if low == 0.0:
+            rate = high / step if guess else 0.5 * high
+        elif high == limit and guess and low * step < limit:
+            rate = low * step
+        else:
+            share = late_low / (late_low - late_high)
+            rate = low + min(max(share, 0.05), 0.95) * (high - low)
+        step *= step
+    return low
+
+
+def binding(system: System, rate: float) -> Binding:
+    """Return what keeps a system from bearing more than a rate.
+
+    The last of those relaxed alone that keeps the targets while the load rises.
+    """
+    left = dict(system.relaxed())
+    late = dict.fromkeys(left, 0.0)
+    for rung in RUNGS:
+        late = {
+            name: one.lateness(rung * rate) if rung * rate < one.stability else _CLIPPED
+            for name, one in left.items()
+        }
+        met = {name: one for name, one in left.items() if late[name] <= 0.0}
+        if not met:
+            if rung == RUNGS[0]:
+                return Binding.STABILITY
+            return min(late, key=lambda name: late[name])
+        left = met
+        if len(left) == 1:
+            break
+    return min(left, key=lambda name: late[name])
+
+
+def logarithmic(ratio: float) -> float:
+    """Return the logarithm of a ratio, 0 of nothing."""
+    return log(ratio) if 0.0 < ratio < inf else 0.0
+
+
+def clamped(logarithm: float, most: float) -> float:
+    """Return the factor of a logarithm, at most so far from 1."""
+    return exp(min(max(logarithm, -most), most))

@@ -1,0 +1,168 @@
+"""The law of a step as capacity needs it: also for steps with more in them than any that was seen.
+
+Within what was seen the learned law holds. Beyond, a step that was bound by reading the weights may
+become bound by arithmetic, and no batch seen gives a warning. Prompts do: what a prompt token costs
+is arithmetic, and a decoded token needs as much of it. So the roofline of what was learned, reading
+and arithmetic overlapping, says by how much steps get longer than the learned law has it, and that
+the second prompt of a step costs more than the first.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from agent.analysis.step_model import StepTimeModel
+from agent.analysis.window import Column
+
+_POINTS: Final = 24  # of the grid of batches
+_LARGEST: Final = 2048.0
+_LENGTHS: Final = 16
+_ROUNDS: Final = 14
+_FLAT: Final = 0.3  # slope that was learned against the roofline's, up to which only that counts
+_BENT: Final = 0.7
+_MOST: Final = 8.0  # times by which arithmetic may exceed what prompts were seen to cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """Seconds of a step: base + sequence · D + bend · D² for D up to what was seen, and prompts.
+
+    Tokens held are part of `base`, where requests share them, and of `sequence`.
+
+    Attributes:
+        base: seconds of an empty step.
+        prompt: seconds that a prompt token adds, on average of those that were seen.
+        sequence: for each sequence that gets a further token.
+        bend: for each pair of those.
+        batches: sequences for which the next two are told, ascending, from the most that were seen.
+        beyond: seconds of a step without prompts.
+        doubt: seconds by which what was learned and the roofline differ.
+        reading: seconds of reading in an empty step.
+        reading_each: and for each sequence.
+        arithmetic: seconds of arithmetic for each token; 0 where prompts add the same in any step.
+    """
+
+    base: float
+    prompt: float
+    sequence: float
+    bend: float
+    batches: Column
+    beyond: Column
+    doubt: Column
+    reading: float = 0.0
+    reading_each: float = 0.0
+    arithmetic: float = 0.0
+
+    @classmethod
+    def linear(cls, base: float, prompt: float, sequence: float, bend: float) -> "Law":
+        """Return a law that holds for any batch."""
+        batches = np.array([_LARGEST, 2.0 * _LARGEST])
+        return cls(
+            base=base,
+            prompt=prompt,
+            sequence=sequence,
+            bend=bend,
+            batches=batches,
+            beyond=base + (sequence + bend * batches) * batches,
+            doubt=np.zeros(2),
+        )
+
+    def without_prompts(self, batch: Column) -> Column:
+        """Return the seconds of a step that only decodes."""
+        learned = self.base + (self.sequence + self.bend * batch) * batch
+        beyond = np.interp(batch, self.batches, self.beyond)
+        return np.asarray(np.where(batch > self.batches[0], beyond, learned))
+
+    def prompts(self, tokens: Column, batch: Column) -> Column:
+        """Return the seconds that prompt tokens add to a step that decodes so many sequences."""
+        if not self.arithmetic:
+            return np.asarray(self.prompt * tokens)
+        reading = (self.reading + self.reading_each * batch) ** 3
+        together = np.cbrt(reading + (self.arithmetic * (batch + tokens)) ** 3)
+        return np.asarray(together - np.cbrt(reading + (self.arithmetic * batch) ** 3))
+
+    def doubt_at(self, batch: float) -> float:
+        """Return how unsure a step beyond what was seen is, relative to its time."""
+        doubt = float(np.interp(batch, self.batches, self.doubt))
+        return doubt / max(float(self.without_prompts(np.array(batch))), 1e-12)
+
+    def times(self, factor: float) -> "Law":
+        """Return it with everything so many times as long."""
+        return replace(
+            self,
+            base=factor * self.base,
+            prompt=factor * self.prompt,
+            sequence=factor * self.sequence,
+            bend=factor * self.bend,
+            beyond=factor * self.beyond,
+            doubt=factor * self.doubt,
+            reading=factor * self.reading,
+            reading_each=factor * self.reading_each,
+            arithmetic=factor * self.arithmetic,
+        )
+
+
+def law_of(
+    model: StepTimeModel, prompts: Column, *, held: float, shared: float, budget: float
+) -> Law:
+    """Return the law for requests of one mix.
+
+    Args:
+        model: as learned.
+        prompts: prompt tokens computed for a request, quantiles.
+        held: KV tokens of each request in the batch.
+        shared: KV tokens that are held whatever the batch.
+        budget: tokens of a step at most.
+    """
+    base, prompt, sequence, kv, bend = model.coefficients
+    plain = Law.linear(base + kv * shared, prompt, sequence + kv * held, bend)
+    seen = max(model.batch[1], 1.0)
+    batches = np.geomspace(seen, max(_LARGEST, 2.0 * seen), _POINTS)
+    if not (plain.base > 0.0 and prompt > 0.0):
+        # Nothing says what arithmetic costs, so nothing beyond what was seen is sure.
+        seconds = plain.without_prompts(batches)
+        doubt = seconds * np.log2(batches / seen)
+        return replace(plain, batches=batches, beyond=seconds, doubt=doubt)
+    law = replace(plain, reading=plain.base, reading_each=kv * held)
+    law = _with_arithmetic(law, _together(model, prompts, budget), 0.5 * seen)
+    reading = (law.reading + law.reading_each * batches) ** 3
+    roof = np.diff(np.cbrt(reading + (law.arithmetic * batches) ** 3))
+    # A bend that was learned is part of a knee: it does not go on as a parabola.
+    half, most = plain.without_prompts(np.array([0.5 * seen, seen])).tolist()
+    learned = (most - half) / (0.5 * seen) * np.diff(batches)
+    # Where the knee was reached already, what was learned says as much as the roofline.
+    bent = np.clip((learned / np.maximum(roof, 1e-12) - _FLAT) / (_BENT - _FLAT), 0.0, 1.0)
+    on = np.maximum(learned, roof + 0.5 * bent * (learned - roof))
+    return replace(
+        law,
+        batches=batches,
+        beyond=most + np.concatenate(([0.0], np.cumsum(on))),
+        doubt=np.concatenate(([0.0], np.cumsum(np.abs(learned - roof)))),
+    )
+
+
+def _together(model: StepTimeModel, prompts: Column, budget: float) -> Column:
+    """Return the prompt tokens of a step that has any, as they were when the law was learned.
+
+    What tells the law are the steps with more in them than usual: halfway to the largest batch.
+    """
+    lengths = prompts[:: max(1, len(prompts) // _LENGTHS)]
+    tokens, batch, _held = model.load
+    most = tokens * model.batch[1] / max(batch, 1.0)
+    come = max(0.5 * most / float(lengths.mean()), 1e-6)
+    return np.asarray(np.minimum(lengths * (come / -np.expm1(-come)), budget))
+
+
+def _with_arithmetic(law: Law, lengths: Column, batch: float) -> Law:
+    """Return a law with the arithmetic by which whole prompts cost what was seen."""
+    low, high = law.prompt, _MOST * law.prompt
+    here = np.array(batch)
+    found = law
+    for _ in range(_ROUNDS):
+        found = replace(law, arithmetic=0.5 * (low + high))
+        if float(found.prompts(lengths, here).mean()) < law.prompt * float(lengths.mean()):
+            low = found.arithmetic
+        else:
+            high = found.arithmetic
+    return found

@@ -1,0 +1,347 @@
+"""Learns from the page of one replica how much load it can carry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import exp, inf, isnan, log, log1p, log2, sqrt
+from typing import Any, Final
+
+from agent.analysis.bottleneck import Targets
+from agent.analysis.capacity.bound import System, binding, highest
+from agent.analysis.capacity.calibration import Calibration
+from agent.analysis.capacity.estimate import (
+    Binding,
+    Capacity,
+    Criterion,
+    Interval,
+    Known,
+    Limit,
+    Limits,
+    Mix,
+    Rates,
+)
+from agent.analysis.capacity.law import law_of
+from agent.analysis.capacity.mix import FEWEST, MixTracker, Seen
+from agent.analysis.capacity.slot import Slot, slot_of
+from agent.analysis.step_model import StepTimeModel
+from agent.analysis.step_time import StepTimeResult
+from agent.analysis.window import View, rounded
+
+USABLE: Final = 0.95
+"""Share of the KV cache that is in use, on average, while it is what keeps requests waiting."""
+
+WIDEST: Final = log(2.5)
+"""Half width of the interval, as a logarithm, beyond which nothing is said."""
+
+OWN_ERROR: Final = 0.08
+"""Half width of what the model itself gets wrong, with the true law and the true lengths."""
+
+_SOFT: Final = 0.15  # the same where the time to first token binds, which rises slowly
+_NO_LIMIT: Final = 1024.0  # sequences; the largest default of any engine
+_NO_BUDGET: Final = 1e6
+_DIFFERENCE: Final = 0.35  # of what two ways to go on beyond the largest batch differ by
+_DOUBLING: Final = 0.06  # of the time of a step, for each doubling of the largest batch seen
+_VARIED: Final = 1.3  # largest against smallest batch seen
+_PLATEAU: Final = 20.0  # looks with a queue from which a limit is inferred
+_ROOMY: Final = 0.85  # fill of the KV cache below which it is not what keeps requests out
+_AGAIN: Final = 60.0  # seconds after which it is asked anew what binds
+_MOVED: Final = 0.1
+_ROUGH: Final = 0.02  # precision that is enough for an interval
+_TIMES: Final = 1.645
+
+
+@dataclass(slots=True)
+class _Last:
+    """What was found last, so that not all of it is asked anew each time.
+
+    Attributes:
+        rate: requests a second.
+        binding: what binds it.
+        stiffness: by how much the rate falls and rises with a law that is slower and faster, both
+            as logarithms.
+        asked: Unix seconds at which each of these two was asked.
+        asked_rate: and the rate then.
+    """
+
+    rate: float | None = None
+    binding: Binding | None = None
+    stiffness: tuple[float, float] | None = None
+    asked: tuple[float, float] = (float("-inf"), float("-inf"))
+    asked_rate: tuple[float, float] = (0.0, 0.0)
+
+    def due(self, which: int, time: float, rate: float) -> bool:
+        """Whether one of the two is to be asked anew; if so, take note of it."""
+        moved = abs(rate - self.asked_rate[which]) > _MOVED * rate
+        if not moved and 0.0 <= time - self.asked[which] < _AGAIN:
+            return False
+        first = self.asked[which] == float("-inf")
+        asked, rates = [*self.asked], [*self.asked_rate]
+        # From the second time on the two take turns.
+        asked[which], rates[which] = time - (_AGAIN / 2.0 if first and which else 0.0), rate
+        self.asked, self.asked_rate = (asked[0], asked[1]), (rates[0], rates[1])
+        return True
+
+
+class CapacityLearner:
+    """Follows one replica.
+
+    Args:
+        criterion: what the target between tokens is about.
+    """
+
+    def __init__(self, *, criterion: Criterion = "request") -> None:
+        self.criterion: Criterion = criterion
+        self._mix = MixTracker()
+        self._calibration = Calibration.new()
+        self._time = float("nan")
+        self._queued = 0.0
+        self._plateau = 0.0
+        self._last = _Last()
+
+    def observe(
+        self, view: View, *, step: StepTimeResult, limits: Limits, targets: Targets
+    ) -> Capacity:
+        """Take the newest rows of a view and return what is known; call it every 15 s.
+
+        Args:
+            view: of the replica, the last minutes.
+            step: the law of its step as known so far.
+            limits: as told; what is unknown is inferred where the page allows it.
+            targets: latencies that 95 of 100 should not exceed.
+        """
+        self._take(view)
+        limits = self._inferred(limits)
+        seen = self._mix.seen()
+        reason = _missing(step, seen)
+        if reason or step.model is None or seen is None:
+            return Capacity(reason=reason, limits=limits)
+        self._calibration.forget(max(self._mix.changed or 0.0, step.changed or 0.0))
+        plain = _system(step.model, seen, limits, targets, self.criterion)
+        self._calibration.take(self._mix.slots(), plain)
+        return self._concluded(plain, step.model, seen, limits)
+
+    def state(self) -> dict[str, Any]:
+        """Return what has been learned as what JSON can hold."""
+        return {
+            "mix": self._mix.state(),
+            "calibration": self._calibration.state(),
+            "time": None if isnan(self._time) else self._time,
+            "queued": self._queued,
+            "plateau": self._plateau,
+            "rate": self._last.rate,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` gave.
+
+        Raises:
+            KeyError: something is missing.
+            TypeError: something is of the wrong type.
+            ValueError: something is no number.
+        """
+        mix = MixTracker()
+        mix.restore(state["mix"])
+        calibration = Calibration.restore(state["calibration"])
+        time, rate = state["time"], state["rate"]
+        queued, plateau = float(state["queued"]), float(state["plateau"])
+        last = _Last(rate=None if rate is None else float(rate))
+        self._time = float("nan") if time is None else float(time)
+        self._mix, self._calibration, self._last = mix, calibration, last
+        self._queued, self._plateau = queued, plateau
+
+    def _take(self, view: View) -> None:
+        """Take the rows that are new, with the last known one before them."""
+        if not len(view):
+            return
+        time = float(view.times[-1])
+        self._time = min(self._time, time)  # the clock may have been set back
+        first = 0 if isnan(self._time) else int((view.times <= self._time).sum())
+        first = max(first - 1, 0)
+        if len(view) - first < 2:  # noqa: PLR2004 - growth needs two rows
+            return
+        slot = slot_of(view.rows(first, len(view)))
+        self._time = time
+        if not isnan(slot.generated):
+            self._mix.add(slot)
+            self._learn_limit(slot)
+
+    def _learn_limit(self, slot: Slot) -> None:
+        """Note how large the batch is while requests wait and the KV cache has room."""
+        if slot.queued[0] and slot.usage < _ROOMY:
+            self._queued += slot.queued[0]
+            self._plateau = max(self._plateau, slot.plateau)
+
+    def _inferred(self, limits: Limits) -> Limits:
+        """Return the limits with what the page shows of those that nobody told."""
+        if limits.sequences.value is not None or self._queued < _PLATEAU:
+            return limits
+        return replace(limits, sequences=Limit(self._plateau, "inferred"))
+
+    def _concluded(
+        self, plain: System, model: StepTimeModel, seen: Seen, limits: Limits
+    ) -> Capacity:
+        """Return the capacity with its interval."""
+        paced = plain.slower(self._calibration.pace())
+        speed = self._calibration.speed(paced.stability)
+        system = replace(paced.slower(1.0 / speed), factors=self._calibration.factors())
+        stability = system.stability
+        rate = highest(system, guess=self._last.rate)
+        self._last.rate = rate or None
+        binds = self._binding(system, rate)
+        batch = system.latencies(rate or 0.5 * stability).batch
+        unsure = _unsure(model, system, seen, batch)
+        down, up = self._stiffness(system, rate, unsure)
+        slow, fast = rate * (1.0 + unsure) ** -down, rate * (1.0 + unsure) ** up
+        own = _SOFT if binds in _BY_LATENCY else OWN_ERROR
+        under = _around(rate, slow, fast, own=own, mix=seen.error)
+        at_full = _unsure(model, system, seen, system.room.seats)
+        full = _around(
+            stability,
+            stability / (1.0 + at_full),
+            stability * (1.0 + at_full),
+            own=OWN_ERROR,
+            mix=seen.error,
+        )
+        if rate > 0.0 and log(under.high / max(under.low, 1e-9)) > 2.0 * WIDEST:
+            reason = (
+                f"its steps were seen with {model.batch[0]:.3g} to {model.batch[1]:.3g} requests, "
+                f"which does not tell enough of them with {batch:.3g}"
+            )
+            return Capacity(reason=reason, limits=limits)
+        known = Known(
+            under_targets=_rates(under, seen),
+            stability=_rates(full, seen),
+            binding=binds,
+            batch=rounded(batch),
+            batch_seen=model.batch,
+            tokens_seen=seen.rates,
+            evidence_age=max(0.0, self._time - model.time),
+            evidence=model.stretches,
+            mix=_mix(seen),
+            concurrent=_concurrent(seen, limits),
+        )
+        return Capacity(known=known, reason="", limits=limits)
+
+    def _binding(self, system: System, rate: float) -> Binding:
+        """Return what binds."""
+        last = self._last
+        if last.due(0, self._time, rate) or last.binding is None:
+            last.binding = binding(system, rate or 0.02 * system.stability)
+        return last.binding
+
+    def _stiffness(self, system: System, rate: float, unsure: float) -> tuple[float, float]:
+        """Return by how much the rate falls and rises with steps that take longer and shorter."""
+        last = self._last
+        if last.due(1, self._time, rate) or last.stiffness is None:
+            by = log1p(max(unsure, 0.05))
+            trial = rate or 0.5 * system.stability
+            slow = highest(system.slower(exp(by)), guess=trial * exp(-by), precision=_ROUGH)
+            fast = highest(system.slower(exp(-by)), guess=trial * exp(by), precision=_ROUGH)
+            down = log(rate / max(slow, 0.05 * rate)) if rate else 1.0
+            up = log(max(fast, rate) / rate) if rate else 1.0
+            last.stiffness = (down / by, up / by)
+        return last.stiffness
+
+
+_BY_LATENCY: Final = frozenset({Binding.TIME_TO_FIRST_TOKEN})
+
+
+def _missing(step: StepTimeResult, seen: Seen | None) -> str:
+    """Return why nothing can be said, empty where something can."""
+    if step.model is None:
+        return (
+            f"the time of its step is not known yet: {step.stretches} stretches of work were seen"
+        )
+    smallest, largest = step.model.batch
+    if largest < _VARIED * max(smallest, 1.0):
+        return "its load has hardly varied, so that nothing is known of other loads"
+    if seen is None:
+        return f"fewer than {FEWEST:.0f} requests of the present mix were seen"
+    return ""
+
+
+def _system(
+    model: StepTimeModel, seen: Seen, limits: Limits, targets: Targets, criterion: Criterion
+) -> System:
+    """Return the replica as the law, the mix and the limits make it.
+
+    An engine that counts no requests tells neither how long prompts are nor when first tokens come:
+    whether it keeps that target cannot be known, so it is left out.
+    """
+    kv = limits.kv_tokens.value
+    if not seen.counted:
+        targets = replace(targets, time_to_first_token=inf)
+    budget = _NO_BUDGET if limits.step_tokens.value is None else limits.step_tokens.value
+    law = law_of(model, seen.shape.prompts, held=seen.held, shared=seen.shared, budget=budget)
+    return System(
+        law=law,
+        shape=seen.shape,
+        seats=_NO_LIMIT if limits.sequences.value is None else limits.sequences.value,
+        memory=_NO_LIMIT if kv is None else max(1.0, (USABLE * kv - seen.shared) / seen.held),
+        budget=budget,
+        targets=targets,
+        criterion=criterion,
+    )
+
+
+def _unsure(model: StepTimeModel, system: System, seen: Seen, batch: float) -> float:
+    """Return the half width of the interval of a step at a batch, relative to its time.
+
+    That of the learned law up to the largest batch seen; beyond, what the two ways to go on differ
+    by comes on top, and something for each doubling.
+    """
+    shape = seen.shape
+    share = (shape.output - 1.0) / shape.output
+    largest = max(model.batch[1], 1.0)
+    inside = min(batch, largest / share)
+    prefill = inside * shape.prompt / shape.output
+    found = model.predict(prefill, inside * share, seen.held * inside + seen.shared)
+    known = (found.high - found.estimate) / max(found.estimate, 1e-9)
+    doublings = log2(max(batch * share / largest, 1.0))
+    apart = _DIFFERENCE * system.law.doubt_at(batch * share)
+    return sqrt(known**2 + apart**2 + (_DOUBLING * doublings) ** 2)
+
+
+def _around(rate: float, slow: float, fast: float, *, own: float, mix: float) -> Interval:
+    """Return an interval from what an unsure law does to a rate, and from other errors.
+
+    All are added as squares in the logarithm.
+    """
+    if rate <= 0.0:
+        return Interval(0.0, 0.0, fast)
+    other = own**2 + (_TIMES * mix) ** 2
+    down = sqrt(log(rate / max(min(slow, rate), 1e-3 * rate)) ** 2 + other)
+    up = sqrt(log(max(fast, rate) / rate) ** 2 + other)
+    return Interval(rate, rate * exp(-down), rate * exp(up))
+
+
+def _rates(rate: Interval, seen: Seen) -> Rates:
+    """Return tokens and requests a minute from requests a second."""
+
+    def times(factor: float) -> Interval:
+        return Interval(*(rounded(60.0 * factor * value) for value in rate))
+
+    return Rates(
+        tokens_per_minute=times(seen.tokens),
+        prompt_tokens_per_minute=times(seen.prompt),
+        generation_tokens_per_minute=times(seen.shape.output),
+        requests_per_minute=times(1.0) if seen.counted else None,
+    )
+
+
+def _mix(seen: Seen) -> Mix:
+    """Return what people are told of the mix."""
+    return Mix(
+        prompt=rounded(seen.prompt) if seen.counted else None,
+        output=rounded(seen.shape.output) if seen.counted else None,
+        prompt_share=rounded(seen.prompt / seen.tokens),
+        cached_share=rounded(seen.cached),
+        held=rounded(seen.held),
+        requests=seen.requests if seen.counted else None,
+        since=seen.since,
+    )
+
+
+def _concurrent(seen: Seen, limits: Limits) -> float | None:
+    """Return how many requests fit into the KV cache."""
+    kv = limits.kv_tokens.value
+    return None if kv is None else rounded(max(0.0, (USABLE * kv - seen.shared) / seen.held))

@@ -1,0 +1,235 @@
+"""How long requests wait and how long their tokens take at a load, by queueing theory.
+
+The batch at the load is that of `steady`. Percentiles come from a fixed set of evenly spread
+points, each a request with its own chances: the same load always gives the same answer.
+"""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.analysis.capacity.law import Law
+from agent.analysis.capacity.points import MOST_COUNTED, NORMAL, THRESHOLDS, UNIFORM
+from agent.analysis.capacity.steady import Room, Shape, Steady, steady
+from agent.analysis.window import Column
+
+TAIL: Final = 0.95
+"""The percentile that targets are about."""
+
+_TINY: Final = 1e-12
+_OTHERS: Final = 4
+_STEPS: Final = (6, 14, 8)
+_WHICH: Final = (10, 16, 11)
+_EACH_PROMPTS: Final = 12
+"""The axes of the points that stand for each chance, beside the first four."""
+
+
+class Latencies(NamedTuple):
+    """95th percentiles in seconds at a load; infinite where the queue grows without end.
+
+    `batch` is the mean number of requests in the batch, `gap` the mean time between two tokens.
+    """
+
+    first_token: float
+    inter_token: float
+    batch: float
+    gap: float
+
+
+OVERLOADED: Final = Latencies(inf, inf, inf, inf)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """Requests that arrive at an engine, one a point.
+
+    Attributes:
+        law: of a step.
+        shape: of the requests.
+        room: that a step has.
+        rate: requests a second.
+        batch: what they find.
+        found: requests in the engine; as many as there are places for, or more.
+        at: place of the batch with the request itself.
+        own: prompt tokens of each.
+        running: seconds of the step that is running; 0 where none is.
+    """
+
+    law: Law
+    shape: Shape
+    room: Room
+    rate: float
+    batch: Steady
+    found: NDArray[np.intp]
+    at: NDArray[np.intp]
+    own: Column
+    running: Column
+
+
+def latencies(
+    law: Law,
+    shape: Shape,
+    room: Room,
+    rate: float,
+    *,
+    gaps: bool = False,
+    factors: tuple[float, float] = (1.0, 1.0),
+) -> Latencies:
+    """Return the latencies at a load.
+
+    Args:
+        law: of a step.
+        shape: of the requests.
+        room: that a step has.
+        rate: requests a second.
+        gaps: whether single gaps between tokens count, not the mean gap of each request.
+        factors: by which the time from a seat to the first token, and that between tokens, were
+            seen to differ from what is reckoned.
+    """
+    batch = steady(law, shape, room, rate)
+    if batch is None:
+        return OVERLOADED
+    found = np.searchsorted(batch.reached, UNIFORM[0])
+    at = np.minimum(found, len(batch.batches) - 1)
+    own = shape.prompts[(UNIFORM[1] * len(shape.prompts)).astype(np.intp)]
+    running = np.where(found > 0, _running(law, shape, rate, batch, at), 0.0)
+    come = _Arrivals(law, shape, room, rate, batch, found, at, own, running)
+    first, inter = _first_token(come, factors[0]), _gap(come) if gaps else _each(come)
+    return Latencies(first, inter * factors[1], batch.mean, batch.gap)
+
+
+def _first_token(come: _Arrivals, factor: float) -> float:
+    """Return the 95th percentile of the time to first token.
+
+    A request waits for a seat, then for the end of the running step, then for the steps that
+    compute the prompts before it and its own. Prompts that arrive in one step are computed in the
+    next, together.
+
+    Args:
+        come: the requests.
+        factor: by which all but the wait for a seat is longer.
+    """
+    law, shape, batch, at = come.law, come.shape, come.batch, come.at
+    u_state, u_left, u_backlog = UNIFORM[0], UNIFORM[2], UNIFORM[3]
+    full_up = 1.0 - batch.reached[-2]
+    waits = np.zeros(len(u_state))
+    late = come.found >= len(batch.batches)
+    if late.any():
+        usual = (1.0 + shape.scatter) / 2.0 / batch.drain
+        waits[late] = -usual * np.log((1.0 - u_state[late]) / full_up)
+    bare, most, decode = batch.bare[at], batch.full[at], batch.decode[at]
+    others = _arrived(shape, come.rate * come.running, _OTHERS)
+    chunk = np.maximum(come.room.budget - decode, 1.0)
+    load = np.minimum(come.rate * shape.prompt * most / chunk, 1.0 - 1e-6)
+    mean = shape.prompt_square / (2.0 * shape.prompt * (1.0 - load))
+    backlog = np.where(u_backlog < load, -mean * np.log(np.maximum(u_backlog / load, _TINY)), 0.0)
+    tokens = others * (1.0 - u_left) + come.own
+    whole = np.floor(tokens / chunk)
+    last = bare + law.prompts(np.minimum(others + come.own, chunk), decode)
+    rest = np.where(whole > 0, bare + law.prompts(tokens - whole * chunk, decode), last)
+    gated = u_left * come.running + whole * most + rest
+    fluid = (backlog + come.own) / chunk * most
+    return _percentile(waits + factor * np.maximum(gated, fluid))
+
+
+def _running(law: Law, shape: Shape, rate: float, batch: Steady, at: NDArray[np.intp]) -> Column:
+    """Return the seconds of the step that a request finds running.
+
+    Long steps are found more often. A sum of prompts, taken as often as it is long, is one prompt
+    taken as often as it is long, and an ordinary sum: so the step has one more prompt in as many
+    cases as prompts take time. What came in one step is computed in the next.
+    """
+    bare, most, decode = batch.bare[at], batch.full[at], batch.decode[at]
+    running = batch.step[at]
+    chance = np.minimum(batch.busy[at] / max(1.0 - float(batch.reached[0]), _TINY), 1.0)
+    longer = np.cumsum(shape.prompts)
+    for axis, which in zip(_STEPS, _WHICH, strict=True):
+        tokens = _arrived(shape, rate * running, axis)
+        drawn = UNIFORM[which] / np.maximum(chance, _TINY)
+        place = np.minimum(np.searchsorted(longer, drawn * longer[-1]), len(longer) - 1)
+        tokens += np.where(drawn < 1.0, shape.prompts[place], 0.0)
+        running = np.minimum(bare + law.prompts(tokens, decode), most)
+    return running
+
+
+def _each(come: _Arrivals) -> float:
+    """Return the 95th percentile of requests' mean time per output token.
+
+    A request sees the batch as it moves during its life, itself included, and the prompts that
+    arrive meanwhile. What arrived while its own prompt was computed stands before its second token.
+    """
+    law, shape, found, rate = come.law, come.shape, come.batch, come.rate
+    places = (UNIFORM[3] * len(shape.outputs)).astype(np.intp)
+    gaps = np.maximum(shape.outputs[places] - 1.0, 1.0)
+    usual = float(np.interp(found.mean, found.batches, found.step))
+    damped = np.sqrt(_averaged(found.returns * gaps * usual))
+    counts = np.concatenate(((0.0,), found.batches))[np.minimum(come.found, len(found.batches))]
+    others = found.mean + (counts - found.mean) * damped
+    batch = np.clip(others + 1.0, 1.0, found.batches[-1])
+    bare, full, busy, decode = (
+        np.interp(batch, found.batches, one)
+        for one in (found.bare, found.full, found.busy, found.decode)
+    )
+    before = come.own + _arrived(shape, rate * come.running, _OTHERS)
+    window = gaps * bare + law.prompts(np.minimum(before, come.room.budget), decode)
+    # Prompts take time in which further ones arrive.
+    more = (1.0 - busy**gaps) / (1.0 - busy)
+    tokens = _arrived(shape, rate * window, _EACH_PROMPTS) * more
+    arrivals = rate * bare / (1.0 - busy)
+    size = shape.prompt * arrivals / np.maximum(-np.expm1(-arrivals), _TINY)  # in a step with any
+    steps = np.clip(tokens / size, 1.0, gaps)
+    return _percentile(np.minimum(bare + law.prompts(tokens / steps, decode) * steps / gaps, full))
+
+
+def _gap(come: _Arrivals) -> float:
+    """Return the 95th percentile of the time from one token to the next."""
+    batch = come.batch
+    at = np.clip(come.found, 1, len(batch.batches)) - 1
+    tokens = _arrived(come.shape, come.rate * batch.step[at], _EACH_PROMPTS)
+    times = batch.bare[at] + come.law.prompts(tokens, batch.decode[at])
+    return _percentile(np.minimum(times, batch.full[at]), batch.decode[at])
+
+
+def _averaged(spans: Column) -> Column:
+    """Return by how much the variance of a process falls when it is averaged over a span.
+
+    Args:
+        spans: as multiples of the time in which its correlation falls to 1/e.
+    """
+    spans = np.maximum(spans, 1e-3)
+    return np.asarray(2.0 * (np.expm1(-spans) + spans) / spans**2)
+
+
+def _arrived(shape: Shape, mean: Column, axis: int) -> Column:
+    """Return the prompt tokens of so many requests as a Poisson process brings.
+
+    Args:
+        shape: of the requests.
+        mean: requests that come on average, at each point.
+        axis: the first of the two axes of the points that are used.
+    """
+    few = (mean[:, None] >= THRESHOLDS[axis]).sum(axis=1)
+    count = np.where(
+        mean < MOST_COUNTED, few, np.maximum(np.rint(mean + NORMAL[axis] * np.sqrt(mean)), 0.0)
+    )
+    some = np.maximum(count, 1.0)
+    # Sums of lengths as gamma distributed (Wilson & Hilferty 1931).
+    ninth = shape.prompt_scatter / (9.0 * some)
+    size = np.maximum(1.0 - ninth + NORMAL[axis + 1] * np.sqrt(ninth), 0.0) ** 3
+    return np.asarray(count * shape.prompt * size)
+
+
+def _percentile(values: Column, weights: Column | None = None) -> float:
+    """Return the 95th percentile of values, which may count differently."""
+    if weights is None:
+        at = TAIL * (len(values) - 1)
+        below = int(at)
+        some = np.partition(values, (below, below + 1))
+        return float(some[below] + (at - below) * (some[below + 1] - some[below]))
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    middle = (reached - 0.5 * weights[order]) / reached[-1]
+    return float(np.interp(TAIL, middle, values[order]))

@@ -1,0 +1,205 @@
+"""The batch of an engine at a load: how many requests are in it, and how long its steps take.
+
+An engine shares its steps among the requests in its batch, and its steps get longer with the batch:
+a state-dependent processor-sharing queue. The distribution of the number of its requests depends
+on their lengths only by the mean (Cohen 1979, The multiple phase service network with generalized
+processor sharing): pi(n) is proportional to the product of rate · stay(j) / j over j up to n. What
+is beyond the batch's limit waits, and the rate at which requests end stays as it is.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from agent.analysis.capacity.law import Law
+from agent.analysis.window import Column
+
+_TINY: Final = 1e-12
+_DECODE_ROUNDS: Final = 2
+_BUSY_ROUNDS: Final = 3
+_GRID: Final = 20
+_BUSIEST: Final = 0.995  # of a step's time that prompts take; at all of it nothing else is done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Lengths of requests.
+
+    Attributes:
+        prompts: prompt tokens that are computed: quantiles at the middles of equal shares.
+        outputs: tokens generated, likewise.
+        prompt: mean of the prompts.
+        prompt_square: mean of their squares.
+        output: mean of the outputs.
+        prompt_scatter: variance of the prompts against the square of their mean.
+        scatter: likewise of the outputs.
+    """
+
+    prompts: Column
+    outputs: Column
+    prompt: float
+    prompt_square: float
+    output: float
+    prompt_scatter: float
+    scatter: float
+
+    @classmethod
+    def of(cls, prompts: Column, outputs: Column) -> "Shape":
+        """Return the shape of quantiles."""
+        output = float(outputs.mean())
+        return cls(
+            prompts=prompts,
+            outputs=outputs,
+            prompt=float(prompts.mean()),
+            prompt_square=float((prompts**2).mean()),
+            output=output,
+            prompt_scatter=float(prompts.var() / np.maximum(prompts.mean(), 1.0) ** 2),
+            scatter=float(outputs.var()) / max(output, 1.0) ** 2,
+        )
+
+
+class Room(NamedTuple):
+    """What bounds a step: requests in the batch, not whole where memory bounds them, and tokens."""
+
+    seats: float
+    budget: float
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """The batch at a load.
+
+    Attributes:
+        batches: 1, 2, … up to the seats.
+        decode: sequences that decode, of each.
+        bare: seconds of a step without prompts, of each.
+        step: mean seconds of a step, of each.
+        full: seconds of a step that is full of tokens, of each.
+        reached: share of arrivals that find so many or fewer, beginning with none.
+        busy: share of a step's time that prompts take, of each.
+        drain: requests a second by which a full engine is faster than they come.
+        mean: requests in the batch.
+        gap: mean seconds between two tokens of a request.
+        variance: of the requests in the batch.
+        returns: how quickly the batch returns to its mean, a second.
+    """
+
+    batches: Column
+    decode: Column
+    bare: Column
+    step: Column
+    full: Column
+    reached: Column
+    busy: Column
+    drain: float
+    mean: float
+    gap: float
+    variance: float
+    returns: float
+
+
+def saturation(law: Law, shape: Shape, room: Room) -> float:
+    """Return the requests a second at which the queue begins to grow without end.
+
+    The batch is at its limit and each step computes the prompts of as many as leave, or, before
+    that, every step is full of tokens.
+    """
+    each = shape.prompt + shape.output - 1.0
+    decode = min(
+        room.seats * (shape.output - 1.0) / shape.output,
+        room.budget * (shape.output - 1.0) / each,
+    )
+    tokens = decode * each / (shape.output - 1.0)  # of a step, prompts of those that come in it
+    come = decode / (shape.output - 1.0)
+    added = _added(law, shape, np.array(come), np.array(decode))
+    step = float(law.without_prompts(np.array(decode)) + added)
+    return tokens / (each * step)
+
+
+def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
+    """Return the batch at a load; None where the queue grows without end."""
+    most = max(1, int(room.seats))
+    batches = np.arange(1.0, most + 1.0)
+    batches[-1] = max(1.0, room.seats)  # the last one stands for what is left of a seat too
+    grid = batches[np.unique(np.geomspace(1.0, most, _GRID).astype(np.intp)) - 1]
+    decode = grid * ((shape.output - 1.0) / shape.output)
+    stay = step = bare = full = busy = grid
+    for _ in range(_DECODE_ROUNDS):
+        bare = law.without_prompts(decode)
+        full = bare + law.prompts(np.maximum(room.budget - decode, 1.0), decode)
+        busy, step = _busy(law, shape, rate, decode, full=full)
+        stay = _stay(shape, rate, busy, bare, step)
+        decode = grid * np.minimum((shape.output - 1.0) * step / stay, 1.0)
+    # All of these are smooth in the batch.
+    decode, bare, full, busy, step, stay = (
+        np.interp(batches, grid, one) for one in (decode, bare, full, busy, step, stay)
+    )
+    load = rate * stay / batches
+    if load[-1] >= 1.0 or rate >= saturation(law, shape, room):
+        return None
+    logs = np.concatenate(((0.0,), np.cumsum(np.log(load))))
+    weights = np.exp(logs - logs.max())
+    tail = weights[-1] * load[-1] / (1.0 - load[-1])
+    total = weights.sum() + tail
+    reached = np.cumsum(weights) / total
+    counts = np.concatenate(((0.0,), batches))
+    mean = float((weights @ counts + tail * batches[-1]) / total)
+    square = float((weights @ counts**2 + tail * batches[-1] ** 2) / total)
+    seen = np.append(weights[1:-1], weights[-1] + tail) * decode
+    ends = batches / stay  # requests that leave, a second
+    at = min(max(int(mean), 1), most - 1) if most > 1 else 0
+    slope = float(ends[at] - ends[at - 1]) if at else float(ends[0])
+    return Steady(
+        batches=batches,
+        decode=decode,
+        bare=bare,
+        step=step,
+        full=full,
+        reached=reached,
+        busy=busy,
+        drain=float(ends[-1]) - rate,
+        mean=mean,
+        gap=float(seen @ step / seen.sum()),
+        variance=max(square - mean * mean, 0.0),
+        returns=max(slope, 0.0) * 2.0 / (1.0 + shape.scatter),
+    )
+
+
+def _busy(
+    law: Law, shape: Shape, rate: float, decode: Column, *, full: Column
+) -> tuple[Column, Column]:
+    """Return the share of its time that a step spends on prompts, and its mean seconds.
+
+    What prompts add depends on how many come in one step, and that on how long it takes.
+    """
+    bare = step = law.without_prompts(decode)
+    busy = np.zeros(len(bare))
+    for _ in range(_BUSY_ROUNDS):
+        busy = np.minimum(_added(law, shape, rate * step, decode) / step, _BUSIEST)
+        step = np.minimum(bare / (1.0 - busy), full)
+    return busy, step
+
+
+def _added(law: Law, shape: Shape, come: Column, decode: Column) -> Column:
+    """Return the mean seconds that prompts add to a step in which so many come on average."""
+    some = np.maximum(-np.expm1(-come), _TINY)  # share of the steps that have any
+    tokens = shape.prompt * come / some
+    spread = sqrt(shape.prompt_scatter) / np.sqrt(np.maximum(come, 1.0))
+    low = law.prompts(tokens * np.maximum(1.0 - spread, 0.0), decode)
+    return np.asarray(0.5 * some * (low + law.prompts(tokens * (1.0 + spread), decode)))
+
+
+def _stay(shape: Shape, rate: float, busy: Column, bare: Column, step: Column) -> Column:
+    """Return the mean seconds that a request is in a batch.
+
+    The step that computes its prompt is longer than others by that prompt, and by those that came
+    in the step before, which is likely a long one; what comes in it makes the next one longer too.
+    """
+    prompt = busy / (rate * shape.prompt)
+    scatter = prompt**2 * rate * shape.prompt_square / (1.0 - busy**2)
+    own = bare + prompt * shape.prompt * (1.0 + rate * (step + scatter))
+    gaps = shape.output - 1.0
+    longer = np.maximum(own - step, 0.0)
+    return np.asarray(gaps * step + own + longer * busy * (1.0 - busy**gaps) / (1.0 - busy))

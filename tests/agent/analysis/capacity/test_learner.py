@@ -1,0 +1,164 @@
+"""What is learned of capacity from pages of a real engine."""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from math import log
+from pathlib import Path
+
+import pytest
+
+from agent.analysis.bottleneck import Targets
+from agent.analysis.capacity.estimate import Capacity, Known, Limit, Limits
+from agent.analysis.capacity.learner import CapacityLearner
+from agent.analysis.engines import WANTED
+from agent.analysis.replicas import Replicas
+from agent.analysis.step_time import StepTime, StepTimeResult
+from agent.analysis.window import View, Window
+from agent.catalog import engine
+from agent.model import EMPTY_READING, SeriesTable
+from agent.pipeline import Pipeline
+from agent.recording import RecordingReader
+from agent.replay import play
+from tests.agent.analysis.views import view_of
+
+RECORDINGS = Path(__file__).parents[3] / "recordings"
+SLOW = Targets(time_to_first_token=3.0, inter_token_latency=0.3)
+LIMITS = Limits(
+    sequences=Limit(32.0, "file"),
+    step_tokens=Limit(2048.0, "file"),
+    kv_tokens=Limit(512.0 * 32.0, "page"),
+)
+
+
+@cache
+def recorded(name: str) -> list[tuple[View, StepTimeResult]]:
+    """Return a view every 15 s of a recording, with the law known then."""
+    table = SeriesTable()
+    pipeline, window, steps = Pipeline(table), Window(WANTED, span=1e9), StepTime()
+    views = Replicas(window)
+    found = []
+    for number, tick in enumerate(RecordingReader(RECORDINGS / f"{name}.rec.gz", table).ticks(), 1):
+        window.append(play(pipeline, tick, EMPTY_READING))
+        if number % 15 == 0:
+            for view in views.views(table).values():
+                step = steps.observe(view)
+                found.append((view.rows(0, len(view)), step))
+    return found
+
+
+def watch(
+    learner: CapacityLearner,
+    seen: list[tuple[View, StepTimeResult]],
+    *,
+    limits: Limits = LIMITS,
+    targets: Targets = SLOW,
+) -> Iterator[Capacity]:
+    """Yield what is said at each."""
+    for view, step in seen:
+        yield learner.observe(view, step=step, limits=limits, targets=targets)
+
+
+def known(said: Capacity) -> Known:
+    """Return what is known."""
+    assert said.known is not None
+    return said.known
+
+
+def test_nothing_is_claimed_before_the_load_has_varied():
+    """At first there is no capacity, and a sentence says why."""
+    first = next(watch(CapacityLearner(), recorded("vllm-capacity")))
+    assert not first.identifiable
+    assert "stretches" in first.reason
+
+
+def test_a_real_engine_is_estimated_near_what_its_full_batch_served():
+    """Once the load had varied, the stability limit is what it then did with a full batch.
+
+    With 30 of 32 sequences at work it computed and generated 39 to 45 thousand tokens a minute.
+    """
+    *_before, last = watch(CapacityLearner(), recorded("vllm-capacity"))
+    stability = known(last).stability.tokens_per_minute
+    assert stability.low < 42_000.0 < stability.high
+    assert stability.estimate == pytest.approx(42_000.0, rel=0.1)
+    assert known(last).mix.output == pytest.approx(128.0, rel=0.05)
+
+
+def test_capacity_never_exceeds_stability_and_has_its_parts():
+    """Prompt and generated tokens add up, and intervals hold their estimate."""
+    for said in watch(CapacityLearner(), recorded("vllm-capacity")):
+        if said.known is None:
+            continue
+        rates = said.known.under_targets
+        total = rates.tokens_per_minute
+        parts = (rates.prompt_tokens_per_minute, rates.generation_tokens_per_minute)
+        assert total.low <= total.estimate <= total.high
+        assert sum(one.estimate for one in parts) == pytest.approx(total.estimate, rel=1e-4)
+        assert total.estimate <= 1.001 * said.known.stability.tokens_per_minute.estimate
+
+
+def test_a_full_cache_binds():
+    """An engine whose KV cache holds seven requests is stable at what it then served."""
+    tight = Limits(
+        sequences=Limit(16.0, "file"),
+        step_tokens=Limit(2048.0, "file"),
+        kv_tokens=Limit(95.0 * 32.0, "page"),
+    )
+    *_before, last = watch(CapacityLearner(), recorded("vllm-ramp"), limits=tight)
+    assert known(last).concurrent == pytest.approx(7.0, abs=1.0)
+    assert known(last).stability.tokens_per_minute.estimate == pytest.approx(31_000.0, rel=0.15)
+
+
+def test_the_same_pages_say_the_same():
+    """Nothing depends on chance."""
+    one, other = ([*watch(CapacityLearner(), recorded("vllm-capacity"))] for _ in range(2))
+    assert one == other
+
+
+def test_what_was_learned_survives():
+    """A learner that takes over what another had kept says the same but for what chance leaves."""
+    seen = recorded("vllm-capacity")
+    learner = CapacityLearner()
+    *_before, last = watch(learner, seen[:-1])
+    again = CapacityLearner()
+    again.restore(json.loads(json.dumps(learner.state())))
+    before, after = (
+        known(next(watch(one, seen[-1:]))).under_targets.tokens_per_minute
+        for one in (learner, again)
+    )
+    assert abs(log(after.estimate / before.estimate)) < 0.05
+    assert last.identifiable
+
+
+@pytest.mark.parametrize("broken", [{}, {"mix": {}}, {"mix": {"changed": None, "slots": [{}]}}])
+def test_a_damaged_state_is_refused(broken: dict[str, object]):
+    """What is no state raises what it should, and changes nothing."""
+    learner = CapacityLearner()
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        learner.restore(broken)
+    assert learner.state() == CapacityLearner().state()
+
+
+@pytest.mark.parametrize(
+    ("waiting", "usage", "source"),
+    [(20.0, 0.5, "inferred"), (20.0, 0.97, "unknown"), (1.0, 0.5, "unknown")],
+)
+def test_a_limit_that_nobody_tells_is_inferred_from_its_plateau(
+    waiting: float, usage: float, source: str
+):
+    """Where many wait while the cache has room, the batch shows the limit on sequences."""
+    rows = 40
+    view = view_of(
+        {
+            (engine.REQUESTS_RUNNING, ""): [16.0] * rows,
+            (engine.REQUESTS_WAITING, ""): [waiting] * rows,
+            (engine.KV_CACHE_USAGE, ""): [usage] * rows,
+            (engine.STEPS, ""): [40.0 * row for row in range(rows)],
+            (engine.GENERATION_TOKENS, ""): [640.0 * row for row in range(rows)],
+            (engine.TIME_TO_FIRST_TOKEN, "_count"): [6.0 * row for row in range(rows)],
+        }
+    )
+    said = CapacityLearner().observe(view, step=StepTimeResult(), limits=Limits(), targets=SLOW)
+    assert said.limits.sequences.source == source
+    if source == "inferred":
+        assert said.limits.sequences.value == 16.0

@@ -1,0 +1,116 @@
+"""Latencies by queueing theory: bounds, orders, and cases whose answer is known."""
+
+from math import inf
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.analysis.capacity.law import Law
+from agent.analysis.capacity.points import NORMAL, THRESHOLDS, UNIFORM
+from agent.analysis.capacity.queueing import latencies
+from agent.analysis.capacity.steady import Room, Shape, saturation
+
+LAW = Law.linear(0.02, 1e-4, 2e-4, 0.0)
+ROOM = Room(64.0, 8192.0)
+
+
+def shape(prompt: float = 300.0, output: float = 150.0, spread: float = 0.4) -> Shape:
+    """Return lengths spread evenly in the logarithm about two medians."""
+    points = np.exp(spread * np.linspace(-2.0, 2.0, 64))
+    return Shape.of(np.maximum(prompt * points, 1.0), np.maximum(output * points, 2.0))
+
+
+def test_a_full_engine_serves_batch_by_output_and_step():
+    """Where each step takes the same time, seats / (output · step) requests a second leave."""
+    law = Law.linear(0.02, 0.0, 0.0, 0.0)
+    some = shape(100.0, 100.0, 0.0)
+    assert saturation(law, some, Room(8.0, 8192.0)) == pytest.approx(8.0 / (100.0 * 0.02), rel=0.02)
+
+
+def test_a_full_budget_bounds_the_load():
+    """Where every step is full of tokens, so many tokens a step are served and no more."""
+    law = Law.linear(0.02, 0.0, 0.0, 0.0)
+    some = shape(1000.0, 11.0, 0.0)
+    found = saturation(law, some, Room(1000.0, 256.0))
+    assert found == pytest.approx(256.0 / 0.02 / (1000.0 + 10.0), rel=0.02)
+
+
+def test_an_idle_engine_answers_in_a_step():
+    """At hardly any load the first token takes one step with the prompt, others one without."""
+    some = shape(300.0, 150.0, 0.0)
+    found = latencies(LAW, some, ROOM, 1e-4)
+    assert found.first_token == pytest.approx(0.02 + 1e-4 * 300.0 + 2e-4, rel=0.02)
+    assert found.inter_token == pytest.approx(0.02 + 2e-4, rel=0.02)
+
+
+def test_beyond_stability_latencies_are_infinite():
+    """Where more comes than a full engine serves, the queue grows without end."""
+    some = shape()
+    found = latencies(LAW, some, ROOM, 1.01 * saturation(LAW, some, ROOM))
+    assert found == (inf, inf, inf, inf)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.floats(20.0, 2000.0),
+    st.floats(5.0, 400.0),
+    st.floats(0.0, 0.7),
+    st.floats(4.0, 300.0),
+    st.floats(0.05, 0.8),
+)
+def test_a_higher_load_is_never_much_faster(
+    prompt: float, output: float, spread: float, seats: float, share: float
+):
+    """Latencies rise with the load, up to what a few hundred points leave to chance."""
+    some, room = shape(prompt, output, spread), Room(seats, 8192.0)
+    most = saturation(LAW, some, room)
+    low = latencies(LAW, some, room, share * most)
+    high = latencies(LAW, some, room, 1.2 * share * most)
+    assert low.batch <= high.batch
+    assert low.first_token <= 1.1 * high.first_token
+    assert low.inter_token <= 1.1 * high.inter_token
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(20.0, 2000.0), st.floats(5.0, 400.0), st.floats(4.0, 200.0))
+def test_stability_rises_with_each_limit(prompt: float, output: float, seats: float):
+    """With more seats or a larger budget an engine with this law serves no less."""
+    some = shape(prompt, output)
+    here = saturation(LAW, some, Room(seats, 1024.0))
+    assert 0.0 < here < inf
+    assert saturation(LAW, some, Room(2.0 * seats, 1024.0)) >= here * (1.0 - 1e-9)
+    assert saturation(LAW, some, Room(seats, 2048.0)) >= here * (1.0 - 1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(1.05, 4.0))
+def test_a_slower_engine_is_later(factor: float):
+    """Steps that take longer make everything later, at the same load."""
+    some = shape()
+    rate = 0.5 * saturation(LAW, some, ROOM) / factor
+    fast, slow = latencies(LAW, some, ROOM, rate), latencies(LAW.times(factor), some, ROOM, rate)
+    assert slow.first_token > fast.first_token
+    assert slow.inter_token > fast.inter_token
+
+
+def test_single_gaps_are_longer_than_means():
+    """Where prompts come between tokens, the worst gaps are longer than the worst mean of one."""
+    some = shape(600.0, 30.0)
+    rate = 0.6 * saturation(LAW, some, ROOM)
+    single = latencies(LAW, some, ROOM, rate, gaps=True).inter_token
+    assert single > latencies(LAW, some, ROOM, rate).inter_token
+
+
+def test_the_points_are_even():
+    """Each axis has each point once, pairs of axes fill the plane, and counts are Poisson's."""
+    for axis in UNIFORM:
+        assert np.diff(np.sort(axis)) == pytest.approx(1.0 / len(axis))
+    assert np.abs(NORMAL.mean(axis=1)).max() < 1e-3
+    together = np.corrcoef(UNIFORM) - np.eye(len(UNIFORM))
+    assert np.abs(together).max() < 0.15
+    for mean in (0.1, 1.0, 5.0):
+        counted = (mean >= THRESHOLDS[4]).sum(axis=1)
+        assert counted.mean() == pytest.approx(mean, rel=0.05)
+        assert counted.var() == pytest.approx(mean, rel=0.15)

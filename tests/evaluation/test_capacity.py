@@ -1,0 +1,79 @@
+"""The evaluation of capacity: the same seed is the same workload, and errors are what they say."""
+
+from dataclasses import replace
+
+import pytest
+
+from agent.analysis.capacity.estimate import (
+    Binding,
+    Capacity,
+    Interval,
+    Known,
+    Mix,
+    Rates,
+)
+from evaluation.capacity import Estimated, Truth
+from evaluation.capacity_cases import KINDS, SHAPES, case
+
+TRUTH = Truth(
+    rate=1.0, tokens=1000.0, saturated=1.5, saturated_tokens=1500.0, binding=("kv_memory",)
+)
+
+
+def said(tokens: Interval) -> Capacity:
+    """Return a capacity."""
+    rates = Rates(
+        tokens_per_minute=tokens,
+        prompt_tokens_per_minute=tokens,
+        generation_tokens_per_minute=tokens,
+        requests_per_minute=None,
+    )
+    mix = Mix(
+        prompt=1.0,
+        output=1.0,
+        prompt_share=0.5,
+        cached_share=0.0,
+        held=None,
+        requests=None,
+        since=0.0,
+    )
+    return Capacity(
+        known=Known(
+            under_targets=rates,
+            stability=rates,
+            binding=Binding.KV_MEMORY,
+            batch=1.0,
+            batch_seen=(1.0, 2.0),
+            tokens_seen=(1.0, 2.0),
+            evidence_age=0.0,
+            evidence=8,
+            mix=mix,
+            concurrent=None,
+        )
+    )
+
+
+def test_errors_are_against_the_truth():
+    """A tenth too much is an error of a tenth, and the interval holds the truth or not."""
+    one = Estimated(name="x", level=0.6, truth=TRUTH, said=said(Interval(1100.0, 990.0, 1200.0)))
+    assert one.error == pytest.approx(0.1)
+    assert one.covered
+    assert not replace(one, said=said(Interval(1100.0, 1050.0, 1200.0))).covered
+
+
+def test_what_was_not_said_has_no_error():
+    """Not identifiable is neither right nor wrong."""
+    one = Estimated(name="x", level=0.6, truth=TRUTH, said=Capacity())
+    assert one.error != one.error
+    assert not one.covered
+
+
+@pytest.mark.parametrize("seed", range(9000, 9006))
+def test_a_seed_is_one_workload(seed: int):
+    """The same seed gives the same engine, with a kind and a shape of those that there are."""
+    one, other = case(seed), case(seed)
+    assert one == other
+    assert one.name.rpartition("-")[0] in KINDS
+    assert one.shape in SHAPES
+    rate = one.load(10.0, begin=100.0, length=300.0)
+    assert all(1.9 <= rate(100.0 + second) <= 10.1 for second in range(0, 300, 10))
