@@ -126,7 +126,9 @@ if [ -e "$unit" ]; then
     cp "$unit" "$DESTDIR$release/previous.service"
 fi
 mkdir -p "$unit.d" "$root/docs"
-sed "s|/opt/inferwatch/|$PREFIX/|g" "$SOURCE/systemd/inferwatch.service" >"$unit"
+for name in inferwatch.service inferwatch-report.service inferwatch-report.timer; do
+    sed "s|/opt/inferwatch/|$PREFIX/|g" "$SOURCE/systemd/$name" >"$DESTDIR$UNITDIR/$name"
+done
 for example in "$SOURCE"/systemd/inferwatch.service.d/*.example; do
     install -m 0644 "$example" "$unit.d/"
 done

@@ -9,6 +9,7 @@ set -eu
 PREFIX=${PREFIX:-/opt/inferwatch}
 PURGE=${PURGE:-0}
 UNIT=/usr/local/lib/systemd/system/inferwatch.service
+REPORT=/usr/local/lib/systemd/system/inferwatch-report
 COMMAND=/usr/local/bin/inferwatch
 
 say() { printf 'inferwatch: %s\n' "$*"; }
@@ -31,7 +32,11 @@ if [ -e "$UNIT" ] && command -v systemctl >/dev/null; then
     [ "$booted" = no ] || systemctl stop inferwatch.service
     systemctl --quiet disable inferwatch.service
 fi
-rm -f "$UNIT"
+if [ -e "$REPORT.timer" ] && command -v systemctl >/dev/null; then
+    [ "$booted" = no ] || systemctl stop inferwatch-report.timer inferwatch-report.service
+    systemctl --quiet disable inferwatch-report.timer
+fi
+rm -f "$UNIT" "$REPORT.service" "$REPORT.timer"
 for example in more-rights credentials; do
     rm -f "$UNIT.d/$example.conf.example"
 done
@@ -46,13 +51,14 @@ for folder in "$UNIT.d" "$PREFIX/docs" "$PREFIX"; do
 done
 if [ "$PURGE" = 1 ]; then
     rm -rf /etc/inferwatch /var/lib/inferwatch /etc/systemd/system/inferwatch.service.d
+    rm -f /var/lib/systemd/timers/stamp-inferwatch-report.timer
     if id inferwatch >/dev/null 2>&1; then
         userdel inferwatch
     fi
 fi
 if [ "$booted" = yes ]; then
     systemctl daemon-reload
-    systemctl reset-failed inferwatch.service 2>/dev/null || true
+    systemctl reset-failed inferwatch.service inferwatch-report.service 2>/dev/null || true
 fi
 
 if [ "$PURGE" = 1 ]; then

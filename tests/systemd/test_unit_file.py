@@ -1,5 +1,6 @@
 """The unit file as it lies in the repository; needs no container."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNIT = FOLDER / "inferwatch.service"
+REPORT = FOLDER / "inferwatch-report.service"
 
 pytestmark = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
@@ -49,6 +51,37 @@ def test_systemd_understands_the_unit(drop_in: Path | None, tmp_path: Path):
 
     complaints = [line for line in verified.stdout.splitlines() if UNIT.name in line]
     assert (verified.returncode, complaints) == (0, [])
+
+
+def test_systemd_understands_the_report_and_its_timer(tmp_path: Path):
+    """`systemd-analyze verify` has nothing to say of either, and the timer is for the service."""
+    program = tmp_path / "venv" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.symlink_to("/bin/true")
+    units = [tmp_path / REPORT.name, tmp_path / REPORT.with_suffix(".timer").name]
+    for unit in units:
+        text = (FOLDER / unit.name).read_text("utf-8")
+        unit.write_text(text.replace("/opt/inferwatch/", f"{tmp_path}/"), "utf-8")
+
+    verified = analyze("verify", "--man=no", *map(str, units))
+
+    complaints = [line for line in verified.stdout.splitlines() if "inferwatch-report" in line]
+    assert (verified.returncode, complaints) == (0, [])
+
+
+def test_the_timer_has_a_time():
+    """`systemd-analyze calendar` knows when the next report is due."""
+    text = REPORT.with_suffix(".timer").read_text("utf-8")
+    (when,) = re.findall(r"^OnCalendar=(.*)$", text, re.MULTILINE)
+
+    assert analyze("calendar", when).returncode == 0
+
+
+def test_the_report_is_exposed_even_less():
+    """It needs no GPU, no process and no network: `systemd-analyze security` gives 1.5 or less."""
+    judged = analyze("security", "--offline=true", "--threshold=15", str(REPORT))
+
+    assert judged.returncode == 0, judged.stdout
 
 
 def test_exposure_is_at_most_two():
