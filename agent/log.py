@@ -21,7 +21,16 @@ QUIET_SECONDS = 30.0
 # when it is over.
 EVENTS_AT_ONCE = 10
 
-NEWS = frozenset({"alert_resolved", "engine_recovered", "latency_shifted", "verdict_changed"})
+NEWS = frozenset(
+    {
+        "alert_resolved",
+        "engine_recovered",
+        "latency_shifted",
+        "models_dropped",
+        "models_restored",
+        "verdict_changed",
+    }
+)
 """Kinds of events that are worth a line and no warning."""
 
 # Levels of syslog(3), which journald reads from a prefix such as `<4>`.

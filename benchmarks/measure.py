@@ -21,7 +21,7 @@ from benchmarks.processes import Memory, cpu_seconds, memory, running
 from benchmarks.prometheus import prometheus
 
 ENGINES = 8
-WARM_UP = 10.0
+WARM_UP = 100.0  # before that windows fill, and the forecasts say nothing yet
 WINDOWS = 6
 REQUESTS_PER_SECOND = 10
 

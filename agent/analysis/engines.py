@@ -16,8 +16,10 @@ from typing import Any, Final
 
 from agent.analysis import memory_split, placement
 from agent.analysis.bottleneck import Targets
+from agent.analysis.capacities import Capacities, Sample
 from agent.analysis.forecasts.memory import MemoryForecasts
 from agent.analysis.guard import Guard
+from agent.analysis.learning import Learning
 from agent.analysis.memory_split import GpuMemory, Known, MemorySplitter
 from agent.analysis.placement import Placer
 from agent.analysis.replica_state import ReplicaState
@@ -26,6 +28,7 @@ from agent.analysis.window import View, Window, rounded
 from agent.catalog import engine, gpu, host, process
 from agent.catalog import placement as placement_catalog
 from agent.model import EMPTY_READING, Event, Frame, Reading
+from agent.steps import Steps, at_once
 
 EVERY: Final = 5
 """Ticks from one judgement of a replica to its next."""
@@ -55,6 +58,7 @@ WANTED: Final = frozenset(
         engine.DECODE_TIME,
         engine.REQUEST_PROMPT_TOKENS,
         engine.REQUEST_GENERATION_TOKENS,
+        engine.REQUEST_TIME_PER_OUTPUT_TOKEN,
         engine.REQUESTS_FINISHED,
         engine.MAX_NUM_SEQS,
         placement_catalog.KV_CACHE_TOKEN_SIZE,
@@ -88,6 +92,8 @@ class EngineAnalysis:
 
     def __init__(self, targets: Callable[[str], Targets] = lambda _model: Targets()) -> None:
         self.targets = targets
+        self.capacities = Capacities()
+        self._learning = Learning(self.capacities)
         self.placer = Placer()
         self._splitter = MemorySplitter()
         self._memory: list[GpuMemory] = []
@@ -104,10 +110,16 @@ class EngineAnalysis:
 
     def observe(self, frame: Frame) -> Reading:
         """Return what follows from a frame and those before it."""
+        return at_once(self.in_steps(frame))
+
+    def in_steps(self, frame: Frame) -> Steps[Reading]:
+        """Do what `observe` does, replica by replica."""
         self._ticks += 1
         split = partial(self._split, frame)
         self._memory = self._guard.run("memory_split", split, time=frame.time) or []
         self._window.append(frame)
+        facts = partial(self.capacities.facts.observe, frame)
+        self._guard.run("facts", facts, time=frame.time)
         events: list[Event] = []
         known = self._replicas.known(frame.table, self.placer.placement)
         self._states = {
@@ -116,19 +128,47 @@ class EngineAnalysis:
             for place, replica in enumerate(known)
         }
         for place, replica in enumerate(known):
-            if (self._ticks + place) % max(EVERY, len(known)) == 0 or not self._states[
-                replica
-            ].judged:
+            state = self._states[replica]
+            if state.is_due(frame.time, replicas=len(known)):
+                yield
+                self._estimate(replica, self._replicas.view(replica))
+            if self._is_turn(place, state, frame.time):
+                yield
                 events += self._judge(replica, self._replicas.view(replica))
+        yield
         return self._reading(frame, events)
+
+    def _is_turn(self, place: int, state: ReplicaState, time: float) -> bool:
+        """Return whether a replica is to be judged at this tick."""
+        turns = max(EVERY, len(self._states))
+        # Ticks may be rare: then each replica has its turn before the minute is over.
+        late = time - state.judged_at >= 2.0 * turns
+        return late or (self._ticks + place) % turns == 0
 
     def _judge(self, replica: Replica, view: View) -> Iterable[Event]:
         """Judge a replica anew and return what happened."""
-        return self._states[replica].observe(
+        state = self._states[replica]
+        gpus = self._gpus_of(replica.engine, replica.instance_name, replica.rank)
+        about = replica._asdict()
+        follow = partial(self._learning.follow, state, view, gpus)
+        happened = self._guard.run("learning", follow, time=float(view.times[-1]), about=about)
+        return [
+            *(happened or ()),
+            *state.observe(
+                view,
+                self.targets(replica.model_name),
+                tenants=self._part(replica, "other_tenants"),
+                reserved=self._reserved(replica),
+            ),
+        ]
+
+    def _estimate(self, replica: Replica, view: View) -> None:
+        """Work out anew what a replica can carry."""
+        self._states[replica].estimate(
             view,
             self.targets(replica.model_name),
-            tenants=self._part(replica, "other_tenants"),
-            reserved=self._reserved(replica),
+            terms=self.capacities.terms,
+            per_hour=self.capacities.per_hour(replica),
         )
 
     def _split(self, frame: Frame) -> list[GpuMemory]:
@@ -172,6 +212,10 @@ class EngineAnalysis:
             for metric, labels, value in memory_split.samples(memory):
                 ids.append(table.intern(metric, labels))
                 values.append(value)
+        sums = partial(self._sums, frame)
+        for metric, labels, value in self._guard.run("capacities", sums, time=frame.time) or ():
+            ids.append(table.intern(metric, labels))
+            values.append(value)
         for state in self._states.values():
             known = state.samples(table)
             ids += known[0]
@@ -183,9 +227,21 @@ class EngineAnalysis:
             self._ids = ids
         return Reading(self._ids, values, [*events, *failed.events])
 
+    def _sums(self, frame: Frame) -> Iterable[Sample]:
+        """Return what follows from all replicas together."""
+        if not self.capacities.due(frame):
+            return self.capacities.said
+        results = {replica: state.capacity for replica, state in self._states.items()}
+        placed = {replica: self._gpus_of(*replica[:2], replica.rank) for replica in results}
+        return self.capacities.observe(frame, placed, results)
+
     def states(self) -> Sequence[ReplicaState]:
         """Return what is known of each replica."""
         return [*self._states.values()]
+
+    def watched(self) -> Sequence[tuple[ReplicaState, View]]:
+        """Return what is known of each replica, and its view, once a frame was taken."""
+        return [(state, self._replicas.view(one)) for one, state in self._states.items()]
 
     def instances_of(self, labels: Mapping[str, str]) -> Collection[tuple[str, str]]:
         """Return the engine instances that labels are about, by engine and instance name."""
@@ -198,6 +254,18 @@ class EngineAnalysis:
             }
         uuid = labels.get("uuid")
         return {tie.instance for tie in self.placer.placement.ties if tie.gpu.uuid == uuid}
+
+    @property
+    def learning(self) -> Learning:
+        """What was learned, to be kept over a restart."""
+        return self._learning
+
+    def capacity_json(self) -> dict[str, Any]:
+        """Return what the replicas carry, what is asked and left of them, and what they cost."""
+        return {
+            "replicas": [state.capacity_json() for state in self._states.values()],
+            **self.capacities.as_json(),
+        }
 
     def as_json(self) -> dict[str, Any]:
         """Return all conclusions; units are in the names of the keys."""

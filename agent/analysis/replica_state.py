@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from agent.analysis import advice, kv_flow, latency, step_time
+from agent.analysis import advice, capacity_said, cost, kv_flow, latency, step_time
 from agent.analysis.bottleneck import Targets, judge
 from agent.analysis.evidence import Evidence, gather
 from agent.analysis.forecasts import kv as kv_forecast
@@ -13,10 +13,13 @@ from agent.analysis.guard import Guard
 from agent.analysis.kv_flow import KvFlow, KvFlows
 from agent.analysis.latency import Latency, LatencyResult
 from agent.analysis.pace import Pace, batch_within
+from agent.analysis.replica_capacity import EVERY, CapacityResult, ReplicaCapacity
 from agent.analysis.replicas import Replica
 from agent.analysis.shifts import QUANTITIES, Shift, find_shift
 from agent.analysis.step_time import StepTime, StepTimeResult
 from agent.analysis.surroundings import surroundings
+from agent.analysis.terms import Terms
+from agent.analysis.told_shifts import ToldShifts
 from agent.analysis.verdict import Regime, Regimes, Verdict, changed
 from agent.analysis.window import View, rounded
 from agent.catalog.verdict import VERDICT, VERDICT_SINCE, Cause
@@ -26,7 +29,6 @@ SHIFTS_EVERY: Final = 15.0
 """Seconds from one look for shifted latencies to the next."""
 
 _USUAL_WEIGHT: Final = 0.2
-_SAME_SHIFT: Final = 1.3  # a level that differs less from the one that was told is no other
 
 
 class ReplicaState:
@@ -41,12 +43,16 @@ class ReplicaState:
     def __init__(self, replica: Replica, *, offset: float, guard: Guard) -> None:
         self.replica = replica
         self._guard = guard
-        self.judged = False
+        self.judged_at = -math.inf
         self.verdict = Verdict(Cause.UNKNOWN, 0.0, "not judged yet")
-        self.shifts: dict[str, Shift] = {}
+        self._shifts = ToldShifts()
         self._regimes = Regimes()
         self._usual_step_time = math.nan
+        self._offset = offset
         self._step_time = StepTime(offset=offset)
+        self._capacity = ReplicaCapacity(replica, offset=offset)
+        self._cost = cost.Cost()
+        self._currency = ""
         self._latency = Latency(offset=offset)
         self._flows = KvFlows()
         self._forecaster = kv_forecast.KvForecaster()
@@ -60,8 +66,64 @@ class ReplicaState:
         self._samples: list[tuple[Metric, tuple[str, ...], float]] = []
         self._told: tuple[Sequence[int], Sequence[float]] | None = None
 
+    @property
+    def capacity(self) -> CapacityResult:
+        """What it can carry, what is asked of it and what is left."""
+        return self._capacity.result
+
+    @property
+    def latencies(self) -> LatencyResult:
+        """How long tokens and requests take there."""
+        return self._latencies
+
+    def learned(self) -> dict[str, Any]:
+        """Return what was learned as what JSON can hold."""
+        return {"step_time": self._step_time.state(), "capacity": self._capacity.state()}
+
+    def relearn(self, learned: Mapping[str, Any] | None) -> None:
+        """Begin anew with what `learned` gave, or with nothing.
+
+        Raises:
+            KeyError: something is missing.
+            TypeError: something is of the wrong type.
+            ValueError: something is no number.
+        """
+        step_time = StepTime(offset=self._offset)
+        capacity = ReplicaCapacity(self.replica, offset=self._offset)
+        if learned is not None:
+            step_time.restore(learned["step_time"])
+            capacity.restore(learned["capacity"])
+        self._step_time, self._capacity = step_time, capacity
+
+    def is_due(self, time: float, *, replicas: int) -> bool:
+        """Return whether it is time to estimate; of many replicas one a second has its turn."""
+        return self._capacity.is_due(time, every=max(EVERY, float(replicas)))
+
+    def estimate(
+        self, view: View, targets: Targets, *, terms: Terms, per_hour: float | None
+    ) -> None:
+        """Work out anew what it can carry, what is asked of it, what is left and what it costs.
+
+        Args:
+            view: of the replica, at least one row.
+            targets: the latencies that its model should keep.
+            terms: what the configuration says of capacity and cost.
+            per_hour: what its GPUs cost, None where that is not known.
+        """
+        work = partial(self._capacity.observe, view, step=self._steps, targets=targets, terms=terms)
+        time, about = float(view.times[-1]), self.replica._asdict()
+        if self._guard.run("capacity", work, time=time, about=about) is None:
+            self._capacity.fail()
+        self._cost = cost.cost_of(per_hour, self._capacity.result, terms.prices)
+        self._currency = terms.prices.currency
+
     def observe(
-        self, view: View, targets: Targets, *, tenants: float = math.nan, reserved: float | None
+        self,
+        view: View,
+        targets: Targets,
+        *,
+        tenants: float = math.nan,
+        reserved: float | None,
     ) -> Iterable[Event]:
         """Conclude anew; return what happened.
 
@@ -95,17 +157,17 @@ class ReplicaState:
 
     def _judge(self, view: View, targets: Targets, tenants: float) -> Iterable[Event]:
         """Judge anew; yield the change of regime, if there is one."""
-        self.judged = True
-        time = float(view.times[-1])
+        time = self.judged_at = float(view.times[-1])
         evidence = gather(view, step_time=self._usual_step_time)
         pace = self._pace.compare(self._steps, evidence, time=time)
-        around = surroundings(view, tenants=tenants, slowdown=pace.slowdown)
+        # What the GPU did while the engine was stalled says nothing about the steps since.
+        beside = view.last(evidence.span) if evidence.resumed else view
+        around = surroundings(beside, tenants=tenants, slowdown=pace.slowdown)
         finding = judge(
             evidence,
             around,
             targets,
             prefill_share=pace.prefill_share,
-            usual_step_time=self._usual_step_time,
         )
         facts = advice.Facts(
             finding, evidence, around, targets, partial(batch_within, self._pace.model)
@@ -132,12 +194,11 @@ class ReplicaState:
         if self._shifts_due - SHIFTS_EVERY <= time < self._shifts_due:
             return
         self._shifts_due = time + SHIFTS_EVERY
+        self._shifts.forget(time)
         for quantity in QUANTITIES:
             shift = find_shift(view, quantity)
-            told = self.shifts.get(quantity)
-            if shift is None or (told is not None and _is_same(shift, told)):
+            if shift is None or not self._shifts.take(time, shift):
                 continue
-            self.shifts[quantity] = shift
             labels = {**self.replica._asdict(), "quantity": quantity}
             message = f"{self.replica.instance_name}: {shift.sentence()}"
             yield Event(time, "latency_shifted", "analysis", labels, message)
@@ -151,6 +212,8 @@ class ReplicaState:
         yield from latency.samples(self._latencies)
         yield from kv_flow.samples(self._flow, ())
         yield from kv_forecast.samples(self._forecast, ())
+        yield from capacity_said.samples(self._capacity.result)
+        yield from cost.samples(self._cost, self._currency)
 
     def samples(self, table: SeriesTable) -> tuple[Sequence[int], Sequence[float]]:
         """Return all that stands as series and values; the same lists until the next turn."""
@@ -167,24 +230,27 @@ class ReplicaState:
             self._told = (ids, values)
         return self._told
 
+    def capacity_json(self) -> dict[str, Any]:
+        """Return what it can carry, what is asked of it, what is left and what it costs."""
+        return {
+            **self.replica._asdict(),
+            "verdict": _verdict(self.verdict),
+            **capacity_said.as_json(self._capacity.result),
+            "cost": cost.as_json(self._cost, self._currency),
+        }
+
     def as_json(self) -> dict[str, Any]:
         """Return what is known of the replica."""
         return {
             **self.replica._asdict(),
             "verdict": _verdict(self.verdict),
             "regimes": [_regime(regime) for regime in self._regimes.regimes()],
-            "shifts": [_shift(shift) for shift in self.shifts.values()],
+            "shifts": [_shift(shift) for shift in self._shifts],
             "step_time": step_time.as_json(self._steps),
             "latency": latency.as_json(self._latencies),
             "kv_cache": kv_flow.as_json(self._flow),
             "forecasts": kv_forecast.as_json(self._forecast),
         }
-
-
-def _is_same(shift: Shift, told: Shift) -> bool:
-    """Return whether a shift is the one that was told already."""
-    ratio = max(shift.after / told.after, told.after / shift.after)
-    return ratio < _SAME_SHIFT
 
 
 def _verdict(verdict: Verdict) -> Mapping[str, Any]:

@@ -184,6 +184,8 @@ class ReplayAgent:
             version=version(),
             interval=lambda: _SETTINGS.tick.interval,
             engines=self._conclusions.as_json,
+            capacity=self._conclusions.capacity,
+            signals=self._conclusions.signals_json,
             no_engine_pages="a recording holds no pages of engines",
         )
 

@@ -1,11 +1,19 @@
 """What no single value can say: rules between values of the configuration."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
-from agent.config.settings import AlertReceiver, EngineInstance, Engines, Settings
+from agent.config.planning import Declared, EngineLimits
+from agent.config.settings import (
+    AlertReceiver,
+    EngineInstance,
+    Engines,
+    ModelTargets,
+    Scaler,
+    Settings,
+)
 from agent.config.values import names_this_host
 
 _LISTEN = "exporters.http_api.listen"
@@ -22,6 +30,15 @@ def cross_checks(settings: Settings, refused: Collection[str] = ()) -> Iterator[
     yield from _instances(settings.collectors.engines.instances)
     yield from _gpus(settings.collectors.engines)
     yield from _receivers(settings.exporters.alertmanager.receivers)
+    yield from _models(settings.targets.models)
+    yield from _told_once("capacity.declared", settings.capacity.declared, anybody=False)
+    yield from _told_once("capacity.limits", settings.capacity.limits, anybody=True)
+    yield from _scaler(settings.scaler)
+    told = settings.signals
+    if told.scale_in >= (1.0 - told.hysteresis) * told.scale_out:
+        yield "signals.scale_in", "expected below signals.scale_out, by hysteresis at least"
+    if settings.cost.monthly_budget and not (settings.cost.gpu_hour or settings.cost.gpus):
+        yield "cost.monthly_budget", "expected a price of GPUs with it: cost.gpu_hour or cost.gpus"
     if not any(key.startswith(_LISTEN) for key in refused):
         yield from _ports(settings)
 
@@ -76,7 +93,55 @@ def _receivers(receivers: tuple[AlertReceiver, ...]) -> Iterator[tuple[str, str]
         yield from _credentials(receiver, key)
 
 
-def _credentials(server: EngineInstance | AlertReceiver, key: str) -> Iterator[tuple[str, str]]:
+def _models(models: tuple[ModelTargets, ...]) -> Iterator[tuple[str, str]]:
+    """A model has its targets in one place: of two, nobody could say which counts."""
+    first: dict[str, int] = {}
+    for index, model in enumerate(models):
+        before = first.setdefault(model.model_name, index)
+        if before != index:
+            key = f"targets.models[{index}].model_name"
+            known = f"{model.model_name!r} has targets.models[{before}] already"
+            yield key, f"expected one entry a model, but {known}: write both as one"
+
+
+def _scaler(scaler: Scaler) -> Iterator[tuple[str, str]]:
+    """Bounds of replicas leave room, each model has them once, and credentials are of one kind."""
+    if scaler.least > scaler.most:
+        yield "scaler.least", f"expected at most {scaler.most}, as scaler.most"
+    known: set[str] = set()
+    for index, model in enumerate(scaler.models):
+        key = f"scaler.models[{index}]"
+        if model.model_name in known:
+            yield f"{key}.model_name", f"{model.model_name!r} stands here twice: write both as one"
+        known.add(model.model_name)
+        if (model.least or scaler.least) > (model.most or scaler.most):
+            yield f"{key}.least", "expected no more than most"
+    yield from _credentials(scaler, "scaler")
+
+
+def _told_once(
+    key: str, told: Sequence[Declared | EngineLimits], *, anybody: bool
+) -> Iterator[tuple[str, str]]:
+    """Each entry is about an instance or a model, and is the only one about it."""
+    first: dict[tuple[str | None, str | None], int] = {}
+    for index, one in enumerate(told):
+        whom = (one.instance, one.model_name)
+        if None not in whom:
+            yield f"{key}[{index}]", "expected either instance or model_name, found both"
+        elif whom == (None, None) and not anybody:
+            yield f"{key}[{index}]", "expected instance or model_name, found neither"
+        if isinstance(one, EngineLimits) and not (one.max_num_seqs or one.max_num_batched_tokens):
+            yield (
+                f"{key}[{index}]",
+                "expected max_num_seqs or max_num_batched_tokens, found neither",
+            )
+        if first.setdefault(whom, index) != index:
+            yield f"{key}[{index}]", f"is about the same as {key}[{first[whom]}]: write both as one"
+
+
+def _credentials(
+    server: EngineInstance | AlertReceiver | Scaler, key: str
+) -> Iterator[tuple[str, str]]:
     """Credentials for a server are of one kind, and a certificate comes with its key."""
     if server.bearer_token and server.basic_auth:
         yield f"{key}.basic_auth", "expected either basic_auth or bearer_token, found both"

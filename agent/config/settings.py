@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+from agent.config.planning import Capacity, Cost
 from agent.config.secret import Secret
 from agent.config.values import (
     AbsolutePath,
@@ -21,6 +22,7 @@ from agent.config.values import (
     Listen,
     ListenAddress,
     Name,
+    Share,
     Size,
     Text,
     Url,
@@ -32,6 +34,7 @@ Latency = Annotated[float, Duration(0.001, 3600.0)]
 Folder = Annotated[Path, AbsolutePath()]
 File = Annotated[Path, AbsolutePath()]
 Gpu = Annotated[str, Device()]
+Replicas = Annotated[int, Count()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,13 +240,79 @@ class ModelTargets:
     inter_token_latency: Latency | None = None
 
 
+class InterToken(StrEnum):
+    """Of what 95 of 100 should keep the target between tokens, when capacity is reckoned.
+
+    request: the mean time per output token of a request; gap: the time from a token to the next.
+    """
+
+    REQUEST = "request"
+    GAP = "gap"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
     """What 95 of 100 requests, and of 100 gaps between tokens, should not exceed."""
 
     time_to_first_token: Latency = 1.0
     inter_token_latency: Latency = 0.066
+    inter_token: InterToken = InterToken.REQUEST
     models: tuple[ModelTargets, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """From where on more or fewer replicas are wanted, and requests should go elsewhere.
+
+    `scale_out`, `scale_in`: shares of capacity; `queue_wait`: 95th percentile. `hysteresis`: share
+    of a threshold by which a value must be back. `kv_full`: share of the KV cache. The `_after`:
+    how long it must last. `stale_after`: age from which on a signal is not told.
+    """
+
+    scale_out: Annotated[float, Share(0.05, 2.0)] = 0.8
+    queue_wait: Latency = 0.5
+    scale_in: Annotated[float, Share(0.0, 1.0)] = 0.2
+    hysteresis: Annotated[float, Share(0.0, 0.9)] = 0.1
+    scale_out_after: Annotated[float, Duration(0.0, 3600.0)] = 15.0
+    scale_in_after: Annotated[float, Duration(0.0, 86_400.0)] = 1800.0
+    kv_full: Annotated[float, Share(0.05, 1.0)] = 0.95
+    shed_after: Annotated[float, Duration(0.0, 3600.0)] = 15.0
+    admit_after: Annotated[float, Duration(0.0, 3600.0)] = 60.0
+    stale_after: Annotated[float, Duration(20.0, 3600.0)] = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelReplicas:
+    """Other bounds for one model, by the name that its engines give it; unset: as for all."""
+
+    model_name: Annotated[str, Text()]
+    least: Replicas | None = None
+    most: Replicas | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaler:
+    """How `inferwatch scaler` works out the replicas that a model needs.
+
+    `target`: share of their capacity that replicas should be asked; `margin`: share of that by
+    which fewer must be below it. `queue_wait`: 95th percentile above which one more is needed.
+    `stale_after`: age from which on a sample in Prometheus is not true.
+    """
+
+    interval: Interval = 15.0
+    timeout: Timeout = 10.0
+    stale_after: Annotated[float, Duration(20.0, 3600.0)] = 90.0
+    target: Annotated[float, Share(0.05, 2.0)] = 0.8
+    margin: Annotated[float, Share(0.0, 0.9)] = 0.1
+    queue_wait: Latency = 0.5
+    scale_out_after: Annotated[float, Duration(0.0, 3600.0)] = 15.0
+    scale_in_after: Annotated[float, Duration(0.0, 86_400.0)] = 600.0
+    least: Replicas = 1
+    most: Replicas = 64
+    models: tuple[ModelReplicas, ...] = ()
+    bearer_token: Secret | None = None
+    basic_auth: BasicAuth | None = None
+    tls: Tls = field(default_factory=Tls)
 
 
 class LogLevel(StrEnum):
@@ -307,6 +376,10 @@ class Settings:
     history: History = field(default_factory=History)
     incidents: Incidents = field(default_factory=Incidents)
     targets: Targets = field(default_factory=Targets)
+    capacity: Capacity = field(default_factory=Capacity)
+    signals: Signals = field(default_factory=Signals)
+    scaler: Scaler = field(default_factory=Scaler)
+    cost: Cost = field(default_factory=Cost)
     alerts: Alerts = field(default_factory=Alerts)
     exporters: Exporters = field(default_factory=Exporters)
     logging: Logging = field(default_factory=Logging)

@@ -4,6 +4,7 @@ Each class here converts what YAML gave (a scalar) into what the code uses, or r
 `ValueError` with the words that follow "expected …" in the message to the user.
 """
 
+import contextlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +29,8 @@ _BYTES = {
 }
 # nvidia-smi -L; MIG instances of older drivers have slashes.
 _DEVICE = re.compile(r"0|[1-9][0-9]{0,3}|(?:GPU|MIG)-[A-Za-z0-9/-]{1,90}")
+# YAML takes 3e5, without a point and a sign, for a text.
+_NUMBER = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?")
 MAX_PORT = 65535
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _MAX_HOST = 253
@@ -122,6 +125,47 @@ class Count:
         number = raw if isinstance(raw, int) and not isinstance(raw, bool) else None
         if number is None or not self.minimum <= number <= self.maximum:
             raise ValueError(f"a whole number from {self.minimum} to {self.maximum}")
+        return number
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number over 0: an amount of money, or a rate."""
+
+    maximum: float = 1e12
+
+    def convert(self, raw: object) -> float:
+        """Return it."""
+        expected = f"a number over 0, at most {self.maximum:g}"
+        number = 0.0
+        if isinstance(raw, str) and _NUMBER.fullmatch(raw):
+            number = float(raw)
+        elif isinstance(raw, int | float) and not isinstance(raw, bool):
+            number = _as_float(raw)
+        if not 0.0 < number <= self.maximum:
+            raise ValueError(expected)
+        return number
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of a whole, or a multiple of it: 0.8 or 80%."""
+
+    minimum: float = 0.0
+    maximum: float = 1.0
+
+    def convert(self, raw: object) -> float:
+        """Return it, 1 for the whole."""
+        number = float("nan")
+        if isinstance(raw, str) and raw.endswith("%"):
+            with contextlib.suppress(ValueError):
+                number = float(raw[:-1]) / 100.0
+        elif isinstance(raw, int | float) and not isinstance(raw, bool):
+            number = _as_float(raw)
+        if not self.minimum <= number <= self.maximum:
+            raise ValueError(
+                f"a share from {self.minimum:g} to {self.maximum:g}, such as 0.8 or 80%"
+            )
         return number
 
 

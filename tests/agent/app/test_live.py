@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -12,10 +14,12 @@ from aiohttp.test_utils import unused_port
 
 from agent.app import Agent
 from agent.commands.record import without_services
-from agent.config import Settings, read_settings
+from agent.config import EngineInstance, Settings, read_settings
+from agent.config.settings import History, Incidents
 from agent.model import ConfigError, RecordingError
 from agent.recording import RecordingReader
 from collectors.engines import ENGINES
+from tests.fakes.engine_server import EngineServer
 
 SOURCES = ("host", "processes", "kernel_log", "engine_ends", "nvml", "dcgm", "discovery")
 
@@ -62,10 +66,18 @@ class _Running:
 
     async def wait_for(self, port: int, line: str) -> None:
         """Wait until the page at a port has a line."""
+        await self._wait(port, lambda page: line in page.splitlines())
+
+    async def wait_for_text(self, port: int, text: str) -> None:
+        """Wait until the page at a port has a text somewhere."""
+        await self._wait(port, lambda page: text in page)
+
+    async def _wait(self, port: int, there: Callable[[str], bool]) -> None:
+        """Wait until the page at a port is as it should be."""
         async with asyncio.timeout(10):
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
-                    if line in (await self.page(port)).splitlines():
+                    if there(await self.page(port)):
                         return
                 await asyncio.sleep(0.02)
 
@@ -214,3 +226,30 @@ async def test_a_file_that_cannot_be_written_ends_the_start(tmp_path: Path):
     agent.record_to(tmp_path / "none" / "r", note="", scrub=False)
     with pytest.raises(RecordingError, match="cannot be written"):
         await agent.run()
+
+
+async def test_what_was_learned_outlives_the_agent(tmp_path: Path):
+    """A run ends with what it learned in the state folder, and the next one takes it up."""
+    server = EngineServer.vllm()
+    await server.start()
+    port = unused_port()
+    settings = replace(
+        _settings(port),
+        history=History(path=tmp_path / "history.db"),
+        incidents=Incidents(enabled=False),
+    )
+    instance = EngineInstance(name="chat", engine="vllm", url=server.url)
+    engines = replace(settings.collectors.engines, instances=(instance,))
+    settings = replace(settings, collectors=replace(settings.collectors, engines=engines))
+    taken_up = 'inferwatch_events_total{kind="models_restored"} 1'
+    try:
+        async with _running(settings) as running:
+            await running.wait_for_text(port, "inferwatch_engine_capacity_identifiable{")
+            assert taken_up not in await running.page(port)
+        (saved,) = json.loads((tmp_path / "learned.json").read_bytes())["replicas"]
+        assert saved["replica"] == ["vllm", "chat", "tiny", "0"]
+        assert saved["fingerprint"]["version"] == "0.32.0"
+        async with _running(settings) as running:
+            await running.wait_for_text(port, taken_up)
+    finally:
+        await server.aclose()

@@ -124,6 +124,24 @@ def test_one_kind_of_credentials():
     ]
 
 
+def test_models_have_targets_once():
+    """Of two entries for one model only one could count: each further one is refused."""
+    text = (
+        "targets:\n"
+        "  models:\n"
+        "    - {model_name: a, time_to_first_token: 2s}\n"
+        "    - {model_name: A, time_to_first_token: 2s}\n"
+        "    - {model_name: a, inter_token_latency: 50ms}\n"
+        "    - {model_name: a, inter_token_latency: 60ms}\n"
+    )
+    told = "expected one entry a model, but 'a' has targets.models[0] already: write both as one"
+    assert _problems(text) == [
+        f"f:5: targets.models[2].model_name: {told}",
+        f"f:6: targets.models[3].model_name: {told}",
+    ]
+    assert _problems("targets: {models: [{model_name: a}, {model_name: b}]}") == []
+
+
 @pytest.mark.parametrize(
     ("first", "second", "overlap"),
     [
@@ -219,3 +237,71 @@ def test_gpus_that_are_none():
     """What is no GPU is refused with its place."""
     (problem,) = _problems("collectors:\n  engines:\n    gpus:\n      a: [0, first]")
     assert problem.startswith("f:4: collectors.engines.gpus.a[1]: expected an index such as 0")
+
+
+SEQS, BUDGET = "max_num_seqs", "cost.monthly_budget"
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (
+            "capacity:\n  declared:\n    - {tokens_per_minute: 1}\n",
+            ["f:3: capacity.declared[0]: expected instance or model_name, found neither"],
+        ),
+        (
+            "capacity:\n  declared:\n    - {instance: a, model_name: b, tokens_per_minute: 1}\n",
+            ["f:3: capacity.declared[0]: expected either instance or model_name, found both"],
+        ),
+        (
+            "capacity:\n  limits:\n    - {max_num_seqs: 1}\n    - {max_num_batched_tokens: 2}\n",
+            ["f:4: capacity.limits[1]: is about the same as capacity.limits[0]: write both as one"],
+        ),
+        (
+            "capacity:\n  limits:\n    - {instance: a}\n",
+            [f"f:3: capacity.limits[0]: expected {SEQS} or max_num_batched_tokens, found neither"],
+        ),
+        (
+            "cost:\n  monthly_budget: 10\n",
+            [f"f:2: {BUDGET}: expected a price of GPUs with it: cost.gpu_hour or cost.gpus"],
+        ),
+        (
+            "cost: {gpu_hour: free, gpus: {H200: -1}}\n",
+            [
+                "f:1: cost.gpu_hour: expected a number over 0, at most 1e+12, found 'free'",
+                "f:1: cost.gpus.H200: expected a number over 0, at most 1e+12, found '-1'",
+            ],
+        ),
+        (
+            "signals: {scale_in: 75%}\n",
+            ["f:1: signals.scale_in: expected below signals.scale_out, by hysteresis at least"],
+        ),
+        (
+            "scaler: {least: 5, most: 4, models: [{model_name: m, most: 5}, {model_name: m}]}\n",
+            [
+                "f:1: scaler.least: expected at most 4, as scaler.most",
+                "f:1: scaler.models[1].least: expected no more than most",
+                "f:1: scaler.models[1].model_name: 'm' stands here twice: write both as one",
+            ],
+        ),
+        (
+            "targets: {inter_token: token}\n",
+            ["f:1: targets.inter_token: expected one of request, gap, found 'token'"],
+        ),
+    ],
+)
+def test_capacity_and_cost(text: str, problems: list[str]):
+    """What is declared, told or priced is about one thing, once, and makes sense."""
+    assert _problems(text) == problems
+
+
+def test_one_of_each_is_well():
+    """An instance and its model may both be told of, and prices need no budget."""
+    assert not _problems(
+        "capacity:\n"
+        "  declared:\n"
+        "    - {instance: a, tokens_per_minute: 1e5}\n"
+        "    - {model_name: b, tokens_per_minute: 2}\n"
+        "  limits: [{max_num_seqs: 8}, {instance: a, max_num_seqs: 4}]\n"
+        "cost: {gpus: {H200: 3.5}, monthly_budget: 1000}\n"
+    )

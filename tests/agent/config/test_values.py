@@ -15,6 +15,7 @@ from agent.config.values import (
     Listen,
     ListenAddress,
     Name,
+    Share,
     Size,
     Text,
     Url,
@@ -34,6 +35,19 @@ ODD = [None, True, False, nan, inf, -inf, HUGE, -HUGE, dt.date(2026, 1, 1), b"by
 def test_durations(raw: object, seconds: float):
     """A duration is a number of seconds or numbers with units, one after the other."""
     assert Duration().convert(raw) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("raw", "share"), [(0.8, 0.8), ("80%", 0.8), ("12.5%", 0.125), (1, 1.0)])
+def test_shares(raw: object, share: float):
+    """A share is a number or has a per cent sign."""
+    assert Share().convert(raw) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("raw", ["", "%", "80", "nan%", "101%", -0.1, 1.1, "80 %x", *ODD])
+def test_no_shares(raw: object):
+    """Anything else is refused, and it is said what would do."""
+    with pytest.raises(ValueError, match=r"^a share from 0 to 1, such as 0.8 or 80%"):
+        Share().convert(raw)
 
 
 @pytest.mark.parametrize("raw", ["", "1", "s", "1 s", "-1s", "1s ", "1x", "1e3s", "\u0661s", *ODD])

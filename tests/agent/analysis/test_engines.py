@@ -1,0 +1,134 @@
+"""The analysis of many engines: one at a time, so that nothing waits for all of them."""
+
+from itertools import pairwise
+
+import pytest
+
+from agent.analysis.engines import EVERY, EngineAnalysis
+from agent.analysis.replica_state import ReplicaState
+from agent.catalog import engine
+from agent.model import Event, Frame, Reading, SeriesTable
+from agent.pipeline import Pipeline
+from agent.steps import Steps
+from tests.agent.analysis.views import START
+
+ENGINES = 60
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that is told whenever a replica is judged."""
+    found: list[str] = []
+    observe = ReplicaState.observe
+
+    def told(state: ReplicaState, *given: object, **named: object) -> object:
+        found.append(state.replica.instance_name)
+        return observe(state, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ReplicaState, "observe", told)
+    return found
+
+
+def _frame(table: SeriesTable, second: int) -> Frame:
+    """Return a frame in which many engines have nothing to do."""
+    ids = [
+        table.intern(metric, ("vllm", f"engine-{number}", "m", "0"))
+        for number in range(ENGINES)
+        for metric in (engine.REQUESTS_RUNNING, engine.REQUESTS_WAITING)
+    ]
+    return Frame(START + second, table, ids, [0.0] * len(ids))
+
+
+def _each_step(steps: Steps[Reading], judged: list[str]) -> tuple[list[int], Reading]:
+    """Return how many replicas each step judged, and what came of all."""
+    many: list[int] = []
+    while True:
+        before = len(judged)
+        try:
+            next(steps)
+        except StopIteration as end:
+            many.append(len(judged) - before)
+            reading: Reading = end.value
+            return many, reading
+        many.append(len(judged) - before)
+
+
+def test_no_step_judges_more_than_one_engine(judged: list[str]) -> None:
+    """Sixty engines that were found at once are judged in sixty steps, then one at a tick."""
+    analysis, table = EngineAnalysis(), SeriesTable()
+    many, _reading = _each_step(analysis.in_steps(_frame(table, 0)), judged)
+    assert max(many) == 1
+    assert len(judged) == ENGINES
+    assert ENGINES > EVERY
+    for second in range(1, ENGINES + 1):
+        many, _reading = _each_step(analysis.in_steps(_frame(table, second)), judged)
+        assert sum(many) == 1
+    assert sorted(judged) == sorted(2 * [f"engine-{number}" for number in range(ENGINES)])
+
+
+def test_the_pipeline_gives_a_turn_between_engines(judged: list[str]) -> None:
+    """Whoever drives the pipeline may stop after each engine."""
+    table = SeriesTable()
+    given = _frame(table, 0)
+    pipeline = Pipeline(table, analyses=[EngineAnalysis()])
+    steps = pipeline.in_steps(given.time, (), Reading(given.ids, given.values))
+    seen = [0, *(len(judged) for _turn in steps)]
+    assert seen[-1] == ENGINES
+    assert all(after - before <= 1 for before, after in pairwise(seen))
+
+
+class _Broken:
+    """An analysis that fails in the middle."""
+
+    def observe(self, frame: Frame) -> Reading:
+        """Never asked."""
+        raise NotImplementedError
+
+    def in_steps(self, frame: Frame) -> Steps[Reading]:
+        """Fail at the second step."""
+        yield
+        raise ValueError(frame.time)
+
+
+def test_an_analysis_that_fails_in_the_middle_is_left_out() -> None:
+    """The frame comes without it, and says so."""
+    frame = Pipeline(SeriesTable(), analyses=[_Broken()]).conclude(START, (), Reading((), ()))
+    (event,) = frame.events
+    assert isinstance(event, Event)
+    assert (event.kind, event.labels["analysis"]) == ("analysis_failed", "_Broken")
+
+
+@pytest.mark.parametrize(("count", "every"), [(3, 14), (60, 59)])
+def test_every_engine_has_its_estimate_in_turn(
+    monkeypatch: pytest.MonkeyPatch, count: int, every: int
+) -> None:
+    """Capacity is worked out every 15 s of each, of many engines for about one a second."""
+    found: list[str] = []
+    monkeypatch.setattr(
+        ReplicaState,
+        "estimate",
+        lambda state, view, *_given, **_named: (
+            found.append(state.replica.instance_name),
+            state._capacity._note(float(view.times[-1])),
+        ),
+    )
+    analysis, table = EngineAnalysis(), SeriesTable()
+    made: list[int] = []
+    for second in range(3 * every + 1):
+        frame = _frame(table, second)
+        kept = 2 * count
+        analysis.observe(Frame(frame.time, table, frame.ids[:kept], frame.values[:kept]))
+        made.append(len(found))
+        found.clear()
+    assert made[0] == count
+    assert sum(made) - count == pytest.approx(3 * count, abs=count)
+
+
+def test_rare_ticks_judge_every_engine(judged: list[str]) -> None:
+    """Where ticks are 15 s apart each of them judges all engines: five would be over a minute."""
+    analysis, table = EngineAnalysis(), SeriesTable()
+    for second in (0, 15, 30):
+        frame = _frame(table, second)
+        analysis.observe(Frame(frame.time, table, frame.ids[:6], frame.values[:6]))
+        assert sorted(judged) == ["engine-0", "engine-1", "engine-2"]
+        judged.clear()
