@@ -12,7 +12,7 @@ CONFIG ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check format lint types contracts docs bench evaluate lock \
-        golden deploy promqltest test-server test-gpu test-engine test-systemd coverage install uninstall clean need-cc need-server
+        golden deploy promqltest test-server test-gpu test-engine test-systemd test-browser coverage install uninstall clean need-cc need-server
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,8 +44,8 @@ demo: $(RUN_STAMP) ## the whole agent on a recording of a serving host, at http:
 run: $(RUN_STAMP) ## the agent on this host, at http://localhost:9745 or LISTEN=ADDRESS, with CONFIG=FILE
 	$(BIN)/inferwatch run $(if $(CONFIG),--config $(CONFIG)) $(if $(LISTEN),--listen $(LISTEN))
 
-test: $(STAMP) need-cc ## every test that needs no GPU, engine, server or systemd
-	$(BIN)/python -m pytest -q -m "not gpu and not engine and not server and not systemd"
+test: $(STAMP) need-cc ## every test that needs no GPU, engine, server, systemd or browser
+	$(BIN)/python -m pytest -q -m "not gpu and not engine and not server and not systemd and not browser"
 
 test-server: $(STAMP) need-cc need-server ## tests against a real Prometheus and Alertmanager
 	$(BIN)/python -m pytest -q -m server
@@ -56,11 +56,14 @@ test-gpu: $(STAMP) ## tests on a real NVIDIA GPU
 test-engine: $(STAMP) ## tests against a real vLLM, if one is installed
 	$(BIN)/python -m pytest -q -m engine --timeout=900
 
+test-browser: $(STAMP) ## the page of the report in a real Chromium
+	$(BIN)/python -m pytest -q -m browser
+
 test-systemd: $(STAMP) ## tests in a booted container; needs root, debootstrap and systemd-nspawn
 	$(BIN)/python -m pytest -q -m systemd --timeout=900
 
 coverage: $(STAMP) need-cc ## make test with a coverage report
-	$(BIN)/python -m pytest -q -m "not gpu and not engine and not server and not systemd" --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -q -m "not gpu and not engine and not server and not systemd and not browser" --cov --cov-report=term-missing:skip-covered
 
 format: $(STAMP) ## write the code in the one format
 	$(BIN)/ruff format .
@@ -82,6 +85,7 @@ check: lint types contracts test test-server ## what CI runs: format, lint, type
 golden: $(STAMP) ## write the golden pages of the tests anew; look at the difference
 	INFERWATCH_GOLDEN=1 $(BIN)/python -m pytest -q tests/e2e/test_replay.py
 	INFERWATCH_GOLDEN=1 $(BIN)/python -m pytest -q tests/e2e/test_rules_promtool.py -k summaries
+	INFERWATCH_GOLDEN=1 $(BIN)/python -m pytest -q tests/agent/report/test_report.py -k golden
 
 docs: $(STAMP) ## the pages made from the code
 	$(BIN)/inferwatch metrics > docs/metrics.md

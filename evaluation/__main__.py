@@ -15,13 +15,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from evaluation import captures, forecasts, recorded, step_times, verdicts
+from evaluation import (
+    capacity_report,
+    captures,
+    demand,
+    forecasts,
+    recorded,
+    scaling,
+    step_times,
+    verdicts,
+)
 from evaluation.verdicts import Confusion
 from tests.simulator.scenarios import SCENARIOS, held_out
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "evaluation.md"
 FIGURES: Final = ROOT / "build" / "evaluation.json"
+
+_HELD_OUT: Final = 1000
+"""The first seed that nobody has looked at."""
 
 _PART: Final = "<!-- made by `make evaluate` -->"
 
@@ -32,7 +44,14 @@ def main() -> int:
     parser.parse_args()
     figures: dict[str, Any] = {}
     parts: list[str] = []
-    for text, found in (*_verdicts(), *_forecasts(), *_recordings()):
+    for text, found in (
+        *_verdicts(),
+        *_forecasts(),
+        *_capacity(),
+        *_demand(),
+        *_scaling(),
+        *_recordings(),
+    ):
         parts.append(text)
         figures.update(found)
     before, _mark, _old = PAGE.read_text(encoding="utf-8").partition(_PART)
@@ -102,6 +121,25 @@ def _forecasts() -> Iterator[tuple[str, Mapping[str, Any]]]:
             },
         },
     )
+
+
+def _demand() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield how well demand is foreseen."""
+    text, figures = demand.evaluate(first=_HELD_OUT)
+    yield "## Demand ahead\n\n" + text, figures
+
+
+def _scaling() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield how autoscalers fare against one another."""
+    text, found = scaling.evaluate(first=_HELD_OUT)
+    yield f"## Autoscalers\n\n{text}", found
+
+
+def _capacity() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield how good the estimates of capacity are."""
+    text, found = capacity_report.evaluate(first=_HELD_OUT)
+    yield f"## Capacity\n\n{text}", found
+    yield f"On real engines:\n\n{capacity_report.recorded()}", {}
 
 
 def _recordings() -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -3,13 +3,15 @@
 It knows the rest of the agent only by the callables it is handed, and never waits for a source.
 """
 
+import asyncio
 import contextlib
 import gzip
 import html
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from email.utils import formatdate
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 from aiohttp import web
@@ -17,6 +19,7 @@ from aiohttp import web
 from agent.config import Listen
 from agent.config.values import is_loopback
 from agent.model import ConfigError
+from exporters.http_report import Make, no_reports, respond
 from exporters.prometheus import (
     OPENMETRICS,
     TEXT,
@@ -24,6 +27,9 @@ from exporters.prometheus import (
     accepts_gzip,
     accepts_openmetrics,
 )
+from exporters.quick import Asked, QuickScrapes
+from exporters.signals import no_signals
+from exporters.signals import respond as respond_signals
 
 # Without a tick for this long, or three intervals if that is more, the page would tell the past.
 SILENCE_LIMIT = 30.0
@@ -33,6 +39,9 @@ SHUTDOWN_TIMEOUT = 0.5
 _ENGINE_TYPES = frozenset({"text/plain", "application/openmetrics-text"})
 # From a peer on this host compression costs more than it saves.
 COMPRESS_FROM = 4096
+_BACKLOG: Final = 128
+_PATH: Final = "/metrics"
+_NO_GUESSING: Final = {"X-Content-Type-Options": "nosniff"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +74,9 @@ class Views:
         interval: seconds between ticks, as they are now.
         no_engine_pages: why there can be no page of any engine, such as in a replay.
         engines: what is concluded about the engines, as JSON takes it.
+        report: makes reports, one at a time.
+        capacity: what they carry, what is asked and left of them and what they cost, likewise.
+        signals: what autoscalers go by, at a moment in Unix seconds, likewise.
     """
 
     engine_pages: Callable[[], Mapping[str, EnginePage | None]]
@@ -75,6 +87,9 @@ class Views:
     interval: Callable[[], float]
     no_engine_pages: str = ""
     engines: Callable[[], Mapping[str, Any]] = dict
+    report: Make = no_reports
+    capacity: Callable[[], Mapping[str, Any]] = dict
+    signals: Callable[[float], Mapping[str, Any]] = no_signals
 
 
 class HttpApi:
@@ -84,7 +99,8 @@ class HttpApi:
         self._page = page
         self._views = views
         self._runner: web.AppRunner | None = None
-        self._sites: dict[Listen, web.TCPSite] = {}
+        self._servers: dict[Listen, asyncio.Server] = {}
+        self._quick: set[QuickScrapes] = set()
 
     def application(self) -> web.Application:
         """Return the routes, for a server or a test client."""
@@ -93,9 +109,12 @@ class HttpApi:
         application.add_routes(
             [
                 web.get("/", self._landing),
-                web.get("/metrics", self._metrics),
+                web.get(_PATH, self._metrics),
                 web.get("/metrics/engine/{name}", self._engine_page),
                 web.get("/api/v1/engines", self._engines),
+                web.get("/api/v1/capacity", self._capacity),
+                web.get("/api/v1/signals", self._signals),
+                web.get("/api/v1/report", self._report),
                 web.get("/-/healthy", self._healthy),
                 web.get("/-/ready", self._ready),
                 web.post("/-/reload", self._reload),
@@ -114,14 +133,14 @@ class HttpApi:
                 self.application(), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT
             )
             await self._runner.setup()
-        before = list(self._sites)
+        before = list(self._servers)
         # First the old ones, as a new one may be the same port of another address.
-        await self._stop([address for address in before if address not in addresses])
+        self._stop([address for address in before if address not in addresses])
         for address in addresses:
             try:
                 await self._start(self._runner, address)
             except (OSError, UnicodeError) as error:  # the latter of names that cannot be looked up
-                await self._stop([new for new in self._sites if new not in before])
+                self._stop([new for new in self._servers if new not in before])
                 for old in before:
                     with contextlib.suppress(OSError):
                         await self._start(self._runner, old)
@@ -133,20 +152,30 @@ class HttpApi:
 
     async def _start(self, runner: web.AppRunner, address: Listen) -> None:
         """Listen on an address, if that is not so already."""
-        if address not in self._sites:
-            site = web.TCPSite(runner, address.host or None, address.port)
-            await site.start()
-            self._sites[address] = site
+        if address not in self._servers:
+            loop = asyncio.get_running_loop()
+            ordinary = cast(web.Server, runner.server)  # none before it is set up
 
-    async def _stop(self, addresses: Sequence[Listen]) -> None:
+            def connection() -> QuickScrapes:
+                return QuickScrapes(
+                    _PATH, answer=self._scraped, ordinary=ordinary, open_ones=self._quick
+                )
+
+            self._servers[address] = await loop.create_server(
+                connection, address.host or None, address.port, backlog=_BACKLOG
+            )
+
+    def _stop(self, addresses: Sequence[Listen]) -> None:
         """Listen no longer on these addresses."""
         for address in addresses:
-            await self._sites.pop(address).stop()
+            self._servers.pop(address).close()
 
     async def aclose(self) -> None:
         """Stop listening; safe to call twice."""
+        self._stop(list(self._servers))
+        for connection in list(self._quick):
+            connection.close()
         runner, self._runner = self._runner, None
-        self._sites.clear()
         if runner is not None:
             await runner.cleanup()
 
@@ -164,14 +193,30 @@ class HttpApi:
         silence = self._silence()
         if silence:
             return _unavailable(silence)
-        openmetrics = accepts_openmetrics(request.headers.get("Accept", ""))
+        headers = request.headers
+        asked = Asked(headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
+        body, fields = self._rendered(asked, request.remote)
+        return web.Response(body=body, headers=fields)
+
+    def _scraped(self, asked: Asked, remote: str | None) -> tuple[bytes, bytes] | None:
+        """Return head and body of the answer to a plain scrape; None while there is no page."""
+        if self._silence():
+            return None
+        body, fields = self._rendered(asked, remote)
+        fields |= {
+            **_NO_GUESSING,
+            "Content-Length": str(len(body)),
+            "Date": formatdate(self._page.time(), usegmt=True),
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode("ascii"), body
+
+    def _rendered(self, asked: Asked, remote: str | None) -> tuple[bytes, dict[str, str]]:
+        """Return the page as it was asked for, and the headers that say how that is."""
+        openmetrics = accepts_openmetrics(asked.accept)
         body = self._page.render(openmetrics=openmetrics)
-        response = _answer(request, body, OPENMETRICS if openmetrics else TEXT)
-        writer = await response.prepare(request)
-        if writer is not None:
-            # Or aiohttp copies the whole page behind them, to send both together.
-            writer.send_headers()
-        return response
+        kind = OPENMETRICS if openmetrics else TEXT
+        return _encoded(body, kind, asked.accept_encoding, remote)
 
     async def _engine_page(self, request: web.Request) -> web.Response:
         """An engine's own page, byte for byte as it was scraped last, and always as text."""
@@ -191,6 +236,25 @@ class HttpApi:
         """What is concluded about the engines."""
         body = json.dumps(self._views.engines(), allow_nan=False)
         return web.json_response(text=body + "\n")
+
+    async def _capacity(self, _request: web.Request) -> web.Response:
+        """What the engines carry, what is asked of them and what is left."""
+        silence = self._silence()
+        if silence:
+            return _unavailable(silence)
+        body = json.dumps(self._views.capacity(), allow_nan=False)
+        return web.json_response(text=body + "\n")
+
+    async def _signals(self, request: web.Request) -> web.Response:
+        """What autoscalers and routers go by."""
+        silence = self._silence()
+        if silence:
+            return _unavailable(silence)
+        return respond_signals(request.query, self._views.signals(self._page.time()))
+
+    async def _report(self, request: web.Request) -> web.StreamResponse:
+        """A report on a window of time, made by a process of its own."""
+        return await respond(request, self._views.report)
 
     async def _healthy(self, _request: web.Request) -> web.Response:
         """Whether ticks complete. Before the first tick the agent is starting, not ill."""
@@ -223,7 +287,7 @@ class HttpApi:
 
 async def _forbid_guessing(_request: web.Request, response: web.StreamResponse) -> None:
     """Have a browser take every answer for what it is called."""
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.update(_NO_GUESSING)
 
 
 def _as_text(content_type: str) -> str:
@@ -240,12 +304,20 @@ def _unavailable(why: str) -> web.Response:
 
 def _answer(request: web.Request, body: bytes, content_type: str) -> web.Response:
     """Answer with a page, compressed where that saves more than it costs."""
+    encodings = request.headers.get("Accept-Encoding", "")
+    body, headers = _encoded(body, content_type, encodings, request.remote)
+    return web.Response(body=body, headers=headers)
+
+
+def _encoded(
+    body: bytes, content_type: str, encodings: str, remote: str | None
+) -> tuple[bytes, dict[str, str]]:
+    """Return a page, compressed where that saves more than it costs, and its headers."""
     headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-    wants_gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
-    if wants_gzip and len(body) >= COMPRESS_FROM and not is_loopback(request.remote):
+    if accepts_gzip(encodings) and len(body) >= COMPRESS_FROM and not is_loopback(remote):
         body = gzip.compress(body, compresslevel=1)
         headers["Content-Encoding"] = "gzip"
-    return web.Response(body=body, headers=headers)
+    return body, headers
 
 
 _STYLE = (
@@ -278,6 +350,12 @@ def landing_page(views: Views) -> str:
         '<li><a href="/metrics">/metrics</a> for Prometheus</li>'
         '<li><a href="/api/v1/engines">/api/v1/engines</a> verdicts, latencies, forecasts and '
         "memory of the engines, as JSON</li>"
+        '<li><a href="/api/v1/capacity">/api/v1/capacity</a> what they can carry, what is asked, '
+        "what is left and what it costs, as JSON</li>"
+        '<li><a href="/api/v1/signals">/api/v1/signals</a> what autoscalers and routers go by, '
+        "as JSON</li>"
+        '<li><a href="/api/v1/report?format=html">/api/v1/report</a> what the last day asked and '
+        "what there was to give: JSON, HTML, CSV</li>"
         f'{engines}<li><a href="/-/healthy">/-/healthy</a>, <a href="/-/ready">/-/ready</a></li>'
         f"</ul><h2>Sources</h2><table><tr><th>source</th><th>state</th><th></th></tr>{rows}</table>"
         "</body></html>\n"

@@ -6,9 +6,13 @@ from typing import Any
 
 from agent.analysis.bottleneck import Targets
 from agent.analysis.deaths import Deaths
+from agent.analysis.demand.host import Demands
 from agent.analysis.engines import EngineAnalysis
+from agent.analysis.learning import Learning
 from agent.analysis.peaks import Peaks
 from agent.analysis.xid import XidErrors
+from agent.app.signals import new_signals, signal_terms_of
+from agent.app.terms import terms_of
 from agent.catalog import gpu
 from agent.config import Settings
 from agent.config.settings import Targets as TargetSettings
@@ -18,17 +22,31 @@ from agent.pipeline import Analysis, Pipeline
 
 
 class Conclusions:
-    """The analyses of one run. They keep what they have learned when settings change."""
+    """The analyses of one run. They keep what they have learned when settings change.
+
+    Attributes:
+        demands: what is asked of the models, and will be.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._peaks = Peaks(settings.tick.peak_window)
         self._deaths = Deaths()
         self._engines = EngineAnalysis(targets_of(settings.targets))
+        self._engines.capacities.terms = terms_of(settings)
+        self.demands = Demands(
+            lambda: {state.replica: state.capacity for state in self._engines.states()}
+        )
+        self.demands.horizon = settings.capacity.horizon
+        self._signals = new_signals(self._engines, self.demands)
+        self._signals.terms = signal_terms_of(settings)
 
     def use(self, settings: Settings) -> None:
         """Go on with other settings."""
         self._peaks.window = settings.tick.peak_window
         self._engines.targets = targets_of(settings.targets)
+        self._engines.capacities.terms = terms_of(settings)
+        self.demands.horizon = settings.capacity.horizon
+        self._signals.terms = signal_terms_of(settings)
 
     def pipeline(self, table: SeriesTable) -> Pipeline:
         """Return a pipeline with every analysis."""
@@ -37,6 +55,8 @@ class Conclusions:
             XidErrors(gpu.INFO),
             self._deaths,
             self._engines,
+            self.demands,
+            self._signals,
         )
         return Pipeline(table, analyses=analyses)
 
@@ -45,6 +65,23 @@ class Conclusions:
         found: dict[str, Any] = _finite(
             {**self._engines.as_json(), "deaths": self._deaths.as_json()}
         )
+        return found
+
+    @property
+    def learning(self) -> Learning:
+        """What was learned of the engines, to be kept over a restart."""
+        return self._engines.learning
+
+    def capacity(self) -> dict[str, Any]:
+        """Return what engines carry, what is asked and left of them, for `/api/v1/capacity`."""
+        found: dict[str, Any] = _finite(
+            {**self._engines.capacity_json(), "demand": self.demands.as_json()}
+        )
+        return found
+
+    def signals_json(self, time: float) -> dict[str, Any]:
+        """Return what autoscalers go by at a moment in Unix seconds, for `/api/v1/signals`."""
+        found: dict[str, Any] = _finite(self._signals.as_json(time=time))
         return found
 
     def about(self, labels: Mapping[str, str]) -> str:

@@ -9,7 +9,11 @@ import structlog
 
 from agent.app.common import signals, source_lines, version
 from agent.app.conclusions import Conclusions
+from agent.app.demand import DemandHistory
+from agent.app.history import target_of
 from agent.app.judging import Judging, rules_of
+from agent.app.learned import STATE_FILE, LearnedFile
+from agent.app.reports import Reports
 from agent.app.sources import Sources
 from agent.catalog import agent as catalog
 from agent.config import Settings
@@ -30,9 +34,16 @@ class Agent:
     Args:
         settings: what to watch and how.
         read_settings: reads the settings anew for a reload; raises ConfigError.
+        config: where they are read from, for the processes that make reports.
     """
 
-    def __init__(self, settings: Settings, *, read_settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        read_settings: Callable[[], Settings],
+        config: Path | None = None,
+    ) -> None:
         self._settings = settings
         self._read_settings = read_settings
         self._clock = SystemClock()
@@ -52,6 +63,32 @@ class Agent:
             log=log,
             verdict=self._conclusions.about,
         )
+        folder = self._judging.state_folder
+        self._learned: Sequence[LearnedFile] = (
+            ()
+            if folder is None
+            else (
+                LearnedFile(
+                    self._conclusions.learning,
+                    folder / STATE_FILE,
+                    clock=self._clock,
+                    told=self._log.warning,
+                ),
+            )
+        )
+        self._past: Sequence[DemandHistory] = (
+            ()
+            if folder is None
+            else (
+                DemandHistory(
+                    self._conclusions.demands,
+                    settings.history.path,
+                    target=target_of(settings),
+                    clock=self._clock,
+                    told=self._log.warning,
+                ),
+            )
+        )
         self._recorder: _Recorder | None = None
         self._open_recording: Callable[[], RecordingWriter] | None = None
         self._runtime = Runtime(
@@ -64,6 +101,7 @@ class Agent:
             record=self._record,
         )
         self._sources = Sources(self._runtime, self._table, self._clock)
+        self._reports = Reports(config)
         self._page = PrometheusExporter(self._clock)
         self._api = HttpApi(self._page, self._views())
         self._reload_requested = asyncio.Event()
@@ -94,11 +132,15 @@ class Agent:
                 async with self._reloading:
                     await self._use(self._settings)
                 await self._judging.restore()
+                for learned in self._learned:
+                    await learned.restore()
                 self._note_reload(well=True)
                 self._runtime.exporters += [
                     self._page,
                     self._judging.receivers,
                     *self._judging.recorders,
+                    *self._learned,
+                    *self._past,
                 ]
                 if self._open_recording is not None:
                     self._recorder = _Recorder(self._open_recording(), self._pipeline)
@@ -121,6 +163,7 @@ class Agent:
         """Let go of everything, whatever state it is in."""
         await self._sources.aclose()
         await self._runtime.aclose()
+        await self._reports.aclose()
         await self._api.aclose()
         await self._judging.aclose()
         try:
@@ -222,6 +265,9 @@ class Agent:
             version=version(),
             interval=lambda: self._runtime.interval,
             engines=self._conclusions.as_json,
+            report=self._reports.answer,
+            capacity=self._conclusions.capacity,
+            signals=self._conclusions.signals_json,
         )
 
     def _engine_pages(self) -> Mapping[str, EnginePage | None]:

@@ -10,7 +10,10 @@ from types import ModuleType
 from agent.catalog import (
     agent,
     alerts,
+    capacity,
+    cost,
     dcgm,
+    demand,
     engine,
     events,
     forecast,
@@ -21,6 +24,7 @@ from agent.catalog import (
     latency,
     placement,
     process,
+    signals,
     verdict,
 )
 from agent.model import Metric
@@ -34,6 +38,10 @@ SUBJECTS: tuple[ModuleType, ...] = (
     placement,
     verdict,
     latency,
+    capacity,
+    signals,
+    cost,
+    demand,
     host,
     forecast,
     incident,

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read()
     configure_logging(settings.logging)
     keep_freed_memory()
-    agent = Agent(settings, read_settings=read)
+    agent = Agent(settings, read_settings=read, config=path)
     # Modules and rules stay to the end: no collection that holds up a scrape need look at them.
     gc.collect()
     gc.freeze()

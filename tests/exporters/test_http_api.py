@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import json
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from exporters.prometheus import OPENMETRICS, TEXT, PrometheusExporter
 from tests.fakes.clock import ManualClock
 
 PAGE = EnginePage(body=b"vllm:x 1\n" * 1000, content_type="text/plain; version=0.0.4")
+CHAT = {"instance_name": "chat", "model_name": "m"}
 Client = TestClient[web.Request, web.Application]
 
 
@@ -49,6 +51,8 @@ class _Agent:
             banner=banner,
             version="1.2.3",
             interval=lambda: interval,
+            capacity=lambda: {"replicas": []},
+            signals=lambda time: {"time": time, "replicas": [CHAT], "stale": []},
         )
 
     def _pages(self) -> Mapping[str, EnginePage | None]:
@@ -277,6 +281,27 @@ async def test_reload_is_for_this_host_alone(
     assert agent.reloads == 0
 
 
+async def test_capacity_is_json_and_never_old(agent: _Agent, client: Client):
+    """What engines carry is answered as JSON while ticks complete; else 503 and why."""
+    status, text = await _answer(client.get("/api/v1/capacity"))
+    assert (status, text) == (503, "the first tick is not complete yet\n")
+    await agent.tick()
+    assert await _answer(client.get("/api/v1/capacity")) == (200, '{"replicas": []}\n')
+    agent.clock.advance(60.0)
+    assert (await _answer(client.get("/api/v1/capacity")))[0] == 503
+
+
+async def test_signals_are_json_and_never_old(agent: _Agent, client: Client):
+    """What autoscalers go by is asked at the time of the page; without ticks it is 503."""
+    assert (await _answer(client.get("/api/v1/signals")))[0] == 503
+    await agent.tick()
+    status, text = await _answer(client.get("/api/v1/signals?instance=chat"))
+    assert (status, json.loads(text)["time"]) == (200, agent.clock.time())
+    assert (await _answer(client.get("/api/v1/signals?instance=other")))[0] == 404
+    agent.clock.advance(60.0)
+    assert (await _answer(client.get("/api/v1/signals")))[0] == 503
+
+
 async def test_the_landing_page_escapes(agent: _Agent, client: Client):
     """Whatever sources, engines and banner are called, none of it becomes markup."""
     evil = "<script>alert('x')</script>\"&"
@@ -286,7 +311,10 @@ async def test_the_landing_page_escapes(agent: _Agent, client: Client):
         text = landing_page(views)
         assert "<script" not in text
         assert set(re.findall(r'href="([^"]*)"', text)) == {
+            "/api/v1/capacity",
             "/api/v1/engines",
+            "/api/v1/report?format=html",
+            "/api/v1/signals",
             "/metrics",
             "/metrics/engine/big",
             "/metrics/engine/%3Cscript%3Ealert%28%27x%27%29%3C%2Fscript%3E%22%26",

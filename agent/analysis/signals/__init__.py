@@ -1,0 +1,1 @@
+"""What autoscalers and routers go by: of each replica, and of all replicas of a model together."""

@@ -1,0 +1,155 @@
+"""How many replicas a model needs, from what is asked of all of them and what each carries.
+
+    needed = ceil(demand / (capacity of a replica · target))
+
+The demand is the higher of the present one, with what waits worked off within the horizon, and the
+one foreseen when a replica ordered now has started. The capacity of a replica is the mean of the
+lower bounds that are known. More are needed at once, fewer only after a while in which no more were
+ever needed, with a margin. Whatever is unknown never makes it fewer.
+"""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Final, NamedTuple
+
+from agent.analysis.signals.lasting import Lasting
+
+_MINUTE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetTerms:
+    """What the number of replicas follows from.
+
+    Attributes:
+        target: share of their capacity that replicas should be asked.
+        margin: share of the target by which fewer replicas must be below it.
+        queue_wait: seconds of waiting, 95th percentile, above which one more is needed.
+        horizon: seconds that a replica takes to start.
+        scale_out_after: seconds for which more must be needed.
+        scale_in_after: seconds in which no more than the fewer may have been needed.
+        least: replicas that there are always.
+        most: replicas that there are never more of.
+    """
+
+    target: float = 0.8
+    margin: float = 0.1
+    queue_wait: float = 0.5
+    horizon: float = 300.0
+    scale_out_after: float = 15.0
+    scale_in_after: float = 600.0
+    least: int = 1
+    most: int = 64
+
+
+class Load(NamedTuple):
+    """One replica; None is not known.
+
+    Attributes:
+        demand: tokens a minute that are asked of it.
+        carries: tokens a minute that it carries at least.
+        queue: tokens that the requests waiting there need.
+        wait: seconds that requests wait there, 95th percentile.
+    """
+
+    demand: float | None = None
+    carries: float | None = None
+    queue: float | None = None
+    wait: float | None = None
+
+
+class Need(NamedTuple):
+    """How many replicas are needed, and why, in a sentence."""
+
+    replicas: int
+    reason: str
+
+
+class Fleet:
+    """Follows all replicas of a model."""
+
+    def __init__(self) -> None:
+        self._said: int | None = None
+        self._watch = Lasting()
+        self._waits = Lasting()
+        self._fewer: deque[tuple[float, int]] = deque()
+
+    def observe(
+        self, time: float, loads: Sequence[Load], terms: FleetTerms, *, foreseen: float | None
+    ) -> Need | None:
+        """Return how many replicas are needed; None without a replica that is known.
+
+        Args:
+            time: Unix seconds.
+            loads: of every replica that serves now.
+            terms: what it follows from.
+            foreseen: tokens a minute that will be asked of all of them at the horizon.
+        """
+        if not loads:
+            return None
+        here = len(loads)
+        said = here if self._said is None else self._said
+        carries = [load.carries for load in loads if load.carries]
+        asked = _asked(loads, terms, foreseen)
+        if not carries or asked is None:
+            up = down = max(here, said)
+            what = "capacity" if not carries else "demand"
+            reason = f"the {what} of no replica is known: as many as there are"
+        else:
+            each = terms.target * fmean(carries)
+            up, down = math.ceil(asked / each), math.ceil(asked / each / (1.0 - terms.margin))
+            reason = (
+                f"{asked:.0f} tokens a minute are asked or will be, and each carries "
+                f"{fmean(carries):.0f}, of which {terms.target:.0%} are used"
+            )
+            if len(carries) < here:
+                reason += f" (known of {len(carries)} of {here})"
+            if any(load.demand is None for load in loads):
+                down = max(down, here)
+        if self._waiting(time, loads, terms) and up <= here:
+            up = down = here + 1
+            reason = f"requests wait longer than {terms.queue_wait:g} s"
+        self._said = _within(self._settled(time, up, max(up, down), said, terms), terms)
+        if self._said > up:
+            reason += f"; {up} would do, {terms.scale_in_after / _MINUTE:.0f} min are waited for"
+        return Need(self._said, reason)
+
+    def _waiting(self, time: float, loads: Sequence[Load], terms: FleetTerms) -> bool:
+        """Return whether requests have waited for too long at half of the replicas."""
+        waits = [load.wait for load in loads if load.wait is not None]
+        long = bool(waits) and median(waits) > terms.queue_wait
+        return self._waits.lasts(holds=long, time=time, seconds=terms.scale_out_after)
+
+    def _settled(self, time: float, up: int, down: int, said: int, terms: FleetTerms) -> int:
+        """Return the number that has been needed for long enough."""
+        fewer = self._fewer
+        while fewer and not 0.0 <= time - fewer[0][0] <= terms.scale_in_after:
+            fewer.popleft()
+        first = self._watch.take(holds=True, time=time) or 0.0
+        fewer.append((time, down))
+        if up > said:
+            return up
+        if first < terms.scale_in_after:  # too little was seen
+            return said
+        return min(said, max(number for _time, number in fewer))
+
+
+def _asked(loads: Sequence[Load], terms: FleetTerms, foreseen: float | None) -> float | None:
+    """Return the tokens a minute that have to be carried, None where nothing is known of them.
+
+    The newest minute counts as it is: averaging a few of them saves replicas, and costs more
+    requests at the beginning of a burst than those replicas would (`evaluation/scaling.py`).
+    """
+    known = [load.demand for load in loads if load.demand is not None]
+    if not known:
+        return None
+    backlog = sum(load.queue or 0.0 for load in loads) * _MINUTE / terms.horizon
+    return max(sum(known) + backlog, foreseen or 0.0)
+
+
+def _within(replicas: int, terms: FleetTerms) -> int:
+    """Return a number within the bounds."""
+    return min(max(replicas, terms.least), terms.most)

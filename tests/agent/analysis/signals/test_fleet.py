@@ -1,0 +1,119 @@
+"""How many replicas a model needs: the formula, what is unknown, and that it does not flap."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.analysis.signals.fleet import Fleet, FleetTerms, Load
+from tests.agent.analysis.signals.evidences import NOW
+
+TERMS = FleetTerms(target=0.8, margin=0.1, scale_in_after=600.0, least=1, most=20)
+
+
+def _loads(total: float, replicas: int, *, carries: float | None = 1000.0) -> list[Load]:
+    """Return replicas that share a demand evenly."""
+    return [Load(demand=total / replicas, carries=carries, queue=0.0, wait=0.0)] * replicas
+
+
+def _needed(
+    fleet: Fleet, seconds: float, loads: list[Load], foreseen: float | None = None
+) -> tuple[int, str]:
+    """Return what is needed, and why."""
+    need = fleet.observe(NOW + seconds, loads, TERMS, foreseen=foreseen)
+    assert need is not None
+    return need
+
+
+def test_more_are_needed_at_once():
+    """2,500 tokens a minute on replicas that carry 1,000, of which 80 % are used, need 4."""
+    assert _needed(Fleet(), 0.0, _loads(2500.0, 2))[0] == 4
+
+
+def test_what_is_foreseen_counts_where_it_is_more():
+    """The demand when a replica ordered now has started is what it is ordered for."""
+    fleet = Fleet()
+    assert _needed(fleet, 0.0, _loads(1000.0, 2), foreseen=3000.0)[0] == 4
+    assert _needed(Fleet(), 0.0, _loads(1000.0, 2), foreseen=10.0)[0] == 2
+
+
+def test_what_waits_has_to_be_worked_off():
+    """10,000 tokens that wait are 2,000 a minute until the horizon of five minutes."""
+    loads = [Load(demand=500.0, carries=1000.0, queue=10_000.0, wait=0.1)]
+    assert _needed(Fleet(), 0.0, loads)[0] == math.ceil(2500.0 / 800.0)
+
+
+def test_fewer_are_needed_only_after_a_while():
+    """A demand that fell is believed after ten minutes, and the most of those counts."""
+    fleet = Fleet()
+    assert _needed(fleet, 0.0, _loads(3000.0, 4))[0] == 4
+    for second in range(15, 600, 15):
+        assert _needed(fleet, float(second), _loads(700.0, 4))[0] == 4
+    count, why = _needed(fleet, 600.0, _loads(700.0, 4))
+    assert count == 4
+    assert "1 would do, 10 min are waited for" in why
+    assert _needed(fleet, 615.0, _loads(700.0, 4))[0] == 1
+
+
+def test_within_the_margin_nothing_changes():
+    """A demand at which three replicas would just do leaves four: they would be full at once."""
+    fleet = Fleet()
+    assert _needed(fleet, 0.0, _loads(2500.0, 4))[0] == 4
+    assert _needed(fleet, 1200.0, _loads(2390.0, 4))[0] == 4
+    assert _needed(fleet, 1215.0, _loads(2390.0, 4))[0] == 4
+
+
+def test_unknown_capacity_of_some_is_that_of_the_others():
+    """What is known is used for those that have not learned theirs, and it is said."""
+    loads = [*_loads(1500.0, 2), Load(demand=500.0)]
+    count, why = _needed(Fleet(), 0.0, loads)
+    assert count == 3
+    assert "(known of 2 of 3)" in why
+
+
+@pytest.mark.parametrize("loads", [[Load(demand=900.0)] * 3, [Load(carries=1000.0)] * 3])
+def test_nothing_known_holds(loads: list[Load]):
+    """Without any capacity, or any demand, there are as many as there were."""
+    fleet = Fleet()
+    assert _needed(fleet, 0.0, loads)[0] == 3
+    count, why = _needed(fleet, 6000.0, loads)
+    assert count == 3
+    assert "as many as there are" in why
+
+
+def test_an_unknown_demand_is_never_taken_for_none():
+    """A replica that tells no demand keeps the others from going."""
+    fleet = Fleet()
+    loads = [*_loads(100.0, 3), Load(carries=1000.0)]
+    for second in range(0, 1800, 60):
+        assert _needed(fleet, float(second), loads)[0] == 4
+
+
+def test_requests_that_wait_want_one_more():
+    """0.6 s of waiting at half of the replicas for 15 s: one more than serve, not ever more."""
+    fleet = Fleet()
+    loads = [Load(demand=300.0, carries=1000.0, queue=0.0, wait=0.6)] * 2
+    assert [_needed(fleet, 15.0 * turn, loads)[0] for turn in range(5)] == [2, 3, 3, 3, 3]
+
+
+def test_no_replica_is_no_answer():
+    """Whether a model that nobody serves is wanted cannot be known."""
+    assert Fleet().observe(NOW, [], TERMS, foreseen=5.0) is None
+
+
+@given(
+    st.lists(st.floats(0.0, 30_000.0), min_size=1, max_size=40),
+    st.integers(1, 10),
+    st.floats(100.0, 5000.0),
+)
+def test_it_stays_within_its_bounds_and_carries_what_is_asked(
+    demands: list[float], replicas: int, carries: float
+):
+    """There are always enough for what is asked now, and never more than allowed."""
+    fleet = Fleet()
+    for turn, demand in enumerate(demands):
+        count, _why = _needed(fleet, 15.0 * turn, _loads(demand, replicas, carries=carries))
+        enough = math.ceil(demand / (TERMS.target * carries) - 1e-9)
+        assert TERMS.least <= count <= TERMS.most
+        assert count >= min(enough, TERMS.most)

@@ -1,0 +1,120 @@
+"""What is asked of a Prometheus, and what is made of its answers, the odd ones included."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from agent.app.prometheus import SELECTOR, TIMES, Prometheus
+from agent.app.scaler import Scaler, terms_by_model
+from agent.config import Settings, read_settings
+from agent.config.settings import Scaler as ScalerSettings
+from agent.model import SourceError
+from tests.fakes.clock import ManualClock
+
+Answer = Callable[[str], web.Response]
+NOW = 1_800_000_000.0
+LABELS = {"instance": "a:9745", "engine": "vllm", "instance_name": "chat", "model_name": "m"}
+
+
+def _vector(*series: tuple[dict[str, str], str]) -> web.Response:
+    """Return an answer as Prometheus gives it."""
+    result = [{"metric": metric, "value": [NOW, value]} for metric, value in series]
+    return web.json_response(
+        {"status": "success", "data": {"resultType": "vector", "result": result}}
+    )
+
+
+def _named(name: str, **labels: str) -> dict[str, str]:
+    """Return the labels of a series of the replica."""
+    return {"__name__": f"inferwatch_engine_{name}", **LABELS, **labels}
+
+
+def well(query: str) -> web.Response:
+    """Answer as if one replica were asked 1,700 tokens a minute and carried 1,000."""
+    if query == TIMES:
+        return _vector((LABELS, str(NOW - 5.0)))
+    assert query == SELECTOR
+    return _vector(
+        (_named("requests_running"), "4"),
+        (_named("demand_tokens_per_minute", phase="total"), "1700"),
+        (_named("capacity_tokens_per_minute", phase="total", bound="low"), "1000"),
+        (_named("queue_tokens"), "NaN"),
+    )
+
+
+class _Server:
+    """A Prometheus as a test wants it."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = well
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer a query."""
+        return self.answer(str((await request.post())["query"]))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[_Server]:
+    """Return a server."""
+    found, application = _Server(), web.Application()
+    application.router.add_post("/prom/api/v1/query", found.handle)
+    async with TestServer(application) as running:
+        found.url = str(running.make_url("/prom/"))
+        yield found
+
+
+async def test_samples_have_the_time_of_the_scrape(server: _Server):
+    """A value is as old as the last page of its replica; what is no number is left out."""
+    prometheus = Prometheus(server.url, ScalerSettings())
+    found = await prometheus.samples()
+    await prometheus.aclose()
+    assert [one.value for one in found] == [4.0, 1700.0, 1000.0]
+    assert {one.time for one in found} == {NOW - 5.0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda _q: web.Response(status=503, text="starting"), "it answered 503: b'starting'"),
+        (lambda _q: web.Response(text="hello"), "Expecting value"),
+        (lambda _q: web.json_response({"status": "error"}), "it did not answer with a vector"),
+        (lambda _q: web.json_response([]), "its answer makes no sense"),
+    ],
+)
+async def test_odd_answers_are_said(server: _Server, answer: Answer, why: str):
+    """Whatever a server answers, it is an error with a reason."""
+    server.answer = answer
+    prometheus = Prometheus(server.url, ScalerSettings())
+    with pytest.raises(SourceError, match=why):
+        await prometheus.samples()
+    await prometheus.aclose()
+
+
+async def test_the_scaler_tells_what_follows(server: _Server):
+    """Of 1,700 on replicas that carry 1,000 three are needed; 90 s later nothing is true."""
+    clock = ManualClock(time=NOW)
+    scaler = Scaler(server.url, Settings(), clock=clock)
+    await scaler.look()
+    told: Any = scaler.views().model("m")
+    assert told["replicas"] == 3
+    assert scaler.needed("m") == 3.0
+    assert scaler.views().problem() == ""
+    server.answer = lambda _q: web.Response(status=500)
+    await scaler.look()
+    assert "500" in scaler.views().problem()
+    clock.advance(91.0)
+    assert scaler.needed("m") is None
+    assert scaler.views().model("m") is None
+    await scaler._prometheus.aclose()
+
+
+def test_bounds_are_those_of_the_model():
+    """What is said of a model counts before what is said of all."""
+    text = "scaler: {least: 2, most: 9, models: [{model_name: m, most: 4}]}"
+    terms = terms_by_model(read_settings(text, "f", engines=("vllm",)))
+    assert (terms("m").least, terms("m").most) == (2, 4)
+    assert (terms("n").least, terms("n").most) == (2, 9)

@@ -1,0 +1,169 @@
+"""`inferwatch scaler` between a real Prometheus and whoever asks it for replicas."""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.process import free_port
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs prometheus on the PATH"),
+]
+
+_LABELS = 'engine="vllm",instance_name="chat",model_name="org/m",rank="0"'
+PAGE = f"""\
+inferwatch_engine_requests_running{{{_LABELS}}} 4
+inferwatch_engine_demand_tokens_per_minute{{{_LABELS},phase="total"}} 1700
+inferwatch_engine_demand_tokens_per_minute{{{_LABELS},phase="prompt"}} 1500
+inferwatch_engine_capacity_tokens_per_minute{{{_LABELS},phase="total",bound="low"}} 2000
+inferwatch_engine_capacity_tokens_per_minute{{{_LABELS},phase="total",bound="high"}} 9000
+inferwatch_engine_queue_tokens{{{_LABELS}}} 0
+inferwatch_engine_latency_p95_seconds{{{_LABELS},quantity="queue"}} 0.1
+inferwatch_engine_latency_p95_seconds{{{_LABELS},quantity="end_to_end"}} 30
+"""
+CONFIG = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+scrape_configs:
+  - job_name: inferwatch
+    static_configs: [{{targets: ["127.0.0.1:{one}", "127.0.0.1:{other}"]}}]
+"""
+
+
+@contextlib.contextmanager
+def _host() -> Iterator[ThreadingHTTPServer]:
+    """Serve the page of a host."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(PAGE.encode())
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _running(folder: Path, name: str, *command: str) -> Iterator[None]:
+    """Run a command until the block ends."""
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=15)
+
+
+def _get(url: str) -> tuple[int, str]:
+    """Return status and text of an answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def _until(url: str, good: Callable[[int, str], bool], *, seconds: float = 40.0) -> Any:
+    """Return the first answer that is good."""
+    end, last = time.monotonic() + seconds, ""
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            status, last = _get(url)
+            if good(status, last):
+                return json.loads(last) if status == 200 else last
+        time.sleep(0.2)
+    raise AssertionError(f"{url} never answered well; last: {last}")
+
+
+@pytest.fixture
+def scaler(tmp_path: Path) -> Iterator[tuple[str, int, ThreadingHTTPServer]]:
+    """Two hosts, a Prometheus and the scaler: its address, that of its gRPC, one of the hosts."""
+    prometheus, http, grpc = (free_port() for _ in range(3))
+    with _host() as one, _host() as other:
+        config = tmp_path / "prometheus.yml"
+        config.write_text(CONFIG.format(one=one.server_port, other=other.server_port))
+        settings = tmp_path / "config.yaml"
+        settings.write_text("scaler: {interval: 1s, stale_after: 20s, scale_in_after: 3s}\n")
+        with (
+            _running(
+                tmp_path,
+                "prometheus",
+                "prometheus",
+                f"--config.file={config}",
+                f"--storage.tsdb.path={tmp_path / 'data'}",
+                f"--web.listen-address=127.0.0.1:{prometheus}",
+            ),
+            _running(
+                tmp_path,
+                "scaler",
+                *(sys.executable, "-m", "agent", "scaler"),
+                *("--prometheus", f"http://127.0.0.1:{prometheus}"),
+                *("--listen", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"),
+                *("--config", str(settings)),
+            ),
+        ):
+            yield f"http://127.0.0.1:{http}", grpc, one
+
+
+def test_all_hosts_of_a_prometheus_count(scaler: tuple[str, int, ThreadingHTTPServer]):
+    """Two hosts with 1,700 of 2,000 tokens a minute each need three replicas; gRPC says so too.
+
+    A host that is gone is gone from the sum with the next scrape, and what is stale is never told.
+    """
+    pytest.importorskip("grpc", reason="needs the extra inferwatch[scaler]")
+    url, port, one = scaler
+    path = f"{url}/api/v1/models/org/m/replicas"
+    told = _until(path, lambda status, text: status == 200 and '"replicas_now": 2' in text)
+    assert (told["replicas"], told["replicas_with_known_capacity"]) == (3, 2)
+    assert told["demand_tokens_per_minute"] == 3400.0
+    assert _needed(port) == 3.0
+    one.shutdown()
+    one.server_close()
+    told = _until(path, lambda status, text: status == 200 and '"replicas_now": 1' in text)
+    assert told["demand_tokens_per_minute"] == 1700.0
+
+
+def _needed(port: int) -> float:
+    """Return what a gRPC client is told."""
+    import grpc
+
+    from exporters.keda import messages
+
+    request = messages()["GetMetricsRequest"](
+        scaledObjectRef={"name": "x", "namespace": "y", "scalerMetadata": {"modelName": "org/m"}},
+        metricName="replicas",
+    )
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        ask = channel.unary_unary(
+            "/externalscaler.ExternalScaler/GetMetrics",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=messages()["GetMetricsResponse"].FromString,
+        )
+        (value,) = ask(request, timeout=5).metricValues
+        return float(value.metricValueFloat)
