@@ -15,6 +15,7 @@ import numpy as np
 from agent.analysis.step_model import StepTimeModel
 from agent.analysis.window import Column
 
+_SHORTEST: Final = 1e-6  # seconds; a law that was learned of prompts alone may have none
 _POINTS: Final = 24  # of the grid of batches
 _LARGEST: Final = 2048.0
 _LENGTHS: Final = 16
@@ -72,7 +73,7 @@ class Law:
         """Return the seconds of a step that only decodes."""
         learned = self.base + (self.sequence + self.bend * batch) * batch
         beyond = np.interp(batch, self.batches, self.beyond)
-        return np.asarray(np.where(batch > self.batches[0], beyond, learned))
+        return np.maximum(np.where(batch > self.batches[0], beyond, learned), _SHORTEST)
 
     def prompts(self, tokens: Column, batch: Column) -> Column:
         """Return the seconds that prompt tokens add to a step that decodes so many sequences."""

@@ -45,6 +45,14 @@ def test_an_idle_engine_answers_in_a_step():
     assert found.inter_token == pytest.approx(0.02 + 2e-4, rel=0.02)
 
 
+def test_steps_that_cost_nothing_without_prompts_have_their_latencies():
+    """A law in which prompts alone take time, as one learned of prompts alone may be."""
+    some, law = shape(), Law.linear(0.0, 1e-4, 0.0, 0.0)
+    found = latencies(law, some, ROOM, 0.5 * saturation(law, some, ROOM))
+    assert 0.0 < found.first_token < inf
+    assert 0.0 <= found.inter_token < inf
+
+
 def test_beyond_stability_latencies_are_infinite():
     """Where more comes than a full engine serves, the queue grows without end."""
     some = shape()
