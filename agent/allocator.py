@@ -23,6 +23,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_TRIM_THRESHOLD, KEPT)
         mallopt(_M_MMAP_THRESHOLD, KEPT)
-        # Threads that write the history or read a file would each have a heap of their own, of which
-        # what is free serves nobody else; only one of them runs at a time as it is.
+        # Threads that write the history or read a file would each have a heap of their own, of
+        # which what is free serves nobody else; only one of them runs at a time as it is.
         mallopt(_M_ARENA_MAX, 1)
