@@ -39,7 +39,7 @@ def main() -> int:
             )
             print(report.profile_table(found, given.top))
             return 0
-        print(f"takes about {3 * given.seconds + 75:.0f} s", flush=True)
+        print(f"takes about {3 * given.seconds + 180:.0f} s", flush=True)
         page_costs = pages.page_costs(40)
         with measure.engines(folder) as ports:
             tick_costs = pages.tick_costs(ports, 10)
