@@ -43,6 +43,7 @@ _DOUBLING: Final = 0.06  # of the time of a step, for each doubling of the large
 _VARIED: Final = 1.3  # largest against smallest batch seen
 _PLATEAU: Final = 20.0  # looks with a queue from which a limit is inferred
 _ROOMY: Final = 0.85  # fill of the KV cache below which it is not what keeps requests out
+_PROMPTS_FIT: Final = 2.5  # and prompts that have to fit into what is left of it
 _AGAIN: Final = 60.0  # seconds after which it is asked anew what binds
 _MOVED: Final = 0.1
 _ROUGH: Final = 0.02  # precision that is enough for an interval
@@ -108,7 +109,7 @@ class CapacityLearner:
             limits: as told; what is unknown is inferred where the page allows it.
             targets: latencies that 95 of 100 should not exceed.
         """
-        self._take(view)
+        self._take(view, limits.kv_tokens.value)
         limits = self._inferred(limits)
         seen = self._mix.seen()
         reason = _missing(step, seen)
@@ -148,7 +149,7 @@ class CapacityLearner:
         self._mix, self._calibration, self._last = mix, calibration, last
         self._queued, self._plateau = queued, plateau
 
-    def _take(self, view: View) -> None:
+    def _take(self, view: View, kv_tokens: float | None) -> None:
         """Take the rows that are new, with the last known one before them."""
         if not len(view):
             return
@@ -162,11 +163,16 @@ class CapacityLearner:
         self._time = time
         if not isnan(slot.generated):
             self._mix.add(slot)
-            self._learn_limit(slot)
+            self._learn_limit(slot, kv_tokens)
 
-    def _learn_limit(self, slot: Slot) -> None:
-        """Note how large the batch is while requests wait and the KV cache has room."""
-        if slot.queued[0] and slot.usage < _ROOMY:
+    def _learn_limit(self, slot: Slot, kv_tokens: float | None) -> None:
+        """Note how large the batch is while requests wait and the KV cache has room.
+
+        A small cache has no room long before it is full: the next prompt does not fit.
+        """
+        free = inf if kv_tokens is None else (1.0 - slot.usage) * kv_tokens
+        prompt = slot.prompt / slot.requests if slot.requests > 0 else 0.0
+        if slot.queued[0] and slot.usage < _ROOMY and free > _PROMPTS_FIT * prompt:
             self._queued += slot.queued[0]
             self._plateau = max(self._plateau, slot.plateau)
 

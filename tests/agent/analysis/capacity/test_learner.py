@@ -140,11 +140,16 @@ def test_a_damaged_state_is_refused(broken: dict[str, object]):
 
 
 @pytest.mark.parametrize(
-    ("waiting", "usage", "source"),
-    [(20.0, 0.5, "inferred"), (20.0, 0.97, "unknown"), (1.0, 0.5, "unknown")],
+    ("waiting", "usage", "kv", "source"),
+    [
+        (20.0, 0.5, 40_000.0, "inferred"),
+        (20.0, 0.97, 40_000.0, "unknown"),
+        (1.0, 0.5, 40_000.0, "unknown"),
+        (20.0, 0.8, 3_000.0, "unknown"),  # two prompts of 300 tokens do not fit into what is left
+    ],
 )
 def test_a_limit_that_nobody_tells_is_inferred_from_its_plateau(
-    waiting: float, usage: float, source: str
+    waiting: float, usage: float, kv: float, source: str
 ):
     """Where many wait while the cache has room, the batch shows the limit on sequences."""
     rows = 40
@@ -155,10 +160,12 @@ def test_a_limit_that_nobody_tells_is_inferred_from_its_plateau(
             (engine.KV_CACHE_USAGE, ""): [usage] * rows,
             (engine.STEPS, ""): [40.0 * row for row in range(rows)],
             (engine.GENERATION_TOKENS, ""): [640.0 * row for row in range(rows)],
+            (engine.PROMPT_TOKENS, ""): [1800.0 * row for row in range(rows)],
             (engine.TIME_TO_FIRST_TOKEN, "_count"): [6.0 * row for row in range(rows)],
         }
     )
-    said = CapacityLearner().observe(view, step=StepTimeResult(), limits=Limits(), targets=SLOW)
+    limits = Limits(kv_tokens=Limit(kv, "page"))
+    said = CapacityLearner().observe(view, step=StepTimeResult(), limits=limits, targets=SLOW)
     assert said.limits.sequences.source == source
     if source == "inferred":
         assert said.limits.sequences.value == 16.0
