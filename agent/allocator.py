@@ -14,7 +14,6 @@ KEPT: Final = 4 << 20
 # The parameters of mallopt(3) in malloc.h.
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
-_M_ARENA_MAX: Final = -8
 
 
 def keep_freed_memory() -> None:
@@ -23,6 +22,3 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_TRIM_THRESHOLD, KEPT)
         mallopt(_M_MMAP_THRESHOLD, KEPT)
-        # Threads that write the history or read a file would each have a heap of their own, of
-        # which what is free serves nobody else; only one of them runs at a time as it is.
-        mallopt(_M_ARENA_MAX, 1)

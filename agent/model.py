@@ -192,10 +192,7 @@ class SeriesTable:
         return self._series[series_id]
 
     def forget(self, ids: Iterable[int]) -> None:
-        """Release what is known of series that nobody names any more.
-
-        Seen again, such a series is a new one with another identifier.
-        """
+        """Release what is known of series nobody names any more; seen again, each is a new one."""
         for series_id in ids:
             series = self._series.pop(series_id)
             del self._ids[series.metric, series.labels, series.suffix, series.le]
