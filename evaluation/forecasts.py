@@ -21,7 +21,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isinf, isnan, nan
-from statistics import fmean, median
+from statistics import median
 from typing import Final
 
 from agent.analysis.forecasts import kv
@@ -32,50 +32,13 @@ from agent.analysis.replicas import Replicas
 from agent.analysis.window import Window
 from agent.catalog import engine, forecast
 from agent.model import Frame, Metric, Reading, SeriesTable
+from evaluation.forecast_rules import KEPT, SOON, Run, firing
 from tests.simulator.limits import Hold
 from tests.simulator.scenarios import SCENARIOS, Scenario
 
 LEAD: Final = 30.0
 GRACE: Final = 300.0
 SLOW: Final = 60.0
-SOON: Final[Mapping[str, float]] = {
-    "kv": kv.SOON,
-    "preemption": 60.0,
-    "device_memory": 1800.0,
-    "host_memory": 1800.0,
-}
-"""Seconds ahead that a warning means, by what runs out; this and the next as in rules/forecast.yml.
-
-Of the KV cache the probability of that is asked for, of all others whether the estimate is below.
-"""
-
-SURE: Final = 0.6
-"""Probability of exhaustion that is a warning in any case."""
-
-LIKELY: Final = 0.1
-"""Probability that is one where the cache is filled."""
-
-FILLED: Final = 0.5
-"""Usage of the KV cache above which it is, if it was above `LASTING` in the mean of a minute."""
-
-LASTING: Final = 0.35
-
-FOR: Final[Mapping[str, float]] = {
-    "kv": 5.0,
-    "preemption": 0.0,
-    "device_memory": 30.0,
-    "host_memory": 30.0,
-}
-"""Seconds for which it must have been so before the rule fires."""
-
-KEPT: Final[Mapping[str, float]] = {
-    "kv": 300.0,
-    "preemption": 60.0,
-    "device_memory": 120.0,
-    "host_memory": 120.0,
-}
-"""Seconds for which the rule goes on firing after it was so last."""
-
 HORIZON: Final[Mapping[str, float]] = {
     "kv": KV_HORIZON,
     "preemption": KV_HORIZON,
@@ -83,7 +46,6 @@ HORIZON: Final[Mapping[str, float]] = {
     "host_memory": inf,
 }
 _HELD: Final = 8.0  # seconds: half of those over which the truth takes its majority
-_STEP: Final = 1.5  # seconds from one tick to the next, and some
 _EPISODE: Final = 60.0  # seconds within which a shortage belongs to the one before
 _DAY: Final = 86_400.0
 _MEMORY: Final[Mapping[Metric, str]] = {
@@ -102,33 +64,6 @@ _WANTED: Final = (
     engine.REQUEST_GENERATION_TOKENS,
     engine.MAX_NUM_SEQS,
 )
-
-
-@dataclass(slots=True)
-class Run:
-    """What was foreseen in one scenario, and what came.
-
-    Attributes:
-        name: of the scenario.
-        seconds: that it lasted.
-        ends: by what runs out, when it did.
-        foreseen: likewise, time and interval where there was one.
-        lasting: likewise, when it began to last.
-        trend: when what exhausts it began; NaN for nothing.
-        usage: usage of the KV cache, by second.
-        soon: probability that it is exhausted soon, by second; NaN where unknown.
-        whole: whether it is a day of usual load.
-    """
-
-    name: str
-    seconds: float
-    ends: dict[str, list[float]]
-    foreseen: dict[str, list[tuple[float, Interval]]]
-    lasting: dict[str, float]
-    trend: float
-    usage: Sequence[float]
-    soon: Sequence[float]
-    whole: bool
 
 
 @dataclass(slots=True)
@@ -294,44 +229,6 @@ def score(run: Run, what: str) -> Score:
             fired, kept = sorted({*fired, *firing(run, "kv")}), KEPT["kv"]
         made.leads.append(end - _unbroken([time for time in fired if time < end], end, kept))
     return made
-
-
-def firing(run: Run, what: str) -> list[float]:
-    """Return the seconds at which the rule about one kind of exhaustion fires, ascending.
-
-    Those for which it goes on after its expression held last are not among them.
-    """
-    found: list[float] = []
-    since = last = -inf
-    for time in _holding(run, what):
-        if time - last > _STEP:
-            since = time
-        last = time
-        kept = found and time - found[-1] <= KEPT[what]
-        if kept or time - since >= FOR[what]:
-            found.append(time)
-    return found
-
-
-def _holding(run: Run, what: str) -> list[float]:
-    """Return the seconds at which the expression of the rule holds, ascending."""
-    if what == "kv":
-        return [
-            float(second)
-            for second, chance in enumerate(run.soon, start=1)
-            if chance >= SURE or (chance >= LIKELY and _filled(run, second))
-        ]
-    near = [time for time, interval in run.foreseen[what] if interval.estimate < SOON[what]]
-    if what == "preemption":
-        sooner = {time for time, _interval in run.foreseen["kv"]}
-        near = [time for time in near if time not in sooner]
-    return near
-
-
-def _filled(run: Run, second: int) -> bool:
-    """Return whether the KV cache is filled, and has been for a while."""
-    minute = run.usage[max(second - 60, 0) : second]
-    return run.usage[second - 1] > FILLED and fmean(minute) > LASTING
 
 
 def _unbroken(times: Sequence[float], end: float, kept: float) -> float:

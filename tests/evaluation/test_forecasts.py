@@ -6,18 +6,8 @@ from math import inf, isnan, nan
 import pytest
 
 from agent.analysis.forecasts.passage import Interval
-from evaluation.forecasts import (
-    FILLED,
-    FOR,
-    KEPT,
-    LIKELY,
-    SOON,
-    SURE,
-    Run,
-    Score,
-    firing,
-    score,
-)
+from evaluation.forecast_rules import FILLED, FOR, KEPT, LIKELY, SOON, SURE, Run, firing
+from evaluation.forecasts import Score, score
 
 NEAR = Interval(10.0, 60.0, 200.0)
 DELAY = round(FOR["kv"])

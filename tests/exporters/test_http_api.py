@@ -1,87 +1,32 @@
-"""The HTTP endpoint: what each page answers, to whom, and that it ends when told."""
+"""The HTTP endpoint: what each page answers, and to whom."""
 
-import asyncio
-import contextlib
 import gzip
 import json
 import re
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 
 import pytest
-from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestClient, TestServer, unused_port
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
-from agent.catalog import agent as catalog
-from agent.config import Listen
-from agent.model import ConfigError, Frame, SeriesTable
 from exporters import http_api
-from exporters.http_api import EnginePage, HttpApi, SourceLine, Views, landing_page
-from exporters.prometheus import OPENMETRICS, TEXT, PrometheusExporter
-from tests.fakes.clock import ManualClock
+from exporters.http_api import EnginePage, HttpApi, SourceLine, landing_page
+from exporters.prometheus import OPENMETRICS, TEXT
+from tests.exporters.asked_agent import AskedAgent
 
 PAGE = EnginePage(body=b"vllm:x 1\n" * 1000, content_type="text/plain; version=0.0.4")
-CHAT = {"instance_name": "chat", "model_name": "m"}
 Client = TestClient[web.Request, web.Application]
 
 
-@dataclass
-class _Agent:
-    """What the endpoint asks, as tests want it."""
-
-    pages: dict[str, EnginePage | None] = field(default_factory=dict)
-    lines: list[SourceLine] = field(default_factory=list)
-    problem: str = ""
-    reloads: int = 0
-    clock: ManualClock = field(default_factory=ManualClock)
-
-    def __post_init__(self) -> None:
-        """Make the endpoint."""
-        self.table = SeriesTable()
-        self.page = PrometheusExporter(self.clock)
-        self.api = HttpApi(self.page, self.views())
-
-    def views(self, *, banner: str = "", interval: float = 1.0) -> Views:
-        """Return what the endpoint may ask."""
-        return Views(
-            engine_pages=self._pages,
-            sources=self._lines,
-            reload=self._reload,
-            banner=banner,
-            version="1.2.3",
-            interval=lambda: interval,
-            capacity=lambda: {"replicas": []},
-            signals=lambda time: {"time": time, "replicas": [CHAT], "stale": []},
-        )
-
-    def _pages(self) -> Mapping[str, EnginePage | None]:
-        return self.pages
-
-    def _lines(self) -> Sequence[SourceLine]:
-        return self.lines
-
-    async def _reload(self) -> None:
-        """Count, and refuse as told."""
-        self.reloads += 1
-        if self.problem:
-            raise ConfigError(self.problem)
-
-    async def tick(self, series: int = 1) -> None:
-        """Publish a frame of so many series."""
-        ids = [self.table.intern(catalog.SOURCE_UP, (f"s{number}",)) for number in range(series)]
-        frame = Frame(self.clock.time(), self.table, ids, [1.0] * series)
-        await self.page.publish(frame)
-
-
 @pytest.fixture
-def agent() -> _Agent:
+def agent() -> AskedAgent:
     """Return an agent without a tick."""
-    return _Agent()
+    return AskedAgent()
 
 
 @pytest.fixture
-async def client(agent: _Agent) -> AsyncIterator[Client]:
+async def client(agent: AskedAgent) -> AsyncIterator[Client]:
     """Return a client of its endpoint."""
     async with TestClient(TestServer(agent.api.application())) as found:
         yield found
@@ -101,7 +46,7 @@ async def _answer(response: Awaitable[object]) -> tuple[int, str]:
     ],
 )
 async def test_metrics_by_content_negotiation(
-    agent: _Agent, client: Client, accept: str, content_type: str, end: str
+    agent: AskedAgent, client: Client, accept: str, content_type: str, end: str
 ):
     """The page comes in the format that the client prefers, and says which."""
     await agent.tick()
@@ -118,7 +63,7 @@ async def test_metrics_by_content_negotiation(
     [(200, "gzip", True), (1, "gzip", False), (200, "gzip;q=0", False), (200, "identity", False)],
 )
 async def test_gzip_only_for_others_and_only_where_it_pays(
-    agent: _Agent,
+    agent: AskedAgent,
     client: Client,
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -148,7 +93,7 @@ async def test_before_the_first_tick(client: Client):
     assert (await _answer(client.get("/")))[0] == 200
 
 
-async def test_without_ticks_there_is_no_page(agent: _Agent, client: Client):
+async def test_without_ticks_there_is_no_page(agent: AskedAgent, client: Client):
     """When ticks stop, the page that would tell the past is withdrawn and health says so."""
     await agent.tick()
     agent.clock.advance(30.0)
@@ -159,7 +104,7 @@ async def test_without_ticks_there_is_no_page(agent: _Agent, client: Client):
         assert await _answer(client.get(path)) == (503, "the last tick was 31 s ago\n")
 
 
-async def test_a_long_interval_is_no_silence(agent: _Agent):
+async def test_a_long_interval_is_no_silence(agent: AskedAgent):
     """With a tick a minute, three may be missed before the page is withdrawn."""
     api = HttpApi(agent.page, agent.views(interval=60.0))
     await agent.tick()
@@ -170,7 +115,7 @@ async def test_a_long_interval_is_no_silence(agent: _Agent):
         assert (await _answer(client.get("/metrics")))[0] == 503
 
 
-async def test_engine_pages(agent: _Agent, client: Client):
+async def test_engine_pages(agent: AskedAgent, client: Client):
     """An engine's page comes unchanged; one that is too old and one unknown say what is so."""
     agent.pages = {"big": PAGE, "idle": None}
     async with client.get("/metrics/engine/big") as response:
@@ -191,7 +136,7 @@ async def test_engine_pages(agent: _Agent, client: Client):
     )
 
 
-async def test_where_there_can_be_no_engine_pages(agent: _Agent):
+async def test_where_there_can_be_no_engine_pages(agent: AskedAgent):
     """A replay says why it has no page of an engine, not that there is no such engine."""
     views = replace(agent.views(), no_engine_pages="a recording holds none")
     api = HttpApi(agent.page, views)
@@ -200,7 +145,7 @@ async def test_where_there_can_be_no_engine_pages(agent: _Agent):
         assert told == (404, "a recording holds none\n")
 
 
-async def test_a_reload_that_fails_is_told(agent: _Agent):
+async def test_a_reload_that_fails_is_told(agent: AskedAgent):
     """Whoever asks for a reload that fails unexpectedly is told why."""
 
     async def broken() -> None:
@@ -225,7 +170,7 @@ async def test_a_reload_that_fails_is_told(agent: _Agent):
     ],
 )
 async def test_an_engine_cannot_have_its_page_taken_for_html(
-    agent: _Agent, client: Client, given: str, told: str | None
+    agent: AskedAgent, client: Client, given: str, told: str | None
 ):
     """Whatever an engine calls its page, it is served as text."""
     agent.pages = {"big": EnginePage(body=b"<script>alert(1)</script>\n", content_type=given)}
@@ -235,7 +180,7 @@ async def test_an_engine_cannot_have_its_page_taken_for_html(
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/ready", "/none", "/metrics/engine/none"])
-async def test_no_answer_is_guessed_at(agent: _Agent, client: Client, path: str):
+async def test_no_answer_is_guessed_at(agent: AskedAgent, client: Client, path: str):
     """Pages and refusals alike tell a browser to believe the type that they come with."""
     await agent.tick()
     async with client.get(path) as response:
@@ -243,7 +188,7 @@ async def test_no_answer_is_guessed_at(agent: _Agent, client: Client, path: str)
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/metrics/engine/big", "/-/healthy", "/-/ready"])
-async def test_head(agent: _Agent, client: Client, path: str):
+async def test_head(agent: AskedAgent, client: Client, path: str):
     """HEAD answers like GET, with the length and without the body."""
     await agent.tick()
     agent.pages = {"big": PAGE}
@@ -262,7 +207,7 @@ async def test_unknown_paths_and_methods(client: Client):
     assert (await _answer(client.get("/-/reload")))[0] == 405
 
 
-async def test_reload(agent: _Agent, client: Client):
+async def test_reload(agent: AskedAgent, client: Client):
     """A reload is done before it is answered; a refusal comes with all its reasons."""
     assert await _answer(client.post("/-/reload")) == (200, "reloaded\n")
     agent.problem = "f:1: a: no\nf:2: b: no"
@@ -271,7 +216,7 @@ async def test_reload(agent: _Agent, client: Client):
 
 
 async def test_reload_is_for_this_host_alone(
-    agent: _Agent, client: Client, monkeypatch: pytest.MonkeyPatch
+    agent: AskedAgent, client: Client, monkeypatch: pytest.MonkeyPatch
 ):
     """Neither another host nor a page in a browser of this one can reload."""
     headers = {"Origin": "http://evil.example"}
@@ -281,7 +226,7 @@ async def test_reload_is_for_this_host_alone(
     assert agent.reloads == 0
 
 
-async def test_capacity_is_json_and_never_old(agent: _Agent, client: Client):
+async def test_capacity_is_json_and_never_old(agent: AskedAgent, client: Client):
     """What engines carry is answered as JSON while ticks complete; else 503 and why."""
     status, text = await _answer(client.get("/api/v1/capacity"))
     assert (status, text) == (503, "the first tick is not complete yet\n")
@@ -291,7 +236,7 @@ async def test_capacity_is_json_and_never_old(agent: _Agent, client: Client):
     assert (await _answer(client.get("/api/v1/capacity")))[0] == 503
 
 
-async def test_signals_are_json_and_never_old(agent: _Agent, client: Client):
+async def test_signals_are_json_and_never_old(agent: AskedAgent, client: Client):
     """What autoscalers go by is asked at the time of the page; without ticks it is 503."""
     assert (await _answer(client.get("/api/v1/signals")))[0] == 503
     await agent.tick()
@@ -302,7 +247,7 @@ async def test_signals_are_json_and_never_old(agent: _Agent, client: Client):
     assert (await _answer(client.get("/api/v1/signals")))[0] == 503
 
 
-async def test_the_landing_page_escapes(agent: _Agent, client: Client):
+async def test_the_landing_page_escapes(agent: AskedAgent, client: Client):
     """Whatever sources, engines and banner are called, none of it becomes markup."""
     evil = "<script>alert('x')</script>\"&"
     agent.lines = [SourceLine(name=evil, state=evil, detail=evil)]
@@ -325,93 +270,3 @@ async def test_the_landing_page_escapes(agent: _Agent, client: Client):
     async with client.get("/") as response:
         assert response.headers["Content-Type"] == "text/html; charset=utf-8"
         assert "inferwatch 1.2.3" in await response.text()
-
-
-async def _get(address: str) -> int:
-    """Return the status of the health page at an address, 0 where nobody listens."""
-    async with ClientSession() as session:
-        try:
-            async with session.get(f"http://{address}/-/healthy") as response:
-                return response.status
-        except OSError:
-            return 0
-
-
-async def test_listening_on_exactly_these_addresses(agent: _Agent):
-    """A second call opens what is new, closes what is gone, and leaves the rest alone."""
-    first, second, third = (Listen("127.0.0.1", unused_port()) for _ in range(3))
-    await agent.api.listen([first, second])
-    await agent.api.listen([second, third])
-    assert [await _get(str(each)) for each in (first, second, third)] == [0, 200, 200]
-    await agent.api.aclose()
-    await agent.api.aclose()
-    assert await _get(str(second)) == 0
-
-
-async def test_the_same_port_of_another_address(agent: _Agent):
-    """A reload may move from one address to all addresses of the same port, and back."""
-    port = unused_port()
-    for host in ("127.0.0.1", "", "127.0.0.1"):
-        await agent.api.listen([Listen(host, port)])
-        assert await _get(f"127.0.0.1:{port}") == 200
-    await agent.api.aclose()
-
-
-async def test_an_address_in_use_leaves_the_old_ones(agent: _Agent):
-    """When one new address cannot be had, all is as it was before, and the message names it."""
-    old, fresh = (Listen("127.0.0.1", unused_port()) for _ in range(2))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        bad = Listen("127.0.0.1", taken.getsockname()[1])
-        await agent.api.listen([old])
-        with pytest.raises(ConfigError, match=f"cannot listen on {bad}.*exporters.http_api.listen"):
-            await agent.api.listen([fresh, bad])
-        assert [await _get(str(each)) for each in (old, fresh)] == [200, 0]
-    await agent.api.aclose()
-
-
-@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
-async def test_an_address_that_is_not_of_this_host(agent: _Agent, host: str):
-    """Another host's address, or a name without one, is refused by its name."""
-    with pytest.raises(ConfigError, match=f"cannot listen on {host}:9745"):
-        await agent.api.listen([Listen(host, 9745)])
-    await agent.api.aclose()
-
-
-async def _closing(agent: _Agent, talk: Callable[[socket.socket], None]) -> float:
-    """Return how long closing takes while a client is connected that did this."""
-    port = unused_port()
-    await agent.api.listen([Listen("127.0.0.1", port)])
-    loop = asyncio.get_running_loop()
-    with socket.socket() as reader:
-        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        reader.connect(("127.0.0.1", port))
-        talk(reader)
-        await asyncio.sleep(0.05)
-        begun = loop.time()
-        await agent.api.aclose()
-        took = loop.time() - begun
-        with contextlib.suppress(ConnectionError):
-            reader.shutdown(socket.SHUT_RDWR)
-    return took
-
-
-async def test_closing_with_a_slow_reader(agent: _Agent):
-    """A client that asked for megabytes and reads none of them does not hold the agent up."""
-    agent.pages = {"big": EnginePage(body=b"x" * 16_000_000, content_type="text/plain")}
-    request = b"GET /metrics/engine/big HTTP/1.1\r\nHost: x\r\n\r\n"
-    assert await _closing(agent, lambda reader: reader.sendall(request)) < 2.0
-
-
-@pytest.mark.parametrize(
-    "said", [b"", b"GET /metr", b"POST /-/reload HTTP/1.1\r\nContent-Length: 9"]
-)
-async def test_closing_with_an_idle_client(agent: _Agent, said: bytes):
-    """A client that is connected and says nothing, or half a request, does not either."""
-    assert await _closing(agent, lambda reader: reader.sendall(said)) < 2.0
-
-
-async def test_closing_without_listening(agent: _Agent):
-    """What never listened can be closed."""
-    await agent.api.aclose()
