@@ -1,7 +1,7 @@
 """Columns out of memory against samples one by one: the same results, to the last bit."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,16 +117,14 @@ def _intern(table: SeriesTable, number: int) -> int:
     return table.intern(METRICS[number % 2], (str(number // 2), str(number // 4)))
 
 
-@settings(deadline=None, max_examples=60)
-@given(_STRETCHES, st.booleans())
-def test_results_are_those_of_samples_one_by_one(
-    stretches: list[tuple[tuple[int, ...], list[tuple[int, float]], list[float]]],
-    delayed: bool,  # noqa: FBT001 - Hypothesis gives it by place
-):
-    """Whatever comes and goes, falls, is no number, and wherever the clock jumps."""
-    table = SeriesTable()
-    history = History(table, clock=ManualClock(), span=60.0)
-    options = Options(delayed_names=delayed)
+Stretch = tuple[tuple[int, ...], list[tuple[int, float]], list[float]]
+"""Series that are there, what changes of them at each tick, and the seconds to each tick."""
+
+
+def _appended(
+    history: History, table: SeriesTable, stretches: list[Stretch]
+) -> Iterator[tuple[float, bool]]:
+    """Append tick after tick; yield the time of each, and whether its stretch is whole."""
     time = START
     current = [0.0] * SERIES
     for layout, changes, steps in stretches:
@@ -136,6 +134,22 @@ def test_results_are_those_of_samples_one_by_one(
             for number, value in changes[place : place + 1]:
                 current[number] = value
             history.append(Frame(time, table, ids, [current[number] for number in layout]))
+            yield time, place == len(steps) - 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(_STRETCHES, st.booleans())
+def test_results_are_those_of_samples_one_by_one(
+    stretches: list[Stretch],
+    delayed: bool,  # noqa: FBT001 - Hypothesis gives it by place
+):
+    """Whatever comes and goes, falls, is no number, and wherever the clock jumps."""
+    table = SeriesTable()
+    history = History(table, clock=ManualClock(), span=60.0)
+    options = Options(delayed_names=delayed)
+    for time, whole in _appended(history, table, stretches):
+        if not whole:
+            continue
         tick, plain = OneTick(history), OneByOne(history)
         for query in QUERIES:
             wanted = _answer(query, plain, time, options)
@@ -162,25 +176,17 @@ _STANDING = [
 @settings(deadline=None, max_examples=40)
 @given(_STRETCHES)
 def test_results_stand_only_while_they_would_come_out_the_same(
-    stretches: list[tuple[tuple[int, ...], list[tuple[int, float]], list[float]]],
+    stretches: list[Stretch],
 ):
     """At every tick, whatever has changed since, come, gone or only become older."""
     table = SeriesTable()
     history = History(table, clock=ManualClock(), span=60.0)
     standing = [Standing(query) for query in _STANDING]
-    time = START
-    current = [0.0] * SERIES
-    for layout, changes, steps in stretches:
-        ids = [_intern(table, number) for number in layout]
-        for place, step in enumerate(steps):
-            time += step
-            for number, value in changes[place : place + 1]:
-                current[number] = value
-            history.append(Frame(time, table, ids, [current[number] for number in layout]))
-            tick, plain = OneTick(history), OneByOne(history)
-            for query, stands in zip(_STANDING, standing, strict=True):
-                wanted = _answer(query, plain, time, Options())
-                assert _standing(stands, tick, time) == wanted, query.text
+    for time, _whole in _appended(history, table, stretches):
+        tick, plain = OneTick(history), OneByOne(history)
+        for query, stands in zip(_STANDING, standing, strict=True):
+            wanted = _answer(query, plain, time, Options())
+            assert _standing(stands, tick, time) == wanted, query.text
 
 
 def _steady(seconds: int) -> tuple[SeriesTable, History, float]:
