@@ -6,6 +6,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from math import isnan, nan
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from agent.model import EMPTY_READING, SeriesTable
 from agent.pipeline import Pipeline
 from agent.recording import RecordingReader
 from agent.replay import play
+from evaluation import client_load
 from evaluation.capacity import (
     ESTIMATE_EVERY,
     JUDGE_EVERY,
@@ -85,16 +87,20 @@ def evaluate(*, first: int = HELD_OUT, count: int = COUNT) -> tuple[str, dict[st
 
 
 def recorded() -> str:
-    """Return what was said while real engines were recorded, minute by minute."""
+    """Return what was said while real engines were recorded, and what their clients got."""
     parts = []
-    for name, (sequences, tokens) in RECORDED.items():
+    for (name, (sequences, tokens)), targets in product(RECORDED.items(), (Targets(), SLOW)):
         lines = [
-            f"{name}, targets {_seconds(SLOW)}, tokens a minute:",
+            f"{name}, targets {_seconds(targets)}, tokens a minute:",
+            "",
+            client_load.table(name, targets),
             "",
             "| at | capacity | from | to | stability limit | binding | batch seen |",
             "|--:|--:|--:|--:|--:|---|--:|",
         ]
-        for time, said in watch_recording(name, sequences=sequences, tokens=tokens):
+        for time, said in watch_recording(
+            name, sequences=sequences, tokens=tokens, targets=targets
+        ):
             if round(time) % 60 >= ESTIMATE_EVERY:
                 continue
             known = said.known
