@@ -1,4 +1,4 @@
-"""What the client of a recorded engine got at each step of its load, to be put beside a capacity."""
+"""What the client of a recorded engine got at each step of its load, to put beside a capacity."""
 
 import gzip
 import json
