@@ -99,7 +99,8 @@ class QuickScrapes(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        asked = understood(data, self._path)
+        # What is not looked at is not to be remembered either.
+        asked = understood(data, self._path) if len(data) <= _LONGEST else None
         answer = None
         if asked is not None:
             try:

@@ -44,6 +44,7 @@ def learned(
     Raises:
         HistoryError: it cannot be read.
     """
+    time -= time % BUCKET  # else a minute that is cut in two would be counted twice
     minutes = _Sums(time - hours * _HOUR, time, span=MINUTE)
     windows = _Sums(time - DAYS * DAY, time, span=BUCKET)
     for hour in range(hours, 0, -1):

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import log, sqrt
+from math import isnan, log, sqrt
 from typing import Any, Final, NamedTuple
 
 from agent.analysis.capacity.bound import System, clamped
@@ -16,8 +16,8 @@ ENOUGH: Final = 20.0
 _KEPT: Final = 30
 _AGE: Final = 3600.0
 _SLOTS: Final = 4
-_DOUBT: Final = 60.0  # requests that count as if all had been as reckoned
-_PRIOR: Final = 25.0  # weight of that among minutes: more than one that was disturbed has
+_DOUBT: Final = 60.0  # requests that count as if a full engine had done as reckoned
+_PRIOR: Final = 25.0  # weight, among minutes, of what was reckoned: that of 70 requests at 0.6
 _MOST: Final = log(1.5)
 _MOST_SATURATED: Final = log(1.6)
 _APART: Final = 0.12  # logarithm of the mean gap up to which the law is taken to be right
@@ -49,9 +49,6 @@ class Saturated(NamedTuple):
     seconds: float
 
 
-_SAME: Final = [(0.0, _PRIOR)]
-
-
 @dataclass(slots=True)
 class Calibration:
     """Follows one replica while its mix and its law stay as they are."""
@@ -78,6 +75,8 @@ class Calibration:
             slots: since the mix changed.
             system: as it is reckoned, without any factors.
         """
+        if slots and slots[-1].end < self.since:
+            self._set_back(slots[-1].end)
         fresh = [slot for slot in slots if slot.begin >= self.since]
         if len(fresh) < _SLOTS:
             return
@@ -88,7 +87,8 @@ class Calibration:
         looks = sum(slot.queued[1] for slot in fresh)
         waited = sum(slot.queued[0] for slot in fresh)
         if waited >= _ALWAYS * looks > 0:
-            self.saturated.append(Saturated(end, requests, end - begin))
+            if not isnan(requests):  # as of an engine that counts none
+                self.saturated.append(Saturated(end, requests, end - begin))
             return
         if not _steady(fresh):
             return
@@ -114,6 +114,12 @@ class Calibration:
             )
         )
 
+    def _set_back(self, time: float) -> None:
+        """Forget what lies in the future of a clock that was set back."""
+        self.compared = deque((one for one in self.compared if one.time <= time), maxlen=_KEPT)
+        self.saturated = deque((one for one in self.saturated if one.time <= time), maxlen=_KEPT)
+        self.since = float("-inf")
+
     def factors(self) -> tuple[float, float]:
         """Return seen against reckoned times to first token and per output token.
 
@@ -136,9 +142,11 @@ class Calibration:
     def _middle(self, what: str) -> float:
         """Return the weighted median of a logarithm, drawn towards zero where it rests on little.
 
-        The median: a percentile of the few requests of a minute that was disturbed can be anything.
+        The median: a percentile of the few requests of a minute that was disturbed can be anything,
+        and a minute decides alone only if it has more than half of the weight.
         """
-        known = sorted([(float(getattr(one, what)), one.weight) for one in self.compared] + _SAME)
+        known = [(float(getattr(one, what)), one.weight) for one in self.compared]
+        known = sorted([*known, (0.0, _PRIOR)])
         half = 0.5 * sum(weight for _value, weight in known)
         reached = 0.0
         for value, weight in known:
@@ -151,7 +159,7 @@ class Calibration:
         """Return the seen against the reckoned stability limit; 1 where it was never reached."""
         requests = sum(one.requests for one in self.saturated)
         seconds = sum(one.seconds for one in self.saturated)
-        if requests < ENOUGH or seconds <= 0.0:
+        if not (requests >= ENOUGH and seconds > 0.0):
             return 1.0
         seen = log(requests / seconds / stability)
         return clamped(seen * requests / (requests + _DOUBT), _MOST_SATURATED)

@@ -89,7 +89,11 @@ class MixTracker:
         self.changed: float | None = None
 
     def add(self, slot: Slot) -> None:
-        """Take the newest seconds; forget what was before a change, or is too old."""
+        """Take the newest seconds; forget what was before a change, is too old, or yet to come."""
+        while self._slots and self._slots[-1].end > slot.end:  # the clock was set back
+            self._slots.pop()
+        if self.changed is not None and self.changed > slot.end:
+            self.changed = None
         self._slots.append(slot)
         while self._slots[0].end < slot.end - LONGEST:
             self._slots.popleft()

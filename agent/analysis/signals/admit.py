@@ -72,6 +72,7 @@ class AdmitSignal:
         found = advised(evidence, terms, first_token=first_token, before=before)
         if found is None:
             self._said = None
+            self._worse, self._better = Lasting(), Lasting()
             return None
         step = _WORSE.index(found.admit) - _WORSE.index(before)
         worse = self._worse.lasts(holds=step > 0, time=evidence.time, seconds=terms.shed_after)
@@ -113,6 +114,8 @@ def _over_stability(evidence: Evidence, within: float) -> str:
 
 def _over_capacity(evidence: Evidence, within: float) -> str:
     """Return that more is asked than is carried within the targets, empty where it is not."""
+    if evidence.carries is not None and evidence.carries.value <= 0.0 and _over(evidence.demand, 0):
+        return "it carries nothing within its targets"
     load = evidence.load
     if load is None or load.value <= within:
         return ""

@@ -115,3 +115,13 @@ def test_a_kept_mix_says_the_same():
     state["slots"][0]["held"] = [1.0]
     with pytest.raises(ValueError, match="five sums"):
         again.restore(state)
+
+
+def test_a_clock_that_was_set_back_keeps_no_more_than_ever():
+    """What lies in the future is forgotten: else nothing would grow old until it came."""
+    tracker, dice = MixTracker(), random.Random(1)
+    tracker.add(slot(100_000, dice))
+    for number in range(10):
+        tracker.add(slot(number, dice))
+    assert len(tracker.slots()) == 10
+    assert tracker.changed is None

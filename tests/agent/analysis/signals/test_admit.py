@@ -1,11 +1,13 @@
 """Advice on further requests: what it follows from, and that it does not flap."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.analysis.signals.admit import AdmitSignal, advised
-from agent.analysis.signals.evidence import Evidence
+from agent.analysis.signals.evidence import Evidence, Timed
 from agent.analysis.signals.terms import Terms
 from agent.catalog.signals import Admit
 from tests.agent.analysis.signals.evidences import NOW, evidence
@@ -34,6 +36,24 @@ def test_what_is_advised_and_why(seen: Evidence, admit: Admit, reason: str):
     assert found is not None
     assert found.admit is admit
     assert reason in found.reason
+
+
+def test_an_engine_that_carries_nothing_within_its_targets_sheds():
+    """A capacity of zero is known, not unknown: whatever is asked is more."""
+    nothing = replace(evidence(0.5), carries=Timed(0.0, NOW))
+    found = advised(nothing, TERMS, first_token=1.0)
+    assert found is not None
+    assert (found.admit, found.reason) == (Admit.SHED, "it carries nothing within its targets")
+
+
+def test_what_was_not_known_in_between_did_not_last():
+    """Over capacity, then unknown, then over again: that is no quarter of a minute of it."""
+    signal = AdmitSignal()
+    signal.observe(evidence(1.1, time=NOW), TERMS, first_token=1.0)
+    assert signal.observe(Evidence(time=NOW + 5.0), TERMS, first_token=1.0) is None
+    found = signal.observe(evidence(1.1, time=NOW + 20.0), TERMS, first_token=1.0)
+    assert found is not None
+    assert found.admit is Admit.OK
 
 
 def test_nothing_is_advised_of_nothing():
