@@ -123,6 +123,9 @@ class GroupState:
                 self._said[place] = samples
                 self._ids[place] = [*map(self._recorded.intern, samples)]
             if self._said[place]:
+                # Between two evaluations of a slow group its series may have been forgotten.
+                if self._recorded.forgot(self._ids[place]):
+                    self._ids[place] = [*map(self._recorded.intern, self._said[place])]
                 tick.write(time, self._said[place], rule.names)
                 ids += self._ids[place]
                 values += self._said[place].values()

@@ -1,5 +1,6 @@
 """Series that rules write: their metrics are not in the catalogue, but made when first seen."""
 
+from collections.abc import Collection
 from typing import Final
 
 from agent.model import Metric, MetricType, SeriesTable
@@ -28,6 +29,10 @@ class RecordedSeries:
                 self._ids.clear()
             found = self._ids[labels] = self._make(labels)
         return found
+
+    def forgot(self, ids: Collection[int]) -> bool:
+        """Return whether any of the series was forgotten since it was interned."""
+        return bool(self._table.unknown(ids))
 
     def _make(self, labels: Labels) -> int:
         """Return the identifier of a series that was not seen lately."""

@@ -3,7 +3,7 @@
 from agent.alerts.source import OneTick
 from agent.alerts.standing import Standing
 from agent.promql import Value, Vector, parse
-from tests.fakes.rules import World
+from tests.fakes.rules import World, alert_group
 
 
 class Asked:
@@ -81,3 +81,16 @@ def test_what_a_rule_writes_meanwhile_counts():
     assert standing.at(tick, world.time) is first
     tick.write(world.time, {(("__name__", "x"), ("a", "1")): 2.0}, {"x"})
     assert sorted(_values(standing.at(tick, world.time))) == [1.0, 2.0]
+
+
+def test_series_that_were_forgotten_are_made_again():
+    """A slow group finds what it wrote forgotten; what stands is written all the same."""
+    world = World(alert_group("{alert: High, expr: x > 0}"))
+    world.ticks(2, {"x": 1.0})
+    written = [i for i in world.table if world.table[i].metric.name.startswith("ALERTS")]
+    assert written
+    world.table.forget(written)
+    assert not world.tick({"x": 1.0}).failures
+    again = {i for i in world.table if world.table[i].metric.name.startswith("ALERTS")}
+    assert len(again) == len(written)
+    assert again.isdisjoint(written)
