@@ -199,7 +199,8 @@ class SeriesTable:
 
     def unknown(self, ids: Iterable[int]) -> set[int]:
         """Return those of the identifiers that name nothing."""
-        return set(ids) - self._series.keys()
+        # Looks each up; to subtract the keys would walk through all there are.
+        return set(ids).difference(self._series)
 
     def __contains__(self, series_id: int) -> bool:
         """Return whether there is a series with this identifier."""

@@ -25,13 +25,15 @@ MOST: Final = 1e15
 
 _EXACT: Final = 1e8  # counts of tokens and times of day are as they were read
 _ROWS: Final = 64
+_FULL: Final = 0.85  # of the array in use, from which on it is too short
+_SPARE: Final = 0.25  # of what is in use
 _COLUMNS: Final = 32
 
 
 class Window:
     """Keeps the trailing rows of the wanted metrics.
 
-    Rows stand one behind the other in an array that is twice as long as the span, so that each
+    Rows stand one behind the other in an array that is longer than the span, so that each
     trailing stretch is a slice of it and old rows are moved out only now and then.
 
     Args:
@@ -126,12 +128,13 @@ class Window:
             self._places = np.append(self._places, self._places[0])
 
     def _make_room(self) -> None:
-        """Move the rows to the front, into a longer array if more than half of it is in use."""
+        """Move the rows to the front, into a longer array if most of it is in use."""
         count = self._end - self._begin
-        if 2 * count > len(self._times):
-            self._times = np.concatenate((self._times, np.empty(len(self._times))))
-            more = np.full(self._rows.shape, np.nan)
-            self._rows = np.concatenate((self._rows, more))
+        if count > _FULL * len(self._times):
+            more = _ROWS + int(_SPARE * count)
+            self._times = np.concatenate((self._times, np.empty(more)))
+            width = self._rows.shape[1]
+            self._rows = np.concatenate((self._rows, np.full((more, width), np.nan)))
         self._times[:count] = self._times[self._begin : self._end]
         self._rows[:count] = self._rows[self._begin : self._end]
         self._begin, self._end = 0, count

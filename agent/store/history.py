@@ -19,7 +19,6 @@ from agent.store.ring import Ring
 from agent.store.segment import Segment
 from agent.store.series import Labels, Matcher, SeriesSamples, is_stale, milliseconds
 from agent.store.spans import visible
-from agent.store.sparse import SparseSegment
 from agent.store.stats import Status
 from agent.store.target import UP, Directory, Target
 from agent.store.ticks import Tick, ticks
@@ -251,8 +250,7 @@ class History:
         return {
             name
             for segment in (() if ring is None else ring.segments)
-            if isinstance(segment, SparseSegment)
-            for name in segment.names(self._directory)
+            for name in segment.present.names(self._directory)
         }
 
     def _covered(self, moment: int) -> bool:

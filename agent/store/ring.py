@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 
 from agent.store.changes import Changes
-from agent.store.segment import WINDOW, Layout, Segment
+from agent.store.layout import Layout
+from agent.store.segment import WINDOW, Segment
 from agent.store.series import milliseconds
 from agent.store.sparse import SparseSegment
 from agent.store.target import Directory
@@ -132,10 +133,10 @@ class Ring:
         if before is not None:
             if ids is self._ids:
                 return before, []
-            if before.ids == [*ids, *self._own]:
+            if before.ids == array("i", (*ids, *self._own)):
                 self._ids = ids
                 return before, []
-        layout = self._layout = Layout([*ids, *self._own], self._directory, before)
+        layout = self._layout = Layout((*ids, *self._own), self._directory, before)
         self._ids = ids
         self.changes.lay_out(layout.origins, layout.gone_names)
         return layout, layout.gone
@@ -144,6 +145,7 @@ class Ring:
         """Complete the growing segment."""
         current, self._current = self._current, None
         if current is not None:
+            current.complete()
             self._sealed(current)
 
     def _seal(self) -> None:

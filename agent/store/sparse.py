@@ -1,12 +1,10 @@
 """Ticks at which only some series have values: what rules record, each at its own interval."""
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from agent.store.segment import REMEMBERED, Column, Segment
-from agent.store.series import Labels, Matcher, plain_name, satisfies
-from agent.store.target import Directory
+from agent.store.segment import Column, Segment
 
 
 @dataclass(eq=False, slots=True)
@@ -18,9 +16,6 @@ class SparseSegment(Segment):
     """
 
     by_series: dict[int, Column] = field(default_factory=dict)
-    _named: dict[str, list[int]] = field(default_factory=dict)
-    _names_of: int = 0
-    _matched: dict[tuple[Matcher, ...], tuple[int, dict[int, Labels]]] = field(default_factory=dict)
 
     def record(self, time: float, ids: Sequence[int], values: Sequence[float]) -> None:
         """Take over values for a tick, the last one or a new one."""
@@ -32,6 +27,7 @@ class SparseSegment(Segment):
             column = by_series.get(series_id)
             if column is None:
                 column = by_series[series_id] = Column([], array("d"))
+                self.present.add((series_id,))
             runs = column.runs
             if not runs or runs[-1][1] < tick:
                 column.add(tick, (value,))
@@ -44,40 +40,6 @@ class SparseSegment(Segment):
     def count(self) -> int:
         """Return how many values there are."""
         return sum(len(column.values) for column in self.by_series.values())
-
-    def series(self) -> set[int]:
-        """Return every series that has a value here."""
-        return set(self.by_series)
-
-    def matching(self, matchers: tuple[Matcher, ...], directory: Directory) -> dict[int, Labels]:
-        """Return the series here that satisfy every matcher, with their labels."""
-        count = len(self.by_series)  # series come and do not go
-        known = self._matched.get(matchers)
-        if known is not None and known[0] == count:
-            return known[1]
-        name = plain_name(matchers)
-        names = self.names(directory)
-        ids = list(self.by_series) if name is None else names.get(name, ())
-        found = {
-            series_id: labels
-            for series_id in ids
-            if satisfies(labels := directory.labels(series_id), matchers)
-        }
-        if len(self._matched) >= REMEMBERED:
-            self._matched.clear()
-        self._matched[matchers] = (count, found)
-        return found
-
-    def names(self, directory: Directory) -> Mapping[str, Sequence[int]]:
-        """Return the series by the name of their samples."""
-        if self._names_of < len(self.by_series):
-            # Made whole and then put in place: another thread may be at it.
-            named: dict[str, list[int]] = {}
-            ids = list(self.by_series)
-            for series_id in ids:
-                named.setdefault(directory.table[series_id].sample_name, []).append(series_id)
-            self._named, self._names_of = named, len(ids)
-        return self._named
 
     def columns(self, ids: Sequence[int], start: int, end: int) -> dict[int, Column]:
         """Return the columns of these series over the ticks from `start` up to `end`."""

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.store.segment import Selection, Span
+from agent.store.layout import Selection
+from agent.store.segment import Span
 from agent.store.series import Matcher
 
 _SPARE: Final = 16  # columns beyond what was asked for: ticks come a little early or late

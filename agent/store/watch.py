@@ -11,8 +11,8 @@ from weakref import WeakSet
 import numpy as np
 
 from agent.store.changes import Changes
+from agent.store.layout import Layout
 from agent.store.rows import Places
-from agent.store.segment import Layout
 from agent.store.series import Matcher, plain_name
 
 _NONE: Final[Places] = np.empty(0, dtype=np.intp)

@@ -14,7 +14,14 @@ from typing import Final
 import numpy as np
 
 from agent.analysis.demand.week import SLOTS
-from agent.analysis.forecasts.passage import PATHS, Interval, interval, normal, stratified
+from agent.analysis.forecasts.passage import (
+    PATHS,
+    Interval,
+    interval,
+    normal,
+    shocks,
+    stratified,
+)
 from agent.analysis.window import Column
 
 FEWEST_WEEKS: Final = 3
@@ -27,7 +34,7 @@ DAY: Final = 86_400.0
 
 _FAR: Final = 4.0  # times as far ahead as was looked back
 _FEWEST_DAYS: Final = 4  # of seven, in a week that counts
-_SHOCKS: Final = np.random.default_rng(20_262).standard_normal((PATHS, int(LONGEST / 7.0) + 1))
+_SHOCKS: Final = shocks((PATHS, int(LONGEST / 7.0) + 1), salt=44)
 _ALL_BUT: Final = 1.645  # normal quantile of 95 %
 _HOURS: Final = 20  # of a day, that must be known for its peak
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from agent.analysis.forecasts.arrivals import LINES, Arrivals
-from agent.analysis.forecasts.passage import normal, stratified
+from agent.analysis.forecasts.passage import normal, shuffled, stratified
 from agent.analysis.forecasts.population import Population
 from agent.analysis.window import Column
 
@@ -22,7 +22,7 @@ _SLOPE: Final = normal(stratified(3))
 _PACE: Final = normal(stratified(7))[:, None]
 _OTHER: Final = np.exp(0.4 * normal(stratified(10)))[:, None]
 _LINE: Final = (stratified(9) * LINES).astype(np.intp)
-_LASTS: Final = LINES / (np.random.default_rng(9).permutation(LINES) + 0.5) - 1.0
+_LASTS: Final = LINES / (shuffled(LINES, salt=12) + 0.5) - 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,15 @@ others (an Ornstein-Uhlenbeck process in units of that time). Where the fluctuat
 and the drift is one number, this is the inverse Gaussian law; with returning fluctuation a level
 that is high and steady does not seem to wander off to its limit, as it would for a random walk.
 
-The paths are drawn once with a fixed seed, so that the same columns give the same answer.
+The paths are drawn once with a fixed seed, so that the same columns give the same answer. The dice
+are those of the standard library: numpy's take 4 MB for some thousand numbers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isinf
+from itertools import islice
+from math import inf, isinf, prod
+from random import Random
 from typing import Final
 
 import numpy as np
@@ -63,8 +67,20 @@ NOW: Final = Interval(0.0, 0.0, 0.0)
 
 def stratified(salt: int) -> Column:
     """Return evenly spaced quantiles of 0 to 1 in an order of their own, shape (PATHS,)."""
-    dice = np.random.default_rng(_SEED + salt)
-    return dice.permutation((np.arange(PATHS) + 0.5) / PATHS)
+    return (shuffled(PATHS, salt=salt) + 0.5) / PATHS
+
+
+def shuffled(count: int, *, salt: int) -> Column:
+    """Return the numbers from 0 up to a count, in an order of their own."""
+    order = [*range(count)]
+    Random(_SEED + salt).shuffle(order)  # noqa: S311 - no secret
+    return np.array(order, dtype=np.float64)
+
+
+def shocks(shape: Sequence[int], *, salt: int) -> Column:
+    """Return draws from the standard normal distribution."""
+    dice = Random(_SEED + salt)  # noqa: S311 - no secret
+    return np.array([dice.gauss(0.0, 1.0) for _draw in range(prod(shape))]).reshape(shape)
 
 
 def normal(quantiles: Column) -> Column:
@@ -91,21 +107,20 @@ def excursions(grid: Column, *, salt: int) -> Column:
     Returns:
         Shape (PATHS, len(grid)).
     """
-    dice = np.random.default_rng(_SEED + salt)
+    gaps = np.diff(grid, prepend=0.0)
+    counts = np.clip(np.ceil(gaps / _FINE), 1, 400).astype(int)
+    drawn = iter(shocks((int(counts.sum()), PATHS), salt=salt))
     found = np.empty((PATHS, len(grid)))
     level = np.zeros(PATHS)
-    before = 0.0
-    for at, end in enumerate(grid):
-        steps = max(1, min(400, int(np.ceil((end - before) / _FINE))))
-        keep = float(np.exp(-(end - before) / steps))
+    for at, (gap, steps) in enumerate(zip(gaps.tolist(), counts.tolist(), strict=True)):
+        keep = float(np.exp(-gap / steps))
         spread = float(np.sqrt(1.0 - keep * keep))
         highest = np.full(PATHS, -np.inf)
-        for shock in dice.standard_normal((steps, PATHS)):
+        for shock in islice(drawn, steps):
             level = keep * level + spread * shock
             highest = np.maximum(highest, level)
-        found[:, at] = highest / np.sqrt(1.0 - np.exp(-2.0 * end))
-        before = float(end)
-    return found
+        found[:, at] = highest
+    return found / np.sqrt(1.0 - np.exp(-2.0 * grid))
 
 
 def first_passage(levels: Column, limit: float, times: Column, *, within: Column) -> Column:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.model import Metric, MetricType, SeriesTable
-from agent.store.segment import Layout
+from agent.store.layout import Layout
 from agent.store.series import Matcher, MatchOp
 from agent.store.target import Directory, Target
 
@@ -47,6 +47,7 @@ def test_selections_are_those_of_a_layout_without_a_past(
             series_id if series_id in last else None for series_id in layout.ids
         ]
         assert layout.gone == [series_id for series_id in last if series_id not in layout.ids]
+        assert fresh.ids == layout.ids
         for matchers in (*asked, *_MATCHERS) if len(asked) > 1 else asked:
             found, wanted = layout.select(matchers), fresh.select(matchers)
             assert sorted(found.ids) == sorted(wanted.ids)
