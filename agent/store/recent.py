@@ -261,7 +261,9 @@ class Recent:
             return None
         constant = changes.constant(places, first)
         fell = partial(changes.fell, places, first)
-        take = partial(self._tracks.since, matchers, found, self._pieces, first, changes.rows)
+        # Not a method: each tick would be held by its own columns until cycles are looked for.
+        pieces = partial(_pieces, self._segments)
+        take = partial(self._tracks.since, matchers, found, pieces, first, changes.rows)
         return Columns(found.labels, ticks.times, constant, fell, take)
 
     def _after(self, start: int) -> _Ticks:
@@ -275,17 +277,18 @@ class Recent:
             times = stamps[bisect_left(stamps, moment) :] + times
         return _Ticks(times, self._changes.rows - len(times))
 
-    def _pieces(self, count: int) -> Iterator[Piece]:
-        """Yield where the rows of the last ticks are, the newest first."""
-        for segment in reversed(self._segments):
-            end = len(segment.times)
-            for span in reversed(segment.spans):
-                begin = max(span.first, end - count)
-                yield Piece(span, begin - span.first, end - span.first)
-                count -= end - begin
-                end = begin
-                if not count:
-                    return
+
+def _pieces(segments: Sequence[Segment], count: int) -> Iterator[Piece]:
+    """Yield where the rows of the last ticks are, the newest first."""
+    for segment in reversed(segments):
+        end = len(segment.times)
+        for span in reversed(segment.spans):
+            begin = max(span.first, end - count)
+            yield Piece(span, begin - span.first, end - span.first)
+            count -= end - begin
+            end = begin
+            if not count:
+                return
 
 
 def _ascending(segments: Sequence[Segment]) -> bool:
