@@ -23,3 +23,12 @@ class UnsupportedError(PromqlError):
 
 class EvaluationError(PromqlError):
     """A query that is well formed but has no answer on the data it was given."""
+
+
+class TooManySamplesError(EvaluationError):
+    """A query that would need more samples than it may take; the message is Prometheus's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "query processing would load too many samples into memory in query execution"
+        )

@@ -1,11 +1,15 @@
 """Evaluation: fetch what the plan of a query names, then compute."""
 
-from agent.promql.errors import PromqlError
+from typing import Final
+
+from agent.promql.budget import Budget
+from agent.promql.errors import EvaluationError, PromqlError
 from agent.promql.notes import Notes
 from agent.promql.plan import Selector
 from agent.promql.query import Query
 from agent.promql.reads import Reads
 from agent.promql.run import (
+    Expr,
     Options,
     RangeExpr,
     Row,
@@ -22,6 +26,7 @@ from agent.store.recent import Columns, Newest
 from agent.store.series import SeriesSamples, Source, is_stale, milliseconds
 
 _DEFAULT = Options()
+_TOO_DEEP: Final = "too deeply nested to be evaluated"
 
 
 def evaluate_instant(
@@ -44,12 +49,20 @@ def evaluate_instant(
         reads: takes what was looked at.
 
     Raises:
-        EvaluationError: it has no answer on these samples.
+        EvaluationError: it has no answer on these samples, or takes too many of them.
     """
     moment = milliseconds(time)
-    data = _Fetched(query, source, moment, moment, options, reads=reads)
-    run = Run(moment, moment, 1, moment, moment, options, data, notes, reads)
-    root = query.root
+    budget = Budget(options.max_samples)
+    data = _Fetched(query, source, moment, moment, options, budget=budget, reads=reads)
+    run = Run(moment, moment, 1, moment, moment, options, data, budget, notes, reads)
+    try:
+        return _value(query.root, run, moment)
+    except RecursionError as error:
+        raise EvaluationError(_TOO_DEEP) from error
+
+
+def _value(root: Expr, run: Run, moment: int) -> Value:
+    """Return what an expression gives."""
     if isinstance(root, VectorExpr):
         return finished(root.at(run, moment))
     if isinstance(root, ScalarExpr):
@@ -82,7 +95,7 @@ def evaluate_range(
 
     Raises:
         PromqlError: the query is neither a number nor a vector, or the step is not positive.
-        EvaluationError: it has no answer on these samples.
+        EvaluationError: it has no answer on these samples, or takes too many of them.
     """
     root = query.root
     first, last, every = milliseconds(start), milliseconds(end), milliseconds(step)
@@ -93,9 +106,13 @@ def evaluate_range(
         root = VectorExpr(lambda run, time: Vector([()], [number(run, time)]))
     if not isinstance(root, VectorExpr):
         raise PromqlError("a range query must be a scalar or an instant vector")
-    data = _Fetched(query, source, first, last, options)
-    run = Run(first, last, every, first, last, options, data, notes)
-    found = series(root, run, finish=True)
+    budget = Budget(options.max_samples)
+    data = _Fetched(query, source, first, last, options, budget=budget)
+    run = Run(first, last, every, first, last, options, data, budget, notes)
+    try:
+        found = series(root, run, finish=True)
+    except RecursionError as error:
+        raise EvaluationError(_TOO_DEEP) from error
     return Matrix([SeriesSamples(row.labels, row.times, row.values) for row in sorted(found)])
 
 
@@ -114,12 +131,14 @@ class _Fetched:
         end: int,
         options: Options,
         *,
+        budget: Budget,
         reads: Reads | None = None,
     ) -> None:
         self._selectors = query.selectors
         self._source = source
         self._start = start
         self._end = end
+        self._budget = budget
         self._reads = reads
         self._lookback = milliseconds(options.lookback)
         self._rows: dict[int, list[Row]] = {}
@@ -155,7 +174,7 @@ class _Fetched:
             return None
         found: Columns | None = self._columns(selector.matchers, start, end)
         if self._reads is not None:
-            self._reads.columns(selector.matchers, end - start, found)
+            self._reads.columns(selector.matchers, start, found)
         return found
 
     def _fetch(self, selector: Selector) -> list[Row]:
@@ -164,8 +183,10 @@ class _Fetched:
         begin, until = start / 1000, end / 1000
         if self._latest is not None and selector.range is None and not selector.path:
             newest = self._latest(selector.matchers, begin, until)
+            self._budget.take(len(newest))
             return [Row(labels, [time], [value], False) for labels, time, value in newest]
         found = self._source.select(selector.matchers, begin, until)
+        self._budget.take(sum(len(item.times) for item in found))
         if selector.range is None:
             return [Row(item.labels, item.times, item.values, False) for item in found]
         return [_without_markers(item) for item in found]

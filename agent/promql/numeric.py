@@ -1,13 +1,17 @@
 """Sums, means, variances and quantiles as Prometheus defines them for any floats.
 
 Prometheus adds with the compensated sum of Neumaier (1974); `math.fsum` is exact and at C speed,
-so it serves wherever it has an answer. Where it has none, on infinities and overflow, the loop
-is the compensated one.
+so it serves wherever both have the same answer. Where they have not, on infinities and overflow
+and where large values cancel each other to next to nothing, the loop is the compensated one.
 """
 
 from collections.abc import Sequence
 from math import copysign, floor, fsum, inf, isfinite, isinf, isnan, nan
 from operator import mul
+from typing import Final
+
+# Where a plain sum is so far off, relative to the exact one, the compensated one may be off too.
+_DOUBTFUL: Final = 1e-6
 
 
 def neumaier(term: float, total: float, compensation: float) -> tuple[float, float]:
@@ -21,11 +25,30 @@ def neumaier(term: float, total: float, compensation: float) -> tuple[float, flo
 
 
 def total(values: Sequence[float]) -> float:
-    """Return the sum; of both infinities NaN, on overflow infinity."""
+    """Return the sum of at least one value; of both infinities NaN, on overflow infinity."""
+    exact = _exact(values)
+    return _compensated(values) if _cancel(values, exact) else exact
+
+
+def _exact(values: Sequence[float]) -> float:
+    """Return the sum without any rounding but the last."""
     try:
         return fsum(values)
     except (OverflowError, ValueError):
         return float(sum(values))
+
+
+def _cancel(values: Sequence[float], exact: float) -> bool:
+    """Return whether next to nothing is left of the values in their sum."""
+    return not abs(sum(values) - exact) <= _DOUBTFUL * abs(exact)
+
+
+def _compensated(values: Sequence[float]) -> float:
+    """Return the sum as Prometheus has it."""
+    added = compensation = 0.0
+    for value in values:
+        added, compensation = neumaier(value, added, compensation)
+    return added + compensation
 
 
 def mean(values: Sequence[float]) -> float:
@@ -34,7 +57,11 @@ def mean(values: Sequence[float]) -> float:
         added = fsum(values)
     except (OverflowError, ValueError):
         added = inf
-    return _incremental_mean(values) if isinf(added) else added / len(values)
+    if isinf(added):
+        return _incremental_mean(values)
+    if _cancel(values, added):
+        added = _compensated(values)
+    return added / len(values)
 
 
 def _incremental_mean(values: Sequence[float]) -> float:
@@ -56,8 +83,10 @@ def variance(values: Sequence[float]) -> float:
     if distances.count(distances[0]) == len(distances):
         return 0.0
     # The second term corrects the first for that rounding (Chan, Golub and LeVeque, 1983).
-    rest = total(distances)
+    rest = _exact(distances)
     squares = total([*map(mul, distances, distances)])
+    if isinf(squares):
+        return inf
     return max(0.0, (squares - rest * rest / len(values)) / len(values))
 
 

@@ -19,9 +19,6 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-# In Go these are bytes, of which several may make one character; the parser makes each a character.
-_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:x[89a-fA-F][0-9a-fA-F]|[23][0-7][0-7]))")
-
 # The parser recurses on the C stack and dies with the process some thousand levels down.
 _DEEPEST: Final = 100
 _MOST_OPERATORS: Final = 300
@@ -82,14 +79,10 @@ def refuse_endless(found: list[Token], text: str) -> None:
 
 
 def refuse_dangerous(found: list[Token], text: str) -> None:
-    """Raise for what the parser takes wrongly: deep nesting, `@` before 1970, escaped bytes."""
+    """Raise for what the parser takes wrongly: deep nesting, `@` before 1970."""
     depth = operators = 0
     for index, token in enumerate(found):
         if token.kind == "string":
-            byte = None if token.text[0] == "`" else _BYTE.search(token.text)
-            if byte is not None:
-                message = f"write the character itself instead of its byte {byte[1]}"
-                raise PromqlError(message, place(text, token.offset))
             continue
         if token.text in "([{":
             depth += 1

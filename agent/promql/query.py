@@ -10,6 +10,7 @@ from agent.promql.errors import PromqlError
 from agent.promql.plan import Selector, metric_names
 from agent.promql.positions import refuse_dangerous, refuse_endless, sites, tokens
 from agent.promql.run import Expr
+from agent.promql.strings import joined_bytes
 
 _LONGEST = 65_536
 
@@ -55,7 +56,7 @@ def parse(text: str, *, experimental: bool = False) -> Query:
     refuse_dangerous(found, text)
     refuse_endless(found, text)
     try:
-        tree = promql_parser.parse(text)
+        tree = promql_parser.parse(joined_bytes(found, text))
         builder = Builder(sites(found, text, KNOWN_CALLS), experimental)
         root = builder.build(tree)
     except (OverflowError, RecursionError, ValueError) as error:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from agent.store.recent import Columns, Newest
-from agent.store.series import Matcher
+from agent.store.series import Matcher, milliseconds
 
 
 @dataclass(slots=True)
@@ -15,7 +15,8 @@ class Reads:
         matchers: what chose the series, of those operands that were evaluated.
         steady: the result is the same at every later tick until one of these series changes, comes
             or goes.
-        shortest: length of the shortest range, milliseconds; each had two samples at least.
+        shortest: how far the shortest range reaches back behind the newest tick, milliseconds; each
+            had two samples at least.
     """
 
     matchers: dict[tuple[Matcher, ...], None] = field(default_factory=dict)
@@ -29,10 +30,11 @@ class Reads:
         else:
             self.matchers[matchers] = None
 
-    def columns(self, matchers: tuple[Matcher, ...], length: int, found: Columns | None) -> None:
-        """Take note of a range selector of some milliseconds and what was found for it."""
+    def columns(self, matchers: tuple[Matcher, ...], start: int, found: Columns | None) -> None:
+        """Take note of a range selector that begins after a time and what was found for it."""
         if found is None or not found.constant or len(found.times) < 2:  # noqa: PLR2004
             self.steady = False
         else:
             self.matchers[matchers] = None
-            self.shortest = min(self.shortest, length)
+            # A range that ends in the future has its samples in the part that is over.
+            self.shortest = min(self.shortest, milliseconds(found.times[-1]) - start)

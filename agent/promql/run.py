@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
+from agent.promql.budget import Budget
 from agent.promql.errors import EvaluationError
 from agent.promql.labels import without_name
 from agent.promql.notes import Notes
@@ -29,11 +30,14 @@ class Options:
         subquery_step: seconds between the steps of a subquery that names none.
         delayed_names: metric names are dropped at the end of the evaluation only (Prometheus's
             feature flag `promql-delayed-name-removal`, off by default there too).
+        max_samples: how many samples a query may take in hand, see `Budget`; Prometheus's limit
+            counts those that are in memory at one time.
     """
 
     lookback: float = 300.0
     subquery_step: float = 60.0
     delayed_names: bool = False
+    max_samples: int = 50_000_000
 
 
 class Row(NamedTuple):
@@ -76,6 +80,7 @@ class Run:
         last: end of the whole query, `@ end()`.
         options: see there.
         data: the samples.
+        budget: how many samples may still be taken.
         notes: where warnings go, None where nobody asks for them.
         reads: where it is noted what was looked at, likewise.
         subqueries: what subqueries gave on this grid, by their index.
@@ -88,6 +93,7 @@ class Run:
     last: int
     options: Options
     data: Data
+    budget: Budget
     notes: Notes | None = None
     reads: Reads | None = None
     subqueries: dict[int, list[Row]] = field(default_factory=dict)
@@ -102,6 +108,7 @@ class Run:
             self.last,
             self.options,
             self.data,
+            self.budget,
             self.notes,
             self.reads,
         )

@@ -97,8 +97,10 @@ def series(inner: VectorExpr, run: Run, *, finish: bool = False) -> list[Row]:
         finish: drop flagged names: this is the result of the query.
     """
     found: dict[Labels, tuple[list[float], list[float], bool]] = {}
+    run.budget.take(max(0, (run.end - run.start) // run.step + 1))
     for time in run.times():
         vector = inner.at(run, time)
+        run.budget.take(len(vector))
         if finish:
             vector = finished(vector)
         seconds = time / 1000

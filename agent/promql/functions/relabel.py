@@ -14,23 +14,44 @@ from agent.store.regex import compile_re2
 from agent.store.series import Labels
 
 _REFERENCE: Final = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
+_LONGEST: Final = 1 << 20
+_MOST_DIGITS: Final = 9
 
 
 def _expander(template: str, pattern: re.Pattern[str]) -> Callable[[re.Match[str]], str]:
     """Return the function that fills `$1`, `${1}` and `$name` of a template; `$$` is a dollar."""
 
     def expand(match: re.Match[str]) -> str:
+        length = len(template)
+
         def filled(reference: re.Match[str]) -> str:
-            name = reference[1] or reference[2]
-            if name is None:
-                return "$"
-            if name.isdigit():
-                return (match[int(name)] or "") if int(name) <= pattern.groups else ""
-            return (match[name] or "") if name in pattern.groupindex else ""
+            nonlocal length
+            found = _referenced(reference, match, pattern)
+            length += len(found)
+            _refuse_endless(length)
+            return found
 
         return _REFERENCE.sub(filled, template)
 
     return expand
+
+
+def _referenced(reference: re.Match[str], match: re.Match[str], pattern: re.Pattern[str]) -> str:
+    """Return what a reference in a template stands for."""
+    name = reference[1] or reference[2]
+    if name is None:
+        return "$"
+    if name.isdigit():
+        # So many digits that Python takes them for no number are no group either.
+        known = len(name) <= _MOST_DIGITS and int(name) <= pattern.groups
+        return (match[int(name)] or "") if known else ""
+    return (match[name] or "") if name in pattern.groupindex else ""
+
+
+def _refuse_endless(length: int) -> None:
+    """Raise for a value that a few nested calls would double until memory is full."""
+    if length > _LONGEST:
+        raise EvaluationError(f"the value of a label would be longer than {_LONGEST} characters")
 
 
 def _relabelled(call: Call, target: str, change: Callable[[Labels], Labels | None]) -> VectorExpr:
@@ -81,7 +102,8 @@ def _join(call: Call) -> VectorExpr:
             raise EvaluationError(f'invalid {kind} label name in label_join(): ""')
 
     def change(labels: Labels) -> Labels | None:
-        values = (value_of(labels, name) for name in sources)
+        values = [value_of(labels, name) for name in sources]
+        _refuse_endless(sum(map(len, values)) + len(separator) * len(values))
         return with_label(labels, target, separator.join(values))
 
     return _relabelled(call, target, change)

@@ -12,6 +12,8 @@ from agent.promql.run import Run, ScalarExpr, VectorExpr, nameless, windows
 from agent.promql.values import Vector
 from agent.store.series import Labels, Matcher, MatchOp
 
+_DIGITS: Final = frozenset("0123456789")
+
 
 def _absent_labels(matchers: Sequence[Matcher]) -> Labels:
     """Return the labels that a selector demands, which are those of what is absent."""
@@ -122,10 +124,15 @@ def _sort(call: Call, *, descending: bool) -> VectorExpr:
     return VectorExpr(at)
 
 
-def _natural(text: str) -> list[tuple[int, int, str]]:
+def _natural(text: str) -> list[tuple[int, int, str, str]]:
     """Return the parts of a text, so that numbers within it compare as numbers."""
-    parts = re.findall(r"\d+|\D+", text)
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts]
+    return [
+        # By their digits, of which there may be more than Python takes for one number.
+        (0, len(digits := part.lstrip("0")), digits, part)
+        if part[0] in _DIGITS
+        else (1, 0, part, "")
+        for part in re.findall(r"[0-9]+|[^0-9]+", text)
+    ]
 
 
 def _sort_by_label(call: Call, *, descending: bool) -> VectorExpr:

@@ -51,7 +51,8 @@ class _Abscissae:
         """
         first = values[0]
         count = len(values)
-        if [*values].count(first) == count:
+        # One NaN object is found equal to itself by count, but NaN is not a steady value.
+        if first == first and [*values].count(first) == count:  # noqa: PLR0124
             return (nan, nan) if isinf(first) else (0.0, first)
         sum_x, sum_y = self._sum, total(values)
         if products is None:

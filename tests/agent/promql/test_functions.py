@@ -243,3 +243,7 @@ def test_smoothing_factors():
 def test_a_line_through_infinity():
     """A constant infinity has no slope."""
     assert isnan(ask(history("x Inf Inf"), "deriv(x[1m])", 10)[""])
+    # The same object twice, as a range over a subquery has it, is no equal number either.
+    assert isnan(
+        ask(history('x{le="+Inf"} 1 1 1'), "deriv(histogram_quantile(NaN, x)[20s:10s])", 20)[""]
+    )

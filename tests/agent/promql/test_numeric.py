@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.promql.aggregators import foremost, written
-from agent.promql.numeric import highest, lowest, mean, quantile, total, variance
+from agent.promql.numeric import highest, lowest, mean, neumaier, quantile, total, variance
 
 FINITE = st.floats(-1e12, 1e12)
 ANY = st.floats() | st.sampled_from([nan, inf, -inf, 0.0])
@@ -20,11 +20,31 @@ def test_moments(values: list[float]):
     exact = [Fraction(value) for value in values]
     average = sum(exact) / len(exact)
     spread = sum((value - average) ** 2 for value in exact) / len(exact)
-    assert total(values) == float(sum(exact))
+    assert total(values) == pytest.approx(
+        float(sum(exact)), rel=1e-15, abs=1e-24 * max(map(abs, values))
+    )
     assert mean(values) == pytest.approx(float(average), rel=1e-12, abs=1e-300)
     largest = max(map(abs, values))
     assert variance(values) == pytest.approx(float(spread), rel=1e-9, abs=largest**2 * 1e-28)
     assert variance(values) >= 0
+
+
+@given(st.lists(st.floats(-1e300, 1e300) | st.sampled_from([1e220, -1e220, 1.0]), min_size=1))
+def test_sums_are_those_of_prometheus(values: list[float]):
+    """What is left where large values cancel is what compensated addition leaves."""
+    added = compensation = 0.0
+    for value in values:
+        added, compensation = neumaier(value, added, compensation)
+    if not isinf(added):
+        assert total(values) == pytest.approx(added + compensation, rel=1e-9)
+        if total(values) == 0:
+            assert mean(values) == 0
+
+
+def test_a_sum_of_many_magnitudes_is_as_wrong_as_there():
+    """Where Prometheus loses small values beside large ones that cancel, so does a rule here."""
+    large = [-2.258e220, -1.78264e219, 0.76, 2.3757689e217, -2.3757689e217, 2.258e220, 1.78264e219]
+    assert total(large) == 0.0
 
 
 @given(st.floats(-1e300, 1e300), st.integers(1, 50))
@@ -43,6 +63,7 @@ def test_overflow():
     """A mean exists where the sum overflows; the sum is infinite there."""
     assert mean([1e308, 1e308, 1e308]) == pytest.approx(1e308)
     assert total([1e308, 1e308]) == inf
+    assert variance([1e180, -1e190, 1.0]) == inf
 
 
 @pytest.mark.parametrize(

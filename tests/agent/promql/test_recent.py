@@ -168,6 +168,7 @@ _STANDING = [
         "timestamp(X)",
         "year() + on () group_right () X",
         "last_over_time(X[3s] offset 2s)",
+        "rate(X[3s] offset -2s) or increase(Y[5s] offset -1s)",
         "max_over_time(X[10s:2s])",
     )
 ]
@@ -239,3 +240,19 @@ def test_labels_are_the_same_object_at_every_tick():
         end += 1
         history.append(Frame(end, table, [other, *ids], [0.0] * (SERIES + 1)))
     assert labels() is before
+
+
+def test_a_range_that_ends_in_the_future_stands_no_longer_than_its_samples_last():
+    """Two samples in the second that `[3s] offset -2s` has of the past are none two seconds on."""
+    table = SeriesTable()
+    history = History(table, clock=ManualClock())
+    ids = [_intern(table, number) for number in range(SERIES)]
+    standing = Standing(parse(f"rate({X}[3s] offset -2s)"))
+    time, found = START, []
+    for step in (0.4, 0.4, 2.0):
+        time += step
+        history.append(Frame(time, table, ids, [1.0] * SERIES))
+        value = standing.at(OneTick(history), time)
+        assert isinstance(value, Vector)
+        found.append(len(value))
+    assert found == [0, SERIES // 2, 0]
