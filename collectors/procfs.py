@@ -10,8 +10,8 @@ from typing import Final
 
 import psutil
 
-# The kernel builds these files when they are read, so one read call gives a whole file or, for
-# the long ones, as much as fits.
+# The kernel builds these files when they are read: a read gives a whole file, or of those that have
+# a line for each of many things about a page. Only a read of nothing says that this is all.
 _CHUNK: Final = 1 << 16
 _ABSENT: Final = frozenset(
     {
@@ -55,7 +55,7 @@ def read_file(path: str | Path) -> bytes | None:
         raise
     try:
         parts = [os.read(fd, _CHUNK)]
-        while parts[-1] and len(parts[-1]) == _CHUNK:
+        while parts[-1]:
             parts.append(os.read(fd, _CHUNK))
     except OSError as error:
         if error.errno in _ABSENT:
@@ -90,18 +90,27 @@ class KeptFile:
         """
         if self._fd is not None:
             try:
-                text = os.pread(self._fd, self._most or _CHUNK, 0)
+                text = self._read_kept(self._fd)
             except OSError:
                 text = b""
-            if text and (self._most or len(text) < _CHUNK):
+            if text:
                 return text
             self.close()
         return self._read_anew()
 
+    def _read_kept(self, fd: int) -> bytes:
+        """Read the file, or its beginning, once more."""
+        if self._most is not None:
+            return os.pread(fd, self._most, 0)
+        text = os.pread(fd, _CHUNK, 0)
+        while text and (more := os.pread(fd, _CHUNK, len(text))):
+            text += more
+        return text
+
     def _read_anew(self) -> bytes | None:
         """Read the file by its name, and keep it open if it is the kernel's."""
         text = read_file(self._path)
-        if text and (self._most or len(text) < _CHUNK):
+        if text:
             with contextlib.suppress(OSError):
                 self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
                 if os.fstatvfs(self._fd).f_blocks:  # procfs has none

@@ -12,7 +12,7 @@ import re
 import socket
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 # What a scraper sends is the same each time; the longest that is looked at, in bytes.
 _REQUESTS_KEPT: Final = 64
@@ -29,6 +29,13 @@ _OTHERWISE: Final = frozenset(
         "upgrade",
     }
 )
+
+
+IDLE: Final = 300.0
+"""Seconds without a request after which a connection is ended; scrapers come more often."""
+
+Later: TypeAlias = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
+"""Has something done after so many seconds."""
 
 
 class Asked(NamedTuple):
@@ -67,6 +74,7 @@ class QuickScrapes(asyncio.Protocol):
             framework should answer.
         ordinary: makes the framework's protocol for a connection.
         open_ones: holds every connection that is served here, for the end of the agent.
+        later: see `Later`; that of the running loop by default.
     """
 
     def __init__(
@@ -76,6 +84,7 @@ class QuickScrapes(asyncio.Protocol):
         answer: Callable[[Asked, str | None], tuple[bytes, bytes] | None],
         ordinary: Callable[[], asyncio.Protocol],
         open_ones: "set[QuickScrapes]",
+        later: Later | None = None,
     ) -> None:
         self._path = path
         self._answer = answer
@@ -83,6 +92,8 @@ class QuickScrapes(asyncio.Protocol):
         self._open_ones = open_ones
         self._transport: asyncio.Transport | None = None
         self._remote: str | None = None
+        self._later = later
+        self._ending: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over the transport."""
@@ -93,6 +104,26 @@ class QuickScrapes(asyncio.Protocol):
         # A scraper that is gone without a word is noticed by the kernel in the end.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._open_ones.add(self)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Have the connection ended if nothing is asked for a while."""
+        self._unwatch()
+        later = self._later or asyncio.get_running_loop().call_later
+        self._ending = later(IDLE, self._end)
+
+    def _unwatch(self) -> None:
+        """Let it be."""
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+
+    def _end(self) -> None:
+        """End the connection; what was not read for so long will not be."""
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self.close()
 
     def data_received(self, data: bytes) -> None:
         """Answer, or hand the connection over."""
@@ -110,6 +141,7 @@ class QuickScrapes(asyncio.Protocol):
         if answer is None:
             self._hand_over(transport, data)
             return
+        self._watch()
         for part in answer:  # joined, the whole page would be copied
             transport.write(part)
 
@@ -125,6 +157,7 @@ class QuickScrapes(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Forget the connection."""
+        self._unwatch()
         self._transport = None
         self._open_ones.discard(self)
 
@@ -135,6 +168,7 @@ class QuickScrapes(asyncio.Protocol):
 
     def _hand_over(self, transport: asyncio.Transport, data: bytes) -> None:
         """Have the framework serve the connection, beginning with this."""
+        self._unwatch()
         self._transport = None
         self._open_ones.discard(self)
         ordinary = self._ordinary()

@@ -8,15 +8,15 @@ It is written anew beside the old one and moved over it, so a crash leaves one o
 A line that is damaged all the same is left out and counted.
 """
 
-import contextlib
 import json
-import os
 import threading
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from agent.files import replace_file
 
 
 @dataclass(slots=True)
@@ -87,18 +87,7 @@ class Spool:
         if not lines:
             self.path.unlink(missing_ok=True)
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_name(self.path.name + ".new")
-        try:
-            with beside.open("wb") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
-            raise
+        replace_file(self.path, lines)
 
 
 def _line(item: dict[str, Any]) -> bytes:

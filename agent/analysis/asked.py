@@ -5,10 +5,10 @@
     generation    = arrivals · output of a request
 
 over the last minute. What ends in it says nothing of what is asked: an engine at its limit
-completes no more than that, whatever comes. Where requests are not counted (llama.cpp) the
-generated tokens follow from the prompt tokens by their ratio, and the length of those that wait
-from what those that run hold of the KV cache: a request of p prompt and o output tokens holds
-p + o / 2 in the mean of its life.
+completes no more than that, whatever comes. A queue that is lost with its engine was asked as well.
+Where requests are not counted (llama.cpp) the generated tokens follow from the prompt tokens by
+their ratio, and the length of those that wait from what those that run hold of the KV cache: a
+request of p prompt and o output tokens holds p + o / 2 in the mean of its life.
 """
 
 import math
@@ -77,7 +77,7 @@ def demand_of(view: View, mix: Mix | None) -> Demand:
     shape = _shape(view, mix)
     recent = recent.rows(first, last + 1)
     queue = float(waiting[last])
-    queued = queue - float(waiting[first])
+    queued = queue - float(waiting[first]) + _lost(recent)
     begun = growth(recent.of(engine.TIME_TO_FIRST_TOKEN, suffix="_count"))
     computed = growth(recent[engine.PROMPT_TOKENS])
     arrivals = begun + queued
@@ -93,6 +93,16 @@ def demand_of(view: View, mix: Mix | None) -> Demand:
         queue_requests=queue,
         queue_tokens=_known(queue * (shape.prompt + shape.output) if queue else 0.0),
     )
+
+
+def _lost(view: View) -> float:
+    """Return how many requests waited when the engine began anew: they had arrived all the same."""
+    counted = view.of(engine.TIME_TO_FIRST_TOKEN, suffix="_count")
+    if np.isnan(counted).all():
+        counted = view[engine.PROMPT_TOKENS]
+    waiting = view[engine.REQUESTS_WAITING]
+    rows = np.flatnonzero(~np.isnan(counted) & ~np.isnan(waiting))
+    return float(waiting[rows[:-1]][np.diff(counted[rows]) < 0].sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from agent.analysis import cost, spend
 from agent.analysis.fingerprint import Facts
-from agent.analysis.headroom import Headroom, Part, summed
+from agent.analysis.headroom import Headroom, Part, added, summed
 from agent.analysis.replica_capacity import CapacityResult
 from agent.analysis.replicas import GpuKey, Replica
 from agent.analysis.retention import Saved
@@ -17,6 +17,7 @@ from agent.catalog import capacity as catalog
 from agent.model import Frame, Metric
 
 Sample: TypeAlias = tuple[Metric, tuple[str, ...], float]
+_Key: TypeAlias = tuple[str, ...]
 Placed: TypeAlias = Mapping[Replica, Sequence[GpuKey]]
 
 EVERY: Final = 5.0
@@ -36,7 +37,8 @@ class Capacities:
         self._saved: dict[Replica, Saved] = {}
         self._due = -math.inf
         self._samples: list[Sample] = []
-        self._sums: Mapping[str, Mapping[tuple[str, ...], Headroom]] = {}
+        self._sums: Mapping[str, Mapping[_Key, Headroom]] = {}
+        self._asked: Mapping[str, Mapping[_Key, float]] = {}
 
     def due(self, frame: Frame) -> bool:
         """Return whether it is time to add up anew."""
@@ -63,12 +65,13 @@ class Capacities:
         self._hourly = cost.hourly(placed, names, prices)
         each = [prices.of_gpu(name) for name in names.values()]
         known = [price for price in each if price is not None]
-        self._spend.observe(frame.time, sum(known) if known and len(known) == len(each) else None)
-        self._sums = _sums(placed, results)
+        rate = sum(known) if known and len(known) == len(each) else None
+        self._spend.observe(frame.time, rate, currency=prices.currency)
+        self._sums, self._asked = _sums(placed, results), _asked(placed, results)
         self._samples = [
             (metric, labels, rounded(value))
             for metric, labels, value in (
-                *_said(self._sums),
+                *_said(self._sums, self._asked),
                 *spend.samples(self._spend, prices.currency, prices.monthly_budget),
             )
         ]
@@ -100,22 +103,25 @@ class Capacities:
         """Return the sums and the money; null is not known."""
         prices = self.terms.prices
         return {
-            "models": [
-                {"model_name": name, **_sum_json(total)}
-                for (name,), total in self._sums.get("model", {}).items()
-            ],
+            "models": [{"model_name": name, **total} for (name,), total in self._totals("model")],
             "gpus": [
-                {"gpu": number, "uuid": uuid, "mig": mig, **_sum_json(total)}
-                for (number, uuid, mig), total in self._sums.get("gpu", {}).items()
+                {"gpu": number, "uuid": uuid, "mig": mig, **total}
+                for (number, uuid, mig), total in self._totals("gpu")
             ],
-            "host": _sum_json(self._sums.get("host", {}).get(_HOST)),
+            "host": next((total for _key, total in self._totals("host")), _sum_json(None, None)),
             "spend": spend.as_json(self._spend, prices.currency, prices.monthly_budget),
         }
+
+    def _totals(self, scope: str) -> Iterator[tuple[_Key, dict[str, Any]]]:
+        """Yield the key of each sum of a scope and what is known of it."""
+        sums, asked = self._sums.get(scope, {}), self._asked.get(scope, {})
+        for key in {**sums, **asked}:
+            yield key, _sum_json(sums.get(key), asked.get(key))
 
 
 def _sums(
     placed: Placed, results: Mapping[Replica, CapacityResult]
-) -> Mapping[str, Mapping[tuple[str, ...], Headroom]]:
+) -> Mapping[str, Mapping[_Key, Headroom]]:
     """Return the headroom of each model, each GPU and the host."""
     everywhere = all(placed.get(replica) for replica in results)
     return {
@@ -125,6 +131,23 @@ def _sums(
         # A replica that runs nobody knows where may be on any of them.
         "gpu": summed(_shares(placed, results)) if everywhere else {},
         "host": summed((_HOST, Part(result.headroom)) for result in results.values()),
+    }
+
+
+def _asked(
+    placed: Placed, results: Mapping[Replica, CapacityResult]
+) -> Mapping[str, Mapping[_Key, float]]:
+    """Return the demand on each model, each GPU and the host, known before any capacity is."""
+    tokens = {replica: result.demand.tokens_per_minute for replica, result in results.items()}
+    shares = (
+        (tuple(key), None if asked is None else asked / len(placed[replica]))
+        for replica, asked in tokens.items()
+        for key in placed[replica]
+    )
+    return {
+        "model": added((((replica.model_name,), asked) for replica, asked in tokens.items())),
+        "gpu": added(shares) if all(placed.get(replica) for replica in results) else {},
+        "host": added((_HOST, asked) for asked in tokens.values()),
     }
 
 
@@ -145,23 +168,25 @@ _METRICS: Final[Mapping[str, tuple[Metric, Metric, Metric]]] = {
 }
 
 
-def _said(sums: Mapping[str, Mapping[tuple[str, ...], Headroom]]) -> Iterable[Sample]:
+def _said(
+    sums: Mapping[str, Mapping[_Key, Headroom]], asked: Mapping[str, Mapping[_Key, float]]
+) -> Iterable[Sample]:
     """Yield the sums."""
-    for scope, totals in sums.items():
-        demand, headroom, ratio = _METRICS[scope]
-        for labels, total in totals.items():
-            yield demand, labels, total.demand
+    for scope, (demand, headroom, ratio) in _METRICS.items():
+        for labels, tokens in asked[scope].items():
+            yield demand, labels, tokens
+        for labels, total in sums[scope].items():
             yield headroom, labels, total.tokens_per_minute
             if total.ratio is not None:
                 yield ratio, labels, total.ratio
 
 
-def _sum_json(total: Headroom | None) -> dict[str, Any]:
+def _sum_json(total: Headroom | None, asked: float | None) -> dict[str, Any]:
     """Return a sum, null where it is not known."""
     return {
         "source": total.source.value if total else None,
         "capacity_low_tokens_per_minute": total.carries if total else None,
-        "demand_tokens_per_minute": total.demand if total else None,
+        "demand_tokens_per_minute": asked,
         "headroom_tokens_per_minute": total.tokens_per_minute if total else None,
         "headroom_ratio": total.ratio if total else None,
     }

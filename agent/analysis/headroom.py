@@ -90,3 +90,15 @@ def _sum(parts: Iterable[Part]) -> Headroom | None:
         if headroom.source is Source.DECLARED:
             source = Source.DECLARED
     return Headroom(source=source, carries=carries, demand=demand)
+
+
+def added(parts: Iterable[tuple[K, float | None]]) -> Mapping[K, float]:
+    """Return the sum of the numbers of each key; a key with one that is not known has none."""
+    sums: dict[K, float] = {}
+    unknown: set[K] = set()
+    for key, part in parts:
+        if part is None:
+            unknown.add(key)
+        else:
+            sums[key] = sums.get(key, 0.0) + part
+    return {key: total for key, total in sums.items() if key not in unknown}

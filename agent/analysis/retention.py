@@ -81,24 +81,19 @@ class Retention:
         """Return what to do, now that a replica is as it is."""
         self._first = time if self._first is None else self._first
         saved = self._saved
+        changed = differences(self._known if saved is None else saved.fingerprint, fingerprint)
+        self._doubts = self._doubts + 1 if changed else 0
+        if changed:
+            if self._doubts < _SURE:
+                return NOTHING
+            self._doubts, self._known, self._saved = 0, dict(fingerprint), None
+            return Decision(drop=True, why="; ".join(changed))
+        self._known = {**self._known, **fingerprint}
         if saved is not None:
-            self._known = {**self._known, **fingerprint}
-            changed = differences(saved.fingerprint, fingerprint)
-            if changed:
-                self._saved = None
-                return Decision(drop=True, why="; ".join(changed))
             missing = saved.fingerprint.keys() - fingerprint.keys()
             if missing and 0.0 <= time - self._first < PATIENCE:
                 return NOTHING
             self._saved = None
             self._known = {**saved.fingerprint, **self._known}
             return Decision(restore=saved)
-        changed = differences(self._known, fingerprint)
-        self._doubts = self._doubts + 1 if changed else 0
-        if not changed:
-            self._known.update(fingerprint)
-            return NOTHING
-        if self._doubts < _SURE:
-            return NOTHING
-        self._doubts, self._known = 0, fingerprint
-        return Decision(drop=True, why="; ".join(changed))
+        return NOTHING

@@ -63,14 +63,29 @@ class Month:
 
 @dataclass(slots=True)
 class Spend:
-    """Adds up what the GPUs cost while time passes."""
+    """Adds up what the GPUs cost while time passes.
+
+    The month and the days before this one are kept: a clock that was wrong comes back to them.
+    """
 
     _last: tuple[float, float] | None = None
     _month: Month | None = None
+    _former: Month | None = None
     _days: list[Day] = field(default_factory=list)
+    _currency: str | None = None
 
-    def observe(self, time: float, rate: float | None) -> None:
-        """Take note of what all GPUs cost an hour now, None where that is not known."""
+    def observe(self, time: float, rate: float | None, *, currency: str) -> None:
+        """Take note of what all GPUs cost an hour now, None where that is not known.
+
+        Args:
+            time: Unix seconds.
+            rate: money an hour.
+            currency: of the money; with another one the counting begins anew.
+        """
+        if currency != self._currency:
+            if self._currency is not None:
+                self._last, self._month, self._former, self._days = None, None, None, []
+            self._currency = currency
         before, self._last = self._last, None if rate is None else (time, rate)
         if rate is None:
             return
@@ -87,13 +102,20 @@ class Spend:
         moment = datetime.fromtimestamp(time, UTC)
         name = f"{moment:%Y-%m}"
         if self._month is None or self._month.name != name:
-            first = time
-            if self._month is not None and time - self._month.first > 0.0:
-                first = _month_bounds(time)[0]  # it was seen before, so from the beginning
-            self._month = Month(name=name, first=first)
+            known, former = self._former, self._month
+            self._former = former
+            if known is not None and known.name == name:
+                self._month = known
+            else:
+                # Whoever was there last month for a while is there from the beginning of this one.
+                seen = former is not None and former.hours >= 1.0 and former.first < time
+                first = _month_bounds(time)[0] if seen else time
+                self._month = Month(name=name, first=first)
         date = f"{moment:%Y-%m-%d}"
         if not self._days or self._days[-1].date != date:
-            self._days = [*self._days[-_DAYS:], Day(date=date)]
+            day = next((one for one in self._days if one.date == date), Day(date=date))
+            others = [one for one in self._days if one is not day]
+            self._days = [*others[1 - _DAYS :], day]
 
     def _add(self, seconds: float, rate: float) -> None:
         """Count a stretch of the day and the month."""
@@ -148,7 +170,9 @@ class Spend:
     def state(self) -> dict[str, Any]:
         """Return what was counted as what JSON can hold."""
         return {
+            "currency": self._currency,
             "month": None if self._month is None else asdict(self._month),
+            "former": None if self._former is None else asdict(self._former),
             "days": [asdict(day) for day in self._days],
         }
 
@@ -160,12 +184,19 @@ class Spend:
             TypeError: something is of the wrong type.
             ValueError: something is no number.
         """
-        month = None if state["month"] is None else Month(**state["month"])
+        # States of earlier versions name neither the month before nor the currency.
+        month, former = (
+            None if one is None else Month(**one) for one in (state["month"], state.get("former"))
+        )
         days = [Day(**day) for day in state["days"]]
-        for counted in (month, *days):
+        for counted in (month, former, *days):
             if counted is not None and not math.isfinite(counted.spent + counted.hours):
                 raise ValueError("what was spent is no number")
-        self._last, self._month, self._days = None, month, days
+        currency = state.get("currency")
+        if currency is not None and not isinstance(currency, str):
+            raise TypeError("a currency is a text")
+        self._last, self._month, self._former, self._days = None, month, former, days
+        self._currency = currency
 
 
 def _midnight(time: float) -> float:

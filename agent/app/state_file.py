@@ -1,12 +1,15 @@
 """Files in the state folder: JSON, written whole or not at all."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Final
 
+from agent.files import replace_file
+
 _LARGEST: Final = 64 * 2**20
 """Bytes; what is larger is not ours."""
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 def read_state(path: Path) -> Any:
@@ -26,11 +29,8 @@ def write_state(path: Path, state: Any) -> None:
 
     Raises:
         OSError: it cannot be written; the old one stays.
+        TypeError: the state is no JSON; likewise.
+        ValueError: it holds itself; likewise.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(state, file, separators=(",", ":"))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    # In pieces: encoded at once, a large state would hold up every other thread meanwhile.
+    replace_file(path, (piece.encode() for piece in _ENCODER.iterencode(state)))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import subprocess
 from pathlib import Path
 
@@ -73,3 +74,19 @@ def test_a_file_longer_than_one_read(tmp_path: Path):
     path.write_bytes(bytes(200_000))
     file = KeptFile(str(path))
     assert len(file.read() or b"") == 200_000
+
+
+def test_a_file_of_the_kernel_longer_than_a_page():
+    """The kernel gives a page at a time of such a file, and ends it with a read of nothing."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"up\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"up\n"  # it waits from now on, and nothing changes
+        path = f"/proc/{process.pid}/smaps"
+        whole = Path(path).read_bytes()
+        assert len(whole) > 2 * resource.getpagesize()
+        file = KeptFile(path)
+        assert read_file(path) == whole
+        assert [file.read(), file.read()] == [whole] * 2

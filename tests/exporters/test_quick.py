@@ -1,7 +1,8 @@
 """Quick scrapes: answered as the framework answers them, and nothing else is taken for one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,7 +15,7 @@ from agent.config import Listen
 from agent.model import Frame, SeriesTable
 from exporters.http_api import HttpApi, Views
 from exporters.prometheus import PrometheusExporter
-from exporters.quick import Asked, QuickScrapes, understood
+from exporters.quick import IDLE, Asked, QuickScrapes, understood
 from tests.fakes.clock import ManualClock
 
 HOST = b"Host: here\r\n"
@@ -178,6 +179,100 @@ async def test_who_does_not_read_is_not_written_to_for_ever():
     await reader.readexactly(1 << 20)  # what was asked meanwhile is answered then
     writer.close()
     server.close()
+
+
+class Transport(asyncio.Transport):
+    """A connection whose other end reads what is written, or does not."""
+
+    def __init__(self, *, read: bool = True) -> None:
+        super().__init__({"socket": socket.socket()})
+        self._read = read
+        self._unread = 0
+        self.ended = ""
+
+    def write(self, data: object) -> None:
+        """Take bytes."""
+        assert isinstance(data, bytes)
+        self._unread += 0 if self._read else len(data)
+
+    def get_write_buffer_size(self) -> int:
+        """Return what was not read."""
+        return self._unread
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Belong to another."""
+
+    def close(self) -> None:
+        """End when all is read."""
+        self.ended = "closed"
+
+    def abort(self) -> None:
+        """End now."""
+        self.ended = "aborted"
+
+
+class Later:
+    """What is to be done at a later time, by hand."""
+
+    def __init__(self) -> None:
+        self.due: dict[asyncio.TimerHandle, float] = {}
+
+    def __call__(self, seconds: float, do: Callable[[], None]) -> asyncio.TimerHandle:
+        """Take note of it."""
+        handle = asyncio.TimerHandle(seconds, do, (), asyncio.get_running_loop())
+        self.due[handle] = seconds
+        return handle
+
+    def pass_by(self) -> None:
+        """Let all of it be due."""
+        for handle in [*self.due]:
+            del self.due[handle]
+            if not handle.cancelled():
+                handle._run()
+
+
+def _quick(later: Later) -> QuickScrapes:
+    """Return a connection that is answered with a few bytes."""
+    return QuickScrapes(
+        "/metrics",
+        answer=lambda _asked, _remote: (b"head", b"page"),
+        ordinary=asyncio.Protocol,
+        open_ones=set(),
+        later=later,
+    )
+
+
+@pytest.mark.parametrize(("read", "ended"), [(True, "closed"), (False, "aborted")])
+async def test_a_connection_that_stays_idle_is_ended(read: bool, ended: str):  # noqa: FBT001
+    """Whether it never asked or asks no more, and at once where its answer is not read either."""
+    for asked in (0, 3):
+        later = Later()
+        connection, transport = _quick(later), Transport(read=read or not asked)
+        connection.connection_made(transport)
+        for _ in range(asked):
+            connection.data_received(PLAIN)
+        assert transport.ended == ""
+        assert [seconds for handle, seconds in later.due.items() if not handle.cancelled()] == [
+            IDLE
+        ]
+        later.pass_by()
+        assert transport.ended == (ended if asked else "closed")
+        transport.get_extra_info("socket").close()
+
+
+async def test_a_connection_that_is_handed_over_or_lost_is_let_be():
+    """The framework has its own limits, and what is gone needs none."""
+    for end in ("handed over", "lost"):
+        later = Later()
+        connection, transport = _quick(later), Transport()
+        connection.connection_made(transport)
+        if end == "lost":
+            connection.connection_lost(None)
+        else:
+            connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+        later.pass_by()
+        assert transport.ended == ""
+        transport.get_extra_info("socket").close()
 
 
 async def test_connections_end_with_the_agent():

@@ -13,9 +13,6 @@ from agent.analysis.signals.lasting import Lasting
 from agent.analysis.signals.terms import Terms
 from agent.catalog.signals import Admit
 
-SILENT: Final = 15.0
-"""Seconds without a page after which an engine is taken to be dying."""
-
 _WORSE: Final = (Admit.OK, Admit.SHED, Admit.STOP)
 
 
@@ -37,11 +34,11 @@ def advised(
         first_token: target of the time to first token in seconds.
         before: what was advised so far; what was exceeded must be well within to count as over.
     """
-    silent = _silent(evidence)
-    if silent is None:
+    stuck = evidence.stuck
+    if stuck is None:
         return None
-    if silent:
-        return Advice(Admit.STOP, silent)
+    if stuck:
+        return Advice(Admit.STOP, stuck)
     stop = _over_stability(evidence, _within(terms, before is Admit.STOP))
     if stop:
         return Advice(Admit.STOP, stop)
@@ -77,7 +74,7 @@ class AdmitSignal:
         step = _WORSE.index(found.admit) - _WORSE.index(before)
         worse = self._worse.lasts(holds=step > 0, time=evidence.time, seconds=terms.shed_after)
         better = self._better.lasts(holds=step < 0, time=evidence.time, seconds=terms.admit_after)
-        at_once = found.admit is Admit.STOP and bool(_silent(evidence))
+        at_once = found.admit is Admit.STOP and bool(evidence.stuck)
         if worse or better or at_once or step == 0:
             self._said = found
         else:
@@ -89,16 +86,6 @@ class AdmitSignal:
 def _within(terms: Terms, exceeded: bool) -> float:  # noqa: FBT001 - private
     """Return by what thresholds are multiplied."""
     return 1.0 - terms.hysteresis if exceeded else 1.0
-
-
-def _silent(evidence: Evidence) -> str | None:
-    """Return why nothing comes of requests, empty while something does; None if never seen."""
-    if evidence.page is None:
-        return None
-    silence = evidence.time - evidence.page
-    if silence > SILENT:
-        return f"it has not answered for {silence:.0f} s"
-    return evidence.stalled
 
 
 def _over_stability(evidence: Evidence, within: float) -> str:

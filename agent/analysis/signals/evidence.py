@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from agent.catalog import engine
 from agent.catalog.latency import Quantity
 from agent.catalog.verdict import Cause
 from agent.model import Metric
+
+SILENT: Final = 15.0
+"""Seconds without a page after which an engine is taken to be dying."""
 
 
 class Timed(NamedTuple):
@@ -68,6 +71,14 @@ class Evidence:
         if demand is None or carries is None or not carries.value > 0.0:
             return None
         return Timed(demand.value / carries.value, min(demand.time, carries.time))
+
+    @property
+    def stuck(self) -> str | None:
+        """Why nothing comes of requests, empty while something does; None if never seen."""
+        if self.page is None:
+            return None
+        silence = self.time - self.page
+        return f"it has not answered for {silence:.0f} s" if silence > SILENT else self.stalled
 
     def fresh(self, stale_after: float) -> "Evidence":
         """Return what of it is young enough to be true."""

@@ -92,12 +92,15 @@ class Fleet:
             return None
         here = len(loads)
         said = here if self._said is None else self._said
-        carries = [load.carries for load in loads if load.carries]
+        carries = [load.carries for load in loads if load.carries is not None]
         asked = _asked(loads, terms, foreseen)
         if not carries or asked is None:
             up = down = max(here, said)
             what = "capacity" if not carries else "demand"
             reason = f"the {what} of no replica is known: as many as there are"
+        elif not fmean(carries) > 0.0:
+            up = down = max(here, said)
+            reason = "no replica carries anything within its targets: as many as there are"
         else:
             each = terms.target * fmean(carries)
             up, down = math.ceil(asked / each), math.ceil(asked / each / (1.0 - terms.margin))

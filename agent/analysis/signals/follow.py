@@ -107,17 +107,18 @@ class HostSignals:
         self._replicas = {one: before.get(one) or ReplicaSignals(one) for one in known}
         self._found = {}
         for replica, own in known.items():
-            others = [
-                other
-                for one, other in known.items()
-                if one.model_name == replica.model_name and one != replica
-            ]
+            ranks: list[Evidence] = []
+            others: list[Evidence] = []
+            for one, other in known.items():
+                if one.model_name == replica.model_name and one != replica:
+                    (ranks if one[:-1] == replica[:-1] else others).append(other)
             work = partial(
                 self._replicas[replica].observe,
                 own,
                 others,
                 self.terms,
                 first_token=self._targets(replica.model_name).time_to_first_token,
+                ranks=ranks,
             )
             found = self._guard.run("signals", work, time=time, about=replica._asdict())
             if found is not None:

@@ -108,7 +108,9 @@ class Models:
         """
         for model_name, loads in loads_of(samples, time=time, stale=self._stale_after).items():
             terms = self._terms(model_name)
-            known = self._models.setdefault(model_name, _Model(terms.horizon))
+            known = self._models.get(model_name)
+            if known is None:
+                known = self._models[model_name] = _Model(terms.horizon)
             known.seen = time
             demand = _sum(load.demand for load in loads)
             if demand is not None and time // MINUTE != known.minute:

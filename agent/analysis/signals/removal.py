@@ -1,5 +1,8 @@
 """Whether the other replicas of a model could do without one: their load is worked out anew.
 
+What goes is a server with all its ranks, so what all of them are asked has to be carried, and none
+of them carries it.
+
 Only the replicas of this host are known here. Where a model has one on this host alone, what those
 of other hosts carry is not, and it is not called safe.
 """
@@ -20,19 +23,28 @@ class Removal(NamedTuple):
 
 
 def removal(
-    own: Evidence, others: Sequence[Evidence], terms: Terms, *, before: bool
+    own: Evidence,
+    others: Sequence[Evidence],
+    terms: Terms,
+    *,
+    before: bool,
+    ranks: Sequence[Evidence] = (),
 ) -> Removal | None:
     """Return whether a replica can go; None where what is asked of it is not known.
 
     Args:
         own: fresh evidence of the replica.
-        others: of the other replicas of its model on this host, likewise.
+        others: of the replicas of its model that other servers on this host have, likewise.
         terms: the thresholds.
         before: whether it was safe so far: that lasts up to the threshold, and begins below it.
+        ranks: of the other ranks of its own server, likewise.
     """
-    asked = _asked(own)
-    if asked is None:
-        return None
+    asked = 0.0
+    for going in (own, *ranks):
+        part = _asked(going)
+        if part is None:
+            return None
+        asked += part
     if not others:
         return Removal(
             safe=False,
@@ -44,8 +56,9 @@ def removal(
         more = _asked(other)
         if more is None or other.carries is None:
             return Removal(safe=False, reason="of another replica of its model too little is known")
-        if other.stalled:
-            return Removal(safe=False, reason="another replica of its model stands still")
+        if other.stuck:
+            reason = f"another replica of its model stands still: {other.stuck}"
+            return Removal(safe=False, reason=reason)
         asked += more
         carried += other.carries.value
     load = asked / carried if carried > 0.0 else float("inf")

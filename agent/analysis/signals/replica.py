@@ -40,19 +40,27 @@ class ReplicaSignals:
         self._safe = False
 
     def observe(
-        self, own: Evidence, others: Sequence[Evidence], terms: Terms, *, first_token: float
+        self,
+        own: Evidence,
+        others: Sequence[Evidence],
+        terms: Terms,
+        *,
+        first_token: float,
+        ranks: Sequence[Evidence] = (),
     ) -> Signals:
         """Return what is told now.
 
         Args:
             own: evidence of the replica.
-            others: of the other replicas of its model on this host.
+            others: of the replicas of its model that other servers on this host have.
             terms: the thresholds.
             first_token: target of the time to first token in seconds.
+            ranks: of the other ranks of its own server.
         """
         own = own.fresh(terms.stale_after)
         fresh = [other.fresh(terms.stale_after) for other in others]
-        gone = removal(own, fresh, terms, before=self._safe)
+        beside = [rank.fresh(terms.stale_after) for rank in ranks]
+        gone = removal(own, fresh, terms, before=self._safe, ranks=beside)
         self._safe = gone is not None and gone.safe
         return Signals(
             replica=self._replica,

@@ -132,6 +132,14 @@ def test_a_restart_counts_from_zero():
     assert found.requests_per_minute == pytest.approx(59.0)
 
 
+def test_a_restart_takes_nothing_off_what_arrives():
+    """Requests that waited when the engine went are gone; they had arrived all the same."""
+    begun = [float(s) for s in range(100)] + [math.nan] * 5 + [float(s) for s in range(16)]
+    waiting = [30.0] * 100 + [math.nan] * 5 + [0.0] * 6 + [4.0] * 10
+    found = demand_of(_view(begun, waiting), None)
+    assert found.requests_per_minute == pytest.approx(39.0 + 15.0 + 4.0)
+
+
 def test_throughput_is_what_was_computed_and_generated():
     """Tokens a minute over the rows, by kind; nothing is said of less than half a minute."""
     view = _view(range(SECONDS), [0.0] * SECONDS)

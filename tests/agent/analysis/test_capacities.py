@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from agent.analysis.asked import Demand
 from agent.analysis.capacities import Capacities
 from agent.analysis.headroom import Headroom
 from agent.analysis.placement import GpuKey
@@ -23,7 +24,12 @@ PLACED: Mapping[Replica, Sequence[GpuKey]] = {A: [FIRST, SECOND], B: [SECOND], C
 def _left(carries: float, demand: float) -> CapacityResult:
     """Return a replica of which that much is known."""
     headroom = Headroom(source=Source.LEARNED, carries=carries, demand=demand)
-    return CapacityResult(time=0.0, headroom=headroom)
+    return CapacityResult(time=0.0, headroom=headroom, demand=_asked(demand))
+
+
+def _asked(tokens: float) -> Demand:
+    """Return a demand of so many tokens a minute."""
+    return Demand(prompt_tokens_per_minute=tokens, generation_tokens_per_minute=0.0)
 
 
 RESULTS = {A: _left(1000.0, 400.0), B: _left(500.0, 100.0), C: _left(300.0, 300.0)}
@@ -64,6 +70,23 @@ def test_a_sum_is_absent_where_a_part_is_not_known():
     assert not [key for key in said if "small" in key or key[0].startswith("host_headroom")]
     assert ("gpu_headroom_tokens_per_minute", *FIRST) in said
     assert ("gpu_headroom_tokens_per_minute", *SECOND) not in said
+
+
+def test_what_is_asked_is_known_before_what_is_carried():
+    """Demand adds up while a capacity is still learned; what is left of it is not known."""
+    results = {**RESULTS, B: CapacityResult(time=0.0, demand=_asked(100.0))}
+    said = _said(results)
+    assert said["model_demand_tokens_per_minute", "big"] == 500.0
+    assert said["gpu_demand_tokens_per_minute", *SECOND] == 600.0
+    assert said["host_demand_tokens_per_minute",] == 800.0
+    assert ("model_headroom_tokens_per_minute", "big") not in said
+    assert ("host_headroom_tokens_per_minute",) not in said
+    capacities, frame = Capacities(), Host().frame()
+    capacities.observe(frame, PLACED, results)
+    told = capacities.as_json()
+    assert told["host"]["demand_tokens_per_minute"] == 800.0
+    assert told["host"]["headroom_tokens_per_minute"] is None
+    assert {one["model_name"] for one in told["models"]} == {"big", "small"}
 
 
 def test_a_replica_that_may_be_anywhere_leaves_gpus_unknown():

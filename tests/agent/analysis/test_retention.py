@@ -29,10 +29,30 @@ def test_what_is_not_known_yet_is_waited_for():
 
 def test_another_engine_drops_it_with_what_changed():
     """One thing that is another is enough, and is named with both values."""
-    decision = Retention(SAVED).decide({**WHOLE, "max_num_seqs": 64.0}, time=1000.0)
+    retention = Retention(SAVED)
+    other: Fingerprint = {**WHOLE, "max_num_seqs": 64.0}
+    for second in range(2):
+        assert retention.decide(other, time=1000.0 + second) is NOTHING
+    decision = retention.decide(other, time=1002.0)
     assert decision.restore is None
     assert decision.drop
     assert decision.why == "max_num_seqs is 64, was 32"
+    assert retention.pending is None
+    assert retention.fingerprint == other
+    assert retention.decide(other, time=1003.0) is NOTHING
+
+
+def test_what_blinks_at_the_start_drops_nothing():
+    """One look that differs, as the first page of an engine may, is no other engine."""
+    retention = Retention(SAVED)
+    blink: Fingerprint = {**WHOLE, "max_num_seqs": 64.0}
+    assert retention.decide(blink, time=1000.0) is NOTHING
+    assert retention.pending is SAVED
+    assert retention.decide(blink, time=1005.0) is NOTHING
+    assert retention.decide(WHOLE, time=1010.0).restore is SAVED
+    assert retention.fingerprint == WHOLE
+    for second in range(5):
+        assert retention.decide(WHOLE, time=1015.0 + second) is NOTHING
 
 
 def test_a_change_in_the_run_must_last():

@@ -1,6 +1,7 @@
 """The season of demand begins with what the history holds."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,21 @@ def test_season_and_minutes_are_learned(past: tuple[Path, float]):
     ahead = known["small",].forecast(end, 300.0)
     assert ahead is not None
     assert ahead.estimate == pytest.approx(7.0)
+
+
+def test_a_minute_that_is_cut_in_two_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whenever it is read: hours are read piece by piece, and pieces begin with a minute."""
+    end = write(tmp_path / "history.db", days=3.0 / 24.0, every=15.0)
+    learn, found = DemandForecaster.learn, []
+
+    def watched(one: DemandForecaster, times: Sequence[float], values: Sequence[float]) -> None:
+        found.extend(values)
+        learn(one, times, values)
+
+    monkeypatch.setattr(DemandForecaster, "learn", watched)
+    read(tmp_path / "history.db", end - 17.0)
+    assert {*found} == {150.0, 7.0, 157.0}
+    assert len(found) > 3 * 100
 
 
 def test_what_was_later_is_not_known(past: tuple[Path, float]):

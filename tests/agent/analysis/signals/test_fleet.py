@@ -64,6 +64,21 @@ def test_within_the_margin_nothing_changes():
     assert _needed(fleet, 1215.0, _loads(2390.0, 4))[0] == 4
 
 
+def test_a_capacity_of_nothing_is_known():
+    """A replica that keeps its targets at no load carries nothing: the others carry it all."""
+    loads = [Load(demand=700.0, carries=carries, queue=0.0, wait=0.0) for carries in (1000.0, 0.0)]
+    count, why = _needed(Fleet(), 0.0, loads)
+    assert count == math.ceil(1400.0 / 400.0)
+    assert "known of" not in why
+
+
+def test_where_none_carries_anything_more_would_not_help():
+    """They stay as many as there are, and it is said why."""
+    count, why = _needed(Fleet(), 0.0, _loads(700.0, 3, carries=0.0))
+    assert count == 3
+    assert why == "no replica carries anything within its targets: as many as there are"
+
+
 def test_unknown_capacity_of_some_is_that_of_the_others():
     """What is known is used for those that have not learned theirs, and it is said."""
     loads = [*_loads(1500.0, 2), Load(demand=500.0)]

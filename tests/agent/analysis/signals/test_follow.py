@@ -110,6 +110,21 @@ def test_replicas_of_one_model_take_over_from_one_another():
     }
 
 
+def test_ranks_of_one_server_do_not_take_over_from_one_another():
+    """A server with two ranks is the only one of its model; with another beside it, it can go."""
+    little = Demand(prompt_tokens_per_minute=800.0, generation_tokens_per_minute=0.0)
+    low = CapacityResult(
+        time=START + 9.0, capacity=Capacity(known=known(10_000.0, low=8_000.0)), demand=little
+    )
+    ranks = [_State(replica=REPLICA._replace(rank=rank), capacity=low) for rank in "01"]
+    host, _said = _followed(*ranks, foresee=lambda _m: None)
+    assert [one.removal and one.removal.safe for one in host.found()] == [False, False]
+    other = _State(replica=REPLICA._replace(instance_name="other"), capacity=low)
+    host, _said = _followed(*ranks, other, foresee=lambda _m: None)
+    loads = [one.removal and one.removal.load for one in host.found()]
+    assert loads == [pytest.approx(0.3), pytest.approx(0.3), pytest.approx(0.15)]
+
+
 def test_each_signal_has_its_age():
     """JSON tells values with ages in seconds, and conclusions with reasons; it can be dumped."""
     host, _said = _followed(_State())

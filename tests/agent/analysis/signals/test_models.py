@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from agent.analysis.demand.forecaster import DemandForecaster
 from agent.analysis.signals.fleet import FleetTerms
 from agent.analysis.signals.models import FIELDS, Models, Sample, as_json, loads_of
 from tests.agent.analysis.signals.evidences import NOW
@@ -41,6 +44,21 @@ def test_all_hosts_count():
     other = models.told("n", time=NOW)
     assert other is not None
     assert other.replicas == 1
+
+
+def test_a_model_has_one_forecaster(monkeypatch: pytest.MonkeyPatch):
+    """It is made when the model is first seen, and not at every look."""
+    made = []
+
+    def make(*, horizon: float) -> DemandForecaster:
+        made.append(horizon)
+        return DemandForecaster(horizon=horizon)
+
+    monkeypatch.setattr("agent.analysis.signals.models.DemandForecaster", make)
+    models = Models(lambda _model: TERMS, stale_after=90.0)
+    for second in range(3):
+        models.observe(NOW + second, _replica("a", "m", **FULL))
+    assert made == [TERMS.horizon]
 
 
 def test_a_replica_without_a_capacity_is_counted_as_such():

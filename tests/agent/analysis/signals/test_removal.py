@@ -40,6 +40,30 @@ def test_unknown_stays_unknown():
     assert not found.safe
 
 
+def test_a_silent_replica_takes_nothing_over():
+    """One whose page has not come for a quarter of a minute may be dying."""
+    for silence, safe in ((10.0, True), (20.0, False)):
+        found = removal(evidence(0.1), [evidence(0.1, silence=silence)], TERMS, before=True)
+        assert found is not None
+        assert found.safe is safe
+    assert found is not None
+    assert found.reason == "another replica of its model stands still: it has not answered for 20 s"
+
+
+def test_ranks_of_one_server_go_together():
+    """What all of them are asked is for the others to carry, who are servers and no ranks."""
+    ranks = [evidence(0.3)]
+    alone = removal(evidence(0.3), [], TERMS, before=False, ranks=ranks)
+    assert alone is not None
+    assert not alone.safe
+    found = removal(evidence(0.3), [evidence(0.1)] * 2, TERMS, before=False, ranks=ranks)
+    assert found is not None
+    assert found.load == pytest.approx(0.4)
+    assert (
+        removal(evidence(0.3), [evidence(0.1)], TERMS, before=False, ranks=[evidence(None)]) is None
+    )
+
+
 def test_it_begins_below_the_threshold_and_lasts_up_to_it():
     """75 % of the others keeps it safe if it was, and does not make it safe."""
     before, after = (
