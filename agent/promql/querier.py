@@ -54,8 +54,10 @@ class Embedded:
 
     def instant(self, text: str, time: float) -> Value:
         """Return what a query gives at one time; see `Querier`."""
-        return evaluate_instant(parse(text), self._source, time, options=self._options)
+        query = parse(text, experimental=True)
+        return evaluate_instant(query, self._source, time, options=self._options)
 
     def range(self, text: str, start: float, end: float, step: float) -> Matrix:
         """Return what a query gives at every step; see `Querier`."""
-        return evaluate_range(parse(text), self._source, start, end, step, options=self._options)
+        query = parse(text, experimental=True)
+        return evaluate_range(query, self._source, start, end, step, options=self._options)

@@ -1,5 +1,6 @@
 """The history of one agent: frames go in, series come out."""
 
+import math
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from agent.store.database import HistoryError, NoHistoryError
 from agent.store.five import Part
 from agent.store.gather import Query, Stretch, bounds, gather
 from agent.store.hot import HotStretch, newest
+from agent.store.lending import Lent
 from agent.store.own import OwnSeries
 from agent.store.prelude import Prelude
 from agent.store.reader import COARSE, HistoryReader
@@ -259,18 +261,33 @@ class History:
         It does if it reaches back to that moment, and also if it still has all of this run and
         the runs before had ended by then: the rules of the first minutes need no disk.
         """
+        return self._since() <= moment
+
+    def _since(self) -> float:
+        """Return the milliseconds after which memory holds all there is; see `_covered`."""
         if self._reader is None or self.status.shut_out:
-            return True
+            return -math.inf
         with self._lock:
             firsts = {
                 stream: min(segment.first for segment in ring.segments)
                 for stream, ring in self._rings.items()
                 if ring.segments
             }
-        return bool(firsts) and all(
-            first <= moment or (first == self._began.get(stream) and self._prelude.until <= moment)
-            for stream, first in firsts.items()
+        until = self._prelude.until
+        return max(
+            (
+                min(first, until) if first == self._began.get(stream) else first
+                for stream, first in firsts.items()
+            ),
+            default=math.inf,
         )
+
+    def lend(self) -> Lent:
+        """Return what memory holds now, for another process to read beside the file."""
+        with self._lock:
+            segments = [segment for ring in self._rings.values() for segment in ring.segments]
+        since = self._since()
+        return Lent(self._table, segments, since, stored=since != -math.inf)
 
     def series(self) -> set[int]:
         """Return the series that are named by what is in memory, or is still to be written."""

@@ -13,6 +13,7 @@ from agent.store.chunk import GROUP
 from agent.store.database import TROUBLE, HistoryError, file_identity, open_for_reading
 from agent.store.five import Part
 from agent.store.gather import Query, gather
+from agent.store.identity import DAY
 from agent.store.ring import MAX_TICKS
 from agent.store.segment import WINDOW
 from agent.store.series import Labels, Matcher, MatchOp, SeriesSamples, milliseconds, satisfies
@@ -22,6 +23,8 @@ from agent.store.target import Target
 
 COARSE = 300.0
 """Seconds between the samples of the five-minute windows."""
+
+_LATEST = 1e11  # beyond every clock; more does not fit into a column of SQLite
 
 
 class HistoryReader:
@@ -148,14 +151,19 @@ class HistoryReader:
         connection: sqlite3.Connection,
         matchers: Sequence[Matcher],
         only: Collection[Labels] | None = None,
+        *,
+        day: int = 0,
     ) -> Groups:
-        """Return the series that satisfy every matcher, by group and place in it."""
+        """Return the series that satisfy every matcher and were seen on a day or later.
+
+        They are sorted into groups, each with its place there.
+        """
         names = [m.value for m in matchers if m.name == "__name__" and m.op is MatchOp.EQUAL]
-        where = ("WHERE name = ?", names[:1]) if names else ("", [])
+        where = ("AND name = ?", names[:1]) if names else ("", [])
         groups: Groups = {}
         for row, name, pairs in connection.execute(
-            f"SELECT id, name, labels FROM series {where[0]} ORDER BY id",  # noqa: S608 - own text
-            where[1],
+            f"SELECT id, name, labels FROM series WHERE day >= ? {where[0]} ORDER BY id",  # noqa: S608 - own text
+            [day, *where[1]],
         ).fetchall():
             own = _pairs(pairs)
             if own is None:
@@ -166,14 +174,19 @@ class HistoryReader:
                 groups.setdefault(group, []).append((place, labels))
         return groups
 
-    def series(self, matchers: Sequence[Matcher]) -> list[Labels]:
+    def series(self, matchers: Sequence[Matcher], *, since: float = 0.0) -> list[Labels]:
         """Return the labels of the series that satisfy every matcher, sorted.
+
+        Args:
+            matchers: conditions, all of which must hold.
+            since: Unix seconds; series that were not seen on that day or later are left out.
 
         Raises:
             HistoryError: the file cannot be read.
         """
+        day = int(max(0.0, min(since, _LATEST)) * 1000) // DAY
         with self.reading():
-            groups = self._groups(self._open(), matchers)
+            groups = self._groups(self._open(), matchers, day=day)
         return sorted(labels for places in groups.values() for _place, labels in places)
 
     def stored(self) -> Stored:
