@@ -17,6 +17,7 @@ from agent.app.conclusions import targets_of
 from agent.app.history import target_of
 from agent.app.incidents import folder_of
 from agent.config import Settings
+from agent.incidents.folder import Folder
 from agent.report.answers import Embedded
 from agent.report.asked import Asked
 from agent.report.compare import compared
@@ -62,27 +63,42 @@ def make(settings: Settings, asked: Asked, *, history: Path | None, now: float) 
             last=stored.five[1] / 1000,
             full_since=None if stored.full is None else stored.full[0] / 1000,
         )
-        return _report(seen, settings, asked, with_incidents=history is None, now=now)
+        folder = folder_of(settings) if history is None else None
+        return report_on(seen, settings, asked, incidents=folder, host=target.instance, now=now)
 
 
-def _report(
-    seen: History, settings: Settings, asked: Asked, *, with_incidents: bool, now: float
+def report_on(
+    seen: History,
+    settings: Settings,
+    asked: Asked,
+    *,
+    incidents: Folder | None,
+    host: str,
+    now: float,
 ) -> Report:
-    """Return a report, with the other that it is compared with."""
+    """Return the report on a history, with the other that it is compared with.
+
+    Args:
+        seen: what is asked.
+        settings: which latencies are well.
+        asked: which report.
+        incidents: where they are recorded; None for nowhere.
+        host: whose history it is.
+        now: Unix seconds.
+
+    Raises:
+        AskedError: what is asked for makes no sense.
+        ReportError: there is nothing to report.
+    """
     targets = targets_of(settings.targets)
-    folder = folder_of(settings) if with_incidents else None
-    told = {
-        "generated_timestamp_seconds": now,
-        "agent_version": version(),
-        "host": target_of(settings).instance,
-    }
+    told = {"generated_timestamp_seconds": now, "agent_version": version(), "host": host}
     window = window_for(asked, seen)
-    report = build(seen, window, choice_of(asked), targets=targets, incidents=folder, told=told)
+    report = build(seen, window, choice_of(asked), targets=targets, incidents=incidents, told=told)
     other = other_of(asked, seen, window)
     if other is None:
         return report
     choice, time_of_other, same = other
-    against = build(seen, time_of_other, choice, targets=targets, incidents=folder, told=told)
+    against = build(seen, time_of_other, choice, targets=targets, incidents=incidents, told=told)
     document = {
         **report.document,
         "against": compared(report.document, against.document, same=same),

@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,13 +15,20 @@ _SUFFIXES: Final = {"html": ".html", "json": ".json"}
 _NAME: Final = re.compile(r"(report-\d{8}T\d{4}Z)\.(?:html|json)")
 
 
-def into(folder: Path, report: Report, *, keep: int) -> None:
+def into(
+    folder: Path,
+    report: Report,
+    *,
+    keep: int,
+    forms: Mapping[str, Callable[[Report], str]] = FORMS,
+) -> None:
     """Write a report into a folder, which is made if it is missing, and remove the oldest ones.
 
     Args:
         folder: where to.
         report: named by the end of its window.
         keep: reports that are kept, this one included.
+        forms: how it becomes text.
 
     Raises:
         ReportError: it cannot be written.
@@ -31,7 +39,7 @@ def into(folder: Path, report: Report, *, keep: int) -> None:
         raise ReportError(f"{folder}: {error.strerror}") from None
     end = datetime.fromtimestamp(report.document["window"]["end_timestamp_seconds"], UTC)
     for form, suffix in _SUFFIXES.items():
-        write(folder / f"report-{end:%Y%m%dT%H%MZ}{suffix}", FORMS[form](report))
+        write(folder / f"report-{end:%Y%m%dT%H%MZ}{suffix}", forms[form](report))
     names = [match for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
     kept = sorted({match[1] for match in names})[-max(keep, 1) :]
     for match in names:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from agent.config import Listen, Settings, load_settings
-from agent.config.values import ListenAddress
+from agent.config.values import ListenAddress, Url
 from collectors.engines import ENGINES
 
 DEFAULT_CONFIG = Path("/etc/inferwatch/config.yaml")
@@ -52,5 +52,13 @@ def listen_address(text: str) -> Listen:
     """Return an address, or have argparse say what was expected."""
     try:
         return ListenAddress().convert(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected {error}") from None
+
+
+def prometheus_url(text: str) -> str:
+    """Return the address of a Prometheus, or have argparse say what was expected."""
+    try:
+        return Url().convert(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"expected {error}") from None

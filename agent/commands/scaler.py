@@ -2,10 +2,15 @@
 
 import argparse
 import asyncio
-from urllib.parse import urlsplit
 
 from agent.app.scaler import Scaler
-from agent.commands.common import add_config_argument, config_path, listen_address, settings_from
+from agent.commands.common import (
+    add_config_argument,
+    config_path,
+    listen_address,
+    prometheus_url,
+    settings_from,
+)
 from agent.config import Listen
 from agent.log import configure_logging
 from agent.service import SystemClock
@@ -15,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "--prometheus",
-        type=_url,
+        type=prometheus_url,
         required=True,
         metavar="URL",
         help="of the Prometheus that scrapes the agents, such as http://prometheus:9090",
@@ -34,14 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to serve KEDA's external scaler, such as :9747; needs inferwatch[scaler]",
     )
     add_config_argument(parser)
-
-
-def _url(text: str) -> str:
-    """Return an address, or have argparse say what was expected."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise argparse.ArgumentTypeError("expected an address such as http://prometheus:9090")
-    return text
 
 
 def run(arguments: argparse.Namespace) -> int:

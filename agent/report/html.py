@@ -1,6 +1,6 @@
 """A report as one page that needs nothing else: no script, no network, made for paper too."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -44,16 +44,26 @@ def page(report: Report) -> str:
     body.append(element("p", {"class": "when"}, escaped(" ".join(about(document)))))
     against = document.get("against")
     if against is not None:
-        body += map(_block, comparisons(document, against))
-    body += [_section(place, one) for place, one in enumerate(report.sections)]
+        body += map(block, comparisons(document, against))
+    body += [section(place, one) for place, one in enumerate(report.sections)]
     for name, blocks in (
         ("Incidents", incidents(document["incidents"])),
         ("Alerts", alerts(document["alerts"])),
     ):
-        body.append(element("section", {}, element("h2", {}, name), *map(_block, blocks)))
+        body.append(element("section", {}, element("h2", {}, name), *map(block, blocks)))
     made = words.moment(document["generated_timestamp_seconds"])
     foot = f"Made {made} by inferwatch {document['agent_version']}; all times are UTC."
     body.append(element("footer", {}, escaped(foot)))
+    return wrapped(title, body)
+
+
+def wrapped(title: str, body: Iterable[str]) -> str:
+    """Return a page.
+
+    Args:
+        title: text.
+        body: markup.
+    """
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -65,21 +75,21 @@ def page(report: Report) -> str:
     )
 
 
-def _section(place: int, section: Section) -> str:
+def section(place: int, told: Section) -> str:
     """Return what is said about one subject."""
-    facts = section.facts
+    facts = told.facts
     actions = [
         element("li", {"class": f"do-{one['action']}"}, escaped(one["sentence"]))
         for one in facts["recommendations"]
     ]
-    tables = [_block(block) for block in details(facts)]
+    tables = [block(one) for one in details(facts)]
     return element(
         "section",
         {},
         element("h2", {}, escaped(words.title(facts))),
-        element("ul", {"class": "advice"}, *actions),
+        element("ul", {"class": "advice"}, *actions) if actions else "",
         element("div", {"class": "tiles"}, *_tiles(facts)),
-        *_plots(f"s{place}", section),
+        *_plots(f"s{place}", told),
         element("div", {"class": "tables"}, *tables),
     )
 
@@ -218,13 +228,13 @@ def _figure(
     return element("figure", {}, caption, draw(section, wide, name), draw(section, narrow, name))
 
 
-def _block(block: Block) -> str:
+def block(part: Block) -> str:
     """Return a part of the text."""
-    if isinstance(block, Heading):
-        return element(f"h{block.level}", {}, escaped(block.text))
-    if isinstance(block, Items):
-        return "".join(element("p", {}, escaped(sentence)) for sentence in block.sentences)
-    return _table(block)
+    if isinstance(part, Heading):
+        return element(f"h{part.level}", {}, escaped(part.text))
+    if isinstance(part, Items):
+        return "".join(element("p", {}, escaped(sentence)) for sentence in part.sentences)
+    return _table(part)
 
 
 def _table(table: Table) -> str:

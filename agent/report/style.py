@@ -60,7 +60,7 @@ table{border-collapse:collapse;width:100%;font-size:.92rem}
 th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);
 vertical-align:top;font-weight:400;overflow-wrap:anywhere}
 .n{white-space:nowrap}
-thead th{color:var(--soft);font-size:.85rem}tbody th{min-width:8.5rem}
+thead th{color:var(--soft);font-size:.85rem;overflow-wrap:normal}tbody th{min-width:8.5rem}
 @media (max-width:640px){main{padding:1rem .9rem}.tiles{grid-template-columns:1fr 1fr}
 .pair{grid-template-columns:1fr}svg.wide{display:none}svg.narrow{display:block}
 h1{font-size:1.35rem}

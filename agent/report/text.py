@@ -1,15 +1,20 @@
 """A report as text: for a terminal, or as Markdown."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from agent.report.blocks import Heading, Items, Table, blocks
+from agent.report.blocks import Block, Heading, Items, Table, blocks
 
 
 def console(document: Mapping[str, Any]) -> str:
     """Return a report for a terminal."""
+    return for_terminal(blocks(document))
+
+
+def for_terminal(parts: Iterable[Block]) -> str:
+    """Return parts of a report for a terminal."""
     lines: list[str] = []
-    for block in blocks(document):
+    for block in parts:
         if isinstance(block, Heading):
             lines += ["", clean(block.text)] if lines else [clean(block.text)]
             lines.append(("=" if block.level == 1 else "-") * len(lines[-1]))
@@ -32,8 +37,13 @@ def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def markdown(document: Mapping[str, Any]) -> str:
     """Return a report as Markdown."""
+    return as_markdown(blocks(document))
+
+
+def as_markdown(parts: Iterable[Block]) -> str:
+    """Return parts of a report as Markdown."""
     lines: list[str] = []
-    for block in blocks(document):
+    for block in parts:
         if lines:
             lines.append("")
         if isinstance(block, Heading):

@@ -86,7 +86,7 @@ def interval(found: Mapping[str, float | None] | None, form: Callable[[float], s
 def name(subject: Mapping[str, Any]) -> str:
     """Return the name of a subject of the document."""
     if subject["kind"] == "model":
-        return f"model {subject['model_name']}"
+        return f"model {subject['model_name'] or 'without a name'}"
     own = str(subject["instance_name"])
     return f"{own} ({subject['model_name']})" if subject["model_name"] else own
 

@@ -1,5 +1,6 @@
 """What is asked of a Prometheus, and what is made of its answers, the odd ones included."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from agent.model import SourceError
 from tests.fakes.clock import ManualClock
 
 Answer = Callable[[str], web.Response]
+PIECES = 40
 NOW = 1_800_000_000.0
 LABELS = {"instance": "a:9745", "engine": "vllm", "instance_name": "chat", "model_name": "m"}
 
@@ -52,9 +54,18 @@ class _Server:
         self.answer: Answer = well
         self.url = ""
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Answer a query."""
-        return self.answer(str((await request.post())["query"]))
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a query, in as many pieces as the network may make of it."""
+        whole = self.answer(str((await request.post())["query"]))
+        body = bytes(whole.body) if isinstance(whole.body, bytes) else b""
+        response = web.StreamResponse(status=whole.status)
+        await response.prepare(request)
+        size = max(1, -(-len(body) // PIECES))
+        for at in range(0, len(body), size):
+            await response.write(body[at : at + size])
+            await asyncio.sleep(0)
+        await response.write_eof()
+        return response
 
 
 @pytest.fixture
@@ -79,10 +90,17 @@ async def test_samples_have_the_time_of_the_scrape(server: _Server):
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (lambda _q: web.Response(status=503, text="starting"), "it answered 503: b'starting'"),
-        (lambda _q: web.Response(text="hello"), "Expecting value"),
-        (lambda _q: web.json_response({"status": "error"}), "it did not answer with a vector"),
-        (lambda _q: web.json_response([]), "its answer makes no sense"),
+        (lambda _q: web.Response(status=503, text="starting"), "it answered 503; starting"),
+        (lambda _q: web.Response(text="hello"), "is no JSON"),
+        (lambda _q: web.json_response({"status": "error"}), "none of the Prometheus API"),
+        (lambda _q: web.json_response([]), "none of the Prometheus API"),
+        (lambda _q: web.json_response({"status": "success"}), "its answer makes no sense"),
+        (
+            lambda _q: web.json_response(
+                {"status": "success", "data": {"resultType": "scalar", "result": [1, "1"]}}
+            ),
+            "it did not answer with a vector",
+        ),
     ],
 )
 async def test_odd_answers_are_said(server: _Server, answer: Answer, why: str):

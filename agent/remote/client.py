@@ -1,0 +1,121 @@
+"""One server that speaks the Prometheus HTTP API: requests out, JSON in."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final, Self
+
+import aiohttp
+
+from agent.config.access import Tls
+from agent.http_client import Access
+from agent.look import reason
+from agent.model import ConfigError, SourceError
+from agent.remote.errors import printable, refusal
+
+MOST: Final = 64 * 2**20
+"""Bytes of an answer, unpacked; more is refused."""
+
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+class Client:
+    """Asks one server. Belongs to one event loop.
+
+    Args:
+        url: in front of `/api/v1`, such as `http://prometheus:9090` or `https://mimir/prometheus`.
+        access: credentials, and how it is verified.
+        tls: for the name under which it is verified.
+        headers: sent with every request, such as `X-Scope-OrgID`.
+        timeout: seconds for one request with its answer.
+        most: bytes of an answer.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        access: Access,
+        *,
+        tls: Tls | None = None,
+        headers: Mapping[str, str] = _NOTHING,
+        timeout: float,
+        most: int = MOST,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._access = access
+        self._server_name = None if tls is None else tls.server_name
+        self._headers = dict(headers)
+        self._timeout = timeout
+        self._most = most
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(self, path: str, form: Mapping[str, str]) -> Any:
+        """Return the `data` of an answer.
+
+        Args:
+            path: after `/api/v1/`.
+            form: the parameters.
+
+        Raises:
+            PromqlError: the query is wrong, or has no answer.
+            SourceError: it does not answer, or not with what was asked for.
+        """
+        url = f"{self.url}/api/v1/{path}"
+        try:
+            async with asyncio.timeout(self._timeout):
+                body = await self._post(url, form)
+        except TimeoutError:
+            raise SourceError(f"{url}: no answer within {self._timeout:g} s") from None
+        except (aiohttp.ClientError, ConfigError, OSError) as error:
+            raise SourceError(f"{url}: {reason(error)}") from error
+        try:
+            answer = json.loads(body)
+        except (ValueError, RecursionError):
+            said = printable(body[:400].decode("utf-8", "replace"))
+            raise SourceError(
+                f"{url}: its answer is no JSON, so it is no Prometheus API: {said!r}"
+            ) from None
+        if not isinstance(answer, dict) or answer.get("status") != "success":
+            raise SourceError(f"{url}: its answer is none of the Prometheus API")
+        return answer.get("data")
+
+    async def aclose(self) -> None:
+        """Let go of the connection; safe to call twice."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def __aenter__(self) -> Self:
+        """Return this."""
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Let go of the connection."""
+        await self.aclose()
+
+    async def _post(self, url: str, form: Mapping[str, str]) -> bytes:
+        """Return the body of an answer that is one."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=await self._access.tls_context())
+            self._session = aiohttp.ClientSession(connector=connector)
+        async with self._session.post(
+            url,
+            data=form,
+            headers={**self._headers, **await self._access.credentials()},
+            allow_redirects=False,  # they would take the credentials with them
+            server_hostname=self._server_name,
+            timeout=aiohttp.ClientTimeout(),
+        ) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > self._most:
+                    raise SourceError(
+                        f"{url}: it answered more than {self._most >> 20} MiB: ask for a shorter "
+                        "time or for less"
+                    )
+            if response.status != HTTPStatus.OK:
+                where = printable(response.headers.get("Location", ""))
+                raise refusal(url, response.status, bytes(body), location=where)
+            return bytes(body)

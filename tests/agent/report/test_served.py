@@ -1,0 +1,86 @@
+"""The report of a host from whoever answers queries: the same as from its own file."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.app.report import make, report_on
+from agent.config import Settings
+from agent.promql.querier import Embedded
+from agent.report.asked import Asked
+from agent.report.grid import Grid
+from agent.report.report import History
+from agent.report.served import Served
+from agent.store.five import Part
+from agent.store.reader import HistoryReader
+from tests.agent.report.fleet.canned import Canned
+from tests.agent.report.made_up import DAY, START, TARGET
+
+END = START + 1.25 * DAY
+HOST = TARGET.instance
+HOUR = {"start": f"{END - 10_800:.0f}", "end": f"{END - 7200:.0f}"}
+
+
+def documents(made_up: Path, **asked: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the report of the file, and that of the same file through queries."""
+    question = Asked(**HOUR, **asked)
+    own = make(Settings(), question, history=made_up, now=END)
+    with contextlib.closing(HistoryReader(made_up, TARGET)) as reader:
+        served = Served(Embedded(reader), HOST, since=START, until=END)
+        full = own.document["window"]["every_sample_since_timestamp_seconds"]
+        seen = History(answers=served, first=START, last=END, full_since=full)
+        other = report_on(seen, Settings(), question, incidents=None, host=HOST, now=END)
+    return own.document, other.document
+
+
+def test_the_same_is_told(made_up: Path):
+    """Load, capacity, headroom, latencies, verdicts and cost of each engine are the file's."""
+    own, other = documents(made_up)
+    pairs = list(zip(own["subjects"], other["subjects"], strict=True))
+    assert [one["instance_name"] for one, _ in pairs] == ["edge", "chat"]
+    for one, same in pairs:
+        for key in ("mean_tokens_per_minute", "p95_tokens_per_minute", "requests"):
+            expected = one["load"][key]
+            assert same["load"][key] == (expected and pytest.approx(expected, rel=5e-3))
+        for key in ("known", "tokens_per_minute", "binding", "source"):
+            assert same["capacity"].get(key) == one["capacity"].get(key)
+        assert same["verdicts"] == pytest.approx(one["verdicts"], abs=0.02)
+        for timed, told in one["latencies"].items():
+            found = same["latencies"][timed]["p95_seconds"]
+            assert found == pytest.approx(told["p95_seconds"], rel=0.02)
+        assert (same["cost"] is None) is (one["cost"] is None)
+        assert same["limits"] == one["limits"]
+
+
+def test_alerts_are_those_of_the_host(made_up: Path):
+    """What fired, and when, is found without the markers that end a series."""
+    own, other = documents(made_up)
+    assert {one["alertname"] for one in other["alerts"]} == {
+        one["alertname"] for one in own["alerts"]
+    }
+
+
+def test_only_the_host_is_asked_about():
+    """Each question has the host's label, whatever the selector has besides."""
+    canned = Canned(lambda _text: [], kept=300.0)
+    served = Served(canned, 'a"b', since=0.0, until=600.0)
+    served.ask('x{a="1"}', Grid(0.0, 300.0, 2), Part.MEAN)
+    served.ask("x{}", Grid(0.0, 60.0, 2))
+    served.known("x")
+    served.samples("ALERTS", 0.0, 600.0)
+    assert canned.asked == [
+        'avg_over_time(x{instance="a\\"b",a="1"}[4m59s])',
+        'x{instance="a\\"b",}',
+        'count(last_over_time(x{instance="a\\"b",}[600s]))',
+        'ALERTS{instance="a\\"b",}[600s]',
+    ]
+    assert served.known("x") is False
+
+
+def test_no_cell_no_question():
+    """Of a time that has no minutes none are asked for."""
+    canned = Canned(lambda _text: [], kept=300.0)
+    assert Served(canned, "h", since=0.0, until=1.0).ask("x", Grid(0.0, 60.0, 0)) == []
+    assert canned.asked == []
