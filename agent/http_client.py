@@ -6,7 +6,7 @@ import stat
 
 from agent.aside import Aside
 from agent.config import Secret
-from agent.config.settings import BasicAuth, Tls
+from agent.config.access import BasicAuth, Tls
 
 
 class Access:
@@ -17,23 +17,28 @@ class Access:
 
     Args:
         bearer_token: sent with each request, if given.
-        basic_auth: likewise; one of the two at most.
+        basic_auth: likewise.
+        api_key: likewise; one of the three at most.
         tls: how an `https` address is verified.
     """
 
     def __init__(
-        self, *, bearer_token: Secret | None, basic_auth: BasicAuth | None, tls: Tls
+        self,
+        *,
+        bearer_token: Secret | None = None,
+        basic_auth: BasicAuth | None = None,
+        api_key: Secret | None = None,
+        tls: Tls,
     ) -> None:
-        self._bearer_token = bearer_token
-        self._basic_auth = basic_auth
+        self._secrets = (bearer_token, basic_auth, api_key)
         self._tls = tls
         self._aside = Aside("secrets")
 
     async def credentials(self) -> dict[str, str]:
         """Return the headers of `credentials`; errors as there."""
-        if self._bearer_token is None and self._basic_auth is None:
+        if self._secrets == (None, None, None):
             return {}
-        return await self._aside.do(lambda: credentials(self._bearer_token, self._basic_auth))
+        return await self._aside.do(lambda: credentials(*self._secrets))
 
     async def tls_context(self) -> ssl.SSLContext:
         """Return the context of `tls_context`; errors as there."""
@@ -58,8 +63,10 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
-def credentials(bearer_token: Secret | None, basic_auth: BasicAuth | None) -> dict[str, str]:
-    """Return the Authorization header, none without credentials.
+def credentials(
+    bearer_token: Secret | None, basic_auth: BasicAuth | None, api_key: Secret | None = None
+) -> dict[str, str]:
+    """Return the Authorization or X-API-KEY header, none without credentials.
 
     Secrets are read anew for each request, so that they can be renewed.
 
@@ -71,4 +78,6 @@ def credentials(bearer_token: Secret | None, basic_auth: BasicAuth | None) -> di
     if basic_auth is not None:
         pair = f"{basic_auth.username}:{basic_auth.password.reveal()}".encode()
         return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    if api_key is not None:
+        return {"X-API-KEY": api_key.reveal()}
     return {}

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from agent.config import Secret
-from agent.config.settings import BasicAuth, Tls
+from agent.config.access import BasicAuth, Tls
 from agent.http_client import Access
 from agent.model import ConfigError, SourceError
 from collectors.direct import DirectClient

@@ -6,19 +6,21 @@
 
 Whoever has alerts only puts them; one task for each receiver does the rest. An alert that is told
 again while its last telling still waits takes the place of that; the end of an alert never takes
-the place of its beginning.
+the place of its beginning. A receiver that is to hear of each thing once is not told again of what
+it has taken, also after a restart.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from agent.model import Alert, Clock, SourceError
 from exporters.alert_json import alert_as_json, alert_from_json
 from exporters.spool import Spool
-from exporters.waiting import Batch, Waiting
+from exporters.told import Told
+from exporters.waiting import BATCH, Batch, Waiting, key_of
 
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 60.0
@@ -62,6 +64,8 @@ class Delivery:
         clock: for waiting and for the age of alerts.
         random: gives numbers from 0 to 1, for the jitter.
         spool: where alerts wait over a restart; None for nowhere.
+        batch: alerts in one request at most.
+        once: what the receiver has taken, if it is to hear of each thing once; fresh.
         told: called with the name, what is wrong (or nothing), and the time.
     """
 
@@ -74,6 +78,8 @@ class Delivery:
         clock: Clock,
         random: Callable[[], float],
         spool: Spool | None = None,
+        batch: int = BATCH,
+        once: Told | None = None,
         told: Callable[[str, str, float], None] = lambda _name, _error, _time: None,
     ) -> None:
         self.name = name
@@ -83,12 +89,15 @@ class Delivery:
         self._clock = clock
         self._random = random
         self._spool = spool
+        self._batch = batch
+        self._once = once
         self._told = told
         self._waiting = Waiting()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._unsaved = False
         self._spooled = False
+        self._loaded = spool is None
 
     def start(self) -> None:
         """Begin to deliver; needs a running event loop."""
@@ -97,6 +106,10 @@ class Delivery:
 
     def put(self, alerts: Sequence[Alert]) -> None:
         """Take alerts over; returns at once."""
+        if self._once is not None:
+            alerts = self._once.news(alerts, self._clock.time())
+            if not alerts:
+                return
         self._dropped(self._waiting.put(alerts))
         self._unsaved = True
         self._wake.set()
@@ -109,9 +122,10 @@ class Delivery:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        if self._waiting.alerts or self._spooled:
-            self._unsaved = True
-            await self._save()
+        if not self._loaded:  # what waits on disk is not to be written over
+            await self._load()
+        self._unsaved = True
+        await self._save()
 
     async def _run(self) -> None:
         """Deliver until cancelled."""
@@ -133,7 +147,7 @@ class Delivery:
     async def _deliver(self) -> bool:
         """Make one request and return whether there is no reason to wait before the next."""
         self._dropped(self._waiting.drop_old(self._clock.time()))
-        batch = self._waiting.batch()
+        batch = self._waiting.batch(self._batch)
         if not batch:
             return True
         error = await self._try(batch)
@@ -186,7 +200,17 @@ class Delivery:
         self.counts.delivered += len(batch)
         self.counts.up = True
         self._told(self.name, "", self._clock.time())
+        if self._once is not None:
+            self._once.took(batch, self._clock.time())
+            self._news_only()
         self._done(batch)
+
+    def _news_only(self) -> None:
+        """Forget what waits and was taken already: it was told anew meanwhile."""
+        if self._once is not None:
+            waiting = [*self._waiting.alerts.values()]
+            fresh = self._once.news(waiting, self._clock.time())
+            self._waiting.alerts = {key_of(alert): alert for alert in fresh}
 
     def _done(self, batch: Batch) -> None:
         """Forget alerts, unless they were told anew while the request was under way."""
@@ -206,20 +230,33 @@ class Delivery:
         try:
             loaded = await asyncio.to_thread(self._spool.load)
         except OSError as error:
+            self._loaded = True
             self._say_spool(error)
             return
+        self._loaded = True
         self._spooled = bool(loaded.items)
-        alerts = [alert_from_json(item) for item in loaded.items]
+        items = [item for item in loaded.items if not self._take_up(item)]
+        alerts = [alert_from_json(item) for item in items]
         good = [alert for alert in alerts if alert is not None]
         self._dropped(loaded.damaged + len(alerts) - len(good))
         self._dropped(self._waiting.put_before(good))
+        self._news_only()
+        self.counts.waiting = len(self._waiting.alerts)
+
+    def _take_up(self, item: dict[str, Any]) -> bool:
+        """Take up what the receiver was told by the run before; return whether it is that."""
+        return self._once is not None and self._once.take_up(item)
 
     async def _save(self) -> None:
         """Bring the spool up to what waits."""
         spool = self._spool
-        if spool is None or not self._unsaved or not (self._waiting.alerts or self._spooled):
+        if spool is None or not self._unsaved:
             return
-        items = [alert_as_json(alert) for alert in self._waiting.alerts.values()]
+        # What was told goes before what is to be told: the first are left out for want of room.
+        items = [] if self._once is None else self._once.as_json()
+        items += [alert_as_json(alert) for alert in self._waiting.alerts.values()]
+        if not items and not self._spooled:
+            return
         self._unsaved = False
         try:
             # The file is small; cancelled, the thread finishes it all the same.

@@ -43,12 +43,12 @@ class Waiting:
         self.alerts = {**older, **self.alerts}
         return self._bound()
 
-    def batch(self) -> Batch:
+    def batch(self, most: int = BATCH) -> Batch:
         """Return the oldest, of each alert one at most: its end is told after its beginning."""
         batch: dict[Key, Alert] = {}
         seen: set[str] = set()
         for key, alert in self.alerts.items():
-            if key[0] in seen or len(batch) == BATCH:
+            if key[0] in seen or len(batch) == most:
                 break
             seen.add(key[0])
             batch[key] = alert

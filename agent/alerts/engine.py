@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from agent.alerts.context import numbers, subject
+from agent.alerts.flapping import Flapping
 from agent.alerts.group import Alerting, GroupState, Site, Transition, expanded
 from agent.alerts.recorded import RecordedSeries
 from agent.alerts.removed import Key, Removed
@@ -53,6 +54,11 @@ class RuleEngine:
         stagger: spread groups that are not due at every tick over their interval, and align them
             with the clock; else the first tick is the first evaluation of all.
         told: somebody is told of the alerts; else what they would be told is not worked out.
+
+    Attributes:
+        tick: seconds between ticks.
+        last: the group that was evaluated last.
+        flapping: the alerts that come and go.
     """
 
     def __init__(
@@ -67,13 +73,15 @@ class RuleEngine:
     ) -> None:
         self._told = told
         self._table = table
-        self._tick = tick
+        self.tick = tick
+        self.last: GroupState | None = None
         self._site = site or Site()
         self._stagger = stagger
         self._recorded = RecordedSeries(table)
         self._groups: list[GroupState] = []
         self._ended: list[GroupState] = []
         self._removed = Removed()
+        self.flapping = Flapping()
         self._schedule = Schedule((), tick)
         self._time: float | None = None
         self._settled_at: float | None = None
@@ -103,10 +111,15 @@ class RuleEngine:
             self._removed.add(key, gone)
         self._schedule = Schedule(
             [group.interval for group in groups],
-            self._tick,
+            self.tick,
             stagger=self._stagger,
             start=self._time,
         )
+
+    @property
+    def groups(self) -> Sequence[GroupState]:
+        """The groups, in their order."""
+        return self._groups
 
     def evaluate(self, time: float, history: History) -> Outcome:
         """Evaluate the groups that are due.
@@ -136,17 +149,22 @@ class RuleEngine:
             evaluated = state.evaluate(time, tick, settling=settling)
             transitions += evaluated.transitions
             failures += [(state.group.name, rule, why) for rule, why in evaluated.failures]
+            self.last = state
             yield
         if self._removed:
             heard = {one.labels for one in self._instances() if one.state is not State.PENDING}
             transitions += self._removed.resolve(time, heard)
+        told = [*_told(transitions)]
+        for transition in told:
+            self.flapping.changed(transition.instance.labels, time)
+        self.flapping.advance(time)
         alerts: list[Alert] = []
         for alert in self._due(time, tick) if self._told else ():
             alerts.append(alert)
             yield
         return Outcome(
             alerts=alerts,
-            events=[*map(_event(time), _told(transitions))],
+            events=[*map(_event(time), told)],
             failures=failures,
             changed=bool(transitions),
         )
@@ -174,6 +192,7 @@ class RuleEngine:
             "subject": subject(labels),
             "numbers": numbers(rule.rule.query, dict(instance.labels), time, tick),
             "verdict": self._site.verdict(labels),
+            "flapping": self.flapping.note(instance.labels),
             "page": link,
         }
         for name, template in rule.rule.annotations.items():
@@ -216,7 +235,8 @@ class RuleEngine:
     def saved(self, time: float) -> dict[str, Any]:
         """Return the state of all alerts for `restore`, as values that JSON has."""
         rules = [*self._rules(), *self._removed.keyed()]
-        return save(time, ((key[0], rule.states) for key, rule in rules))
+        states = save(time, ((key[0], rule.states) for key, rule in rules))
+        return states | {"flapping": self.flapping.as_json()}
 
     def restore(self, saved: Any, time: float) -> int:
         """Take up what was saved before the agent was restarted; see `agent.alerts.saved`.
@@ -226,6 +246,8 @@ class RuleEngine:
             as resolved from the first evaluation on.
         """
         self._settled_at = time + SETTLING
+        if isinstance(saved, Mapping):
+            self.flapping.restore(saved.get("flapping"))
         known = ((key[0], rule.states) for key, rule in self._rules())
         return restore(saved, time, known, partial(self._removed.missed, site=self._site))
 

@@ -7,6 +7,7 @@ from typing import Final
 from agent.alerts.errors import RuleError
 from agent.alerts.recorded import ALERTS, ALERTS_FOR_STATE, RecordedSeries
 from agent.alerts.rule import AlertRule, Group, RecordingRule
+from agent.alerts.severity import LABEL, Severities
 from agent.alerts.source import NAME, OneTick
 from agent.alerts.standing import Standing
 from agent.alerts.state import AlertStates, Instance, State
@@ -75,6 +76,9 @@ class GroupState:
     Attributes:
         rules: in their order.
         alerting: those that give alerts.
+        failing: why rules had no result at the last evaluation, by their place.
+        evaluated_at: Unix seconds of the last evaluation, None before the first.
+        took: seconds that it took, where somebody measured it.
     """
 
     def __init__(self, group: Group, *, site: Site, recorded: RecordedSeries) -> None:
@@ -85,6 +89,9 @@ class GroupState:
             for rule in group.rules
         ]
         self.alerting = [rule for rule in self.rules if isinstance(rule, Alerting)]
+        self.failing: dict[int, str] = {}
+        self.evaluated_at: float | None = None
+        self.took = 0.0
         self._written: list[Mapping[Labels, float]] = [{} for _rule in group.rules]
         self._said: list[Mapping[Labels, float]] = [*self._written]
         self._ids: list[list[int]] = [[] for _rule in group.rules]
@@ -98,6 +105,8 @@ class GroupState:
             settling: see `AlertStates.advance`.
         """
         outcome = Evaluated()
+        self.failing.clear()
+        self.evaluated_at = time
         ids: list[int] = []
         values: list[float] = []
         names: set[str] = set()
@@ -109,7 +118,8 @@ class GroupState:
                 samples = self._evaluate(rule, time, tick, outcome, settling=settling)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other rules go on
                 # Its series have not ended: they are in the list of the next evaluation.
-                outcome.failures.append((rule.rule.name, str(error) or type(error).__name__))
+                why = self.failing[place] = str(error) or type(error).__name__
+                outcome.failures.append((rule.rule.name, why))
                 continue
             self._written[place] = samples
             if samples is not before:
@@ -232,7 +242,9 @@ class Alerting:
         self.states = AlertStates(rule)
         self._result = Standing(rule.query)
         self._site = site
-        self._fixed = all(template.constant for template in rule.labels.values())
+        self._severities = Severities(rule.severities)
+        constant = all(template.constant for template in rule.labels.values())
+        self._fixed = constant and not self._severities.by_model
         self._identities: dict[Labels, Labels] = {}
         self._empty = False
         self._elements: Sequence[Labels] | None = None
@@ -285,6 +297,12 @@ class Alerting:
         for name, template in self.rule.labels.items():
             pairs[name] = expanded(template, data)
         pairs["alertname"] = self.rule.name
+        if self.rule.severities:
+            if not self._severities.knows(pairs, time, tick):
+                for instance in self.states.active():
+                    if instance.element == element:  # it goes on as what it was when it began
+                        return instance.labels
+            pairs[LABEL] = self._severities.of(pairs, time, tick) or pairs.get(LABEL, "")
         labels = tuple(sorted((name, text) for name, text in pairs.items() if text))
         if self._fixed:
             if len(self._identities) >= _REMEMBERED:

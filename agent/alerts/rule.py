@@ -1,10 +1,15 @@
 """Rules that were understood and can be evaluated."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from agent.alerts.template import Template
+from agent.catalog import engine
 from agent.promql import Query
+
+ENGINE_INFO: Final = engine.INFO.name
+"""The series that say which model an instance serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +28,27 @@ class RecordingRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Severity:
+    """A severity, and for which alerts of a rule it is.
+
+    Attributes:
+        severity: value of the label.
+        model_name: the model that they are about, None for any.
+        instance_name: the instance that they are about, None for any.
+    """
+
+    severity: str
+    model_name: str | None = None
+    instance_name: str | None = None
+
+    def matches(self, labels: Mapping[str, str], models: Collection[str]) -> bool:
+        """Return whether it is for an alert with some labels, about one of these models."""
+        if self.instance_name not in (None, labels.get("instance_name")):
+            return False
+        return self.model_name is None or self.model_name in models
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRule:
     """Each element of the result of its expression is an alert.
 
@@ -33,6 +59,7 @@ class AlertRule:
         keep: seconds for which the alert goes on firing once it holds no more.
         labels: templates of labels to set.
         annotations: templates of what people are told.
+        severities: other severities for some of its alerts; the last that matches counts.
     """
 
     name: str
@@ -41,6 +68,7 @@ class AlertRule:
     keep: float = 0.0
     labels: Mapping[str, Template] = field(default_factory=dict)
     annotations: Mapping[str, Template] = field(default_factory=dict)
+    severities: tuple[Severity, ...] = ()
 
 
 Rule = RecordingRule | AlertRule
@@ -67,4 +95,9 @@ class Group:
     @property
     def metric_names(self) -> frozenset[str]:
         """The metrics that its rules read."""
-        return frozenset().union(*(rule.query.metric_names() for rule in self.rules))
+        read = frozenset[str]().union(*(rule.query.metric_names() for rule in self.rules))
+        by_model = any(
+            isinstance(rule, AlertRule) and any(one.model_name for one in rule.severities)
+            for rule in self.rules
+        )
+        return read | {ENGINE_INFO} if by_model else read

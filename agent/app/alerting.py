@@ -11,10 +11,12 @@ from typing import Any, Final
 from agent.alerts.engine import Outcome, RuleEngine
 from agent.alerts.group import Site
 from agent.alerts.rule import Group
+from agent.alerts.shown import Shown
 from agent.alerts.source import History
 from agent.app.state_file import read_state, write_state
 from agent.catalog import alerts as catalog
 from agent.model import Clock, Frame, Reading, SeriesTable
+from agent.queries.numbers import exponent_text
 from agent.steps import Steps, at_once
 
 STATE_FILE: Final = "alerts.json"
@@ -125,7 +127,10 @@ class Alerting:
                 self._duration = duration + self._clock.monotonic() - begun
                 outcome: Outcome = end.value
                 return outcome
-            duration += self._clock.monotonic() - begun
+            took = self._clock.monotonic() - begun
+            duration += took
+            if self.engine.last is not None:
+                self.engine.last.took, self.engine.last = took, None
             yield
 
     def _tell_failures(self, outcome: Outcome) -> None:
@@ -136,6 +141,11 @@ class Alerting:
                 self._failing[group, rule] = why
                 self._told(f"rule {rule} of group {group} has no result: {why}")
 
+    def shown(self, time: float, *, shift: float) -> Steps[list[dict[str, Any]]]:
+        """Give the rules as the Prometheus API tells them; see `Shown`."""
+        shown = Shown(self.engine, self._history, number=exponent_text, shift=shift)
+        return shown.groups(time)
+
     def reading(self) -> Reading:
         """Return the samples about the rules."""
         intern = self._table.intern
@@ -143,12 +153,18 @@ class Alerting:
         if self._duration is not None:
             samples[intern(catalog.RULES_DURATION)] = self._duration
         states = Counter((name, instance.state.value) for name, instance in self.engine.alerts())
-        for name, _state in states:
+        flaps, shares = Counter[str](), dict[str, float]()
+        for name, share, flapping in self.engine.flapping.by_name():
+            flaps[name] += flapping
+            shares[name] = max(share, shares.get(name, 0.0))
+        for name in (*(name for name, _state in states), *shares):
             self._seen.setdefault(name)
         # Series that come and go with each alert would have everyone look at all series anew.
         for name in self._seen:
             for state in ("pending", "firing"):
                 samples[intern(catalog.ALERTS, (name, state))] = float(states[name, state])
+            samples[intern(catalog.FLAPPING, (name,))] = float(flaps[name])
+            samples[intern(catalog.STATE_CHANGE, (name,))] = round(shares.get(name, 0.0), 4)
         for labels, count in self._failures.items():
             samples[intern(catalog.RULE_FAILURES, labels)] = float(count)
         return Reading([*samples], [*samples.values()])

@@ -8,6 +8,7 @@ from agent.analysis.bottleneck import Targets
 from agent.analysis.deaths import Deaths
 from agent.analysis.demand.host import Demands
 from agent.analysis.engines import EngineAnalysis
+from agent.analysis.latency_targets import LatencyTargets
 from agent.analysis.learning import Learning
 from agent.analysis.peaks import Peaks
 from agent.analysis.xid import XidErrors
@@ -32,6 +33,7 @@ class Conclusions:
         self._peaks = Peaks(settings.tick.peak_window)
         self._deaths = Deaths()
         self._engines = EngineAnalysis(targets_of(settings.targets))
+        self._latency_targets = LatencyTargets(self._engines.targets)
         self._engines.capacities.terms = terms_of(settings)
         self.demands = Demands(
             lambda: {state.replica: state.capacity for state in self._engines.states()}
@@ -44,6 +46,7 @@ class Conclusions:
         """Go on with other settings."""
         self._peaks.window = settings.tick.peak_window
         self._engines.targets = targets_of(settings.targets)
+        self._latency_targets.use(self._engines.targets)
         self._engines.capacities.terms = terms_of(settings)
         self.demands.horizon = settings.capacity.horizon
         self._signals.terms = signal_terms_of(settings)
@@ -55,6 +58,7 @@ class Conclusions:
             XidErrors(gpu.INFO),
             self._deaths,
             self._engines,
+            self._latency_targets,
             self.demands,
             self._signals,
         )

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -12,12 +13,14 @@ from agent.alerts.rule import Group
 from agent.app.alerting import STATE_FILE, Alerting
 from agent.app.history import new_history, target_of
 from agent.app.incidents import new_recorder
+from agent.app.receivers import channels_of
 from agent.app.rules import configured_rules
 from agent.config import Settings
 from agent.log import ChangeLog
 from agent.model import Clock, ConfigError, Frame, Reading, SeriesTable
 from agent.steps import Steps, at_once
-from exporters.alertmanager import AlertmanagerExporter
+from agent.store.lending import Lent
+from exporters.receivers import Receivers
 
 
 def rules_of(settings: Settings) -> tuple[Group, ...]:
@@ -71,6 +74,8 @@ class Judging:
         own = settings.history.enabled and not self._history.taken
         folder = settings.history.path.parent if own else None
         self.state_folder = folder
+        external_url = settings.alerts.external_url or f"http://{target.instance}"
+        channels = channels_of(settings, clock=clock, external_url=external_url)
         self._alerting = Alerting(
             groups,
             site=Site(
@@ -79,7 +84,7 @@ class Judging:
                     "instance": target.instance,
                     **target.external,
                 },
-                external_url=settings.alerts.external_url or f"http://{target.instance}",
+                external_url=external_url,
                 runbook_base=settings.alerts.runbook_base or "",
                 verdict=verdict,
             ),
@@ -87,17 +92,16 @@ class Judging:
             history=self._history,
             clock=clock,
             tick=settings.tick.interval,
-            tells=bool(settings.exporters.alertmanager.receivers),
+            tells=bool(channels),
             state_file=None if folder is None else folder / STATE_FILE,
             told=log_line,
         )
-        self.receivers = AlertmanagerExporter(
-            settings.exporters.alertmanager.receivers,
+        self.receivers = Receivers(
+            channels,
             table=table,
             clock=clock,
             random=random.random,
             folder=folder,
-            spool_size=settings.exporters.alertmanager.spool_size,
             told=log.exporter,
         )
 
@@ -121,6 +125,14 @@ class Judging:
         self._history.append(frame)
         yield
         return (yield from self._alerting.in_steps(frame))
+
+    def lend(self) -> Lent:
+        """Return what the history holds in memory now."""
+        return self._history.lend()
+
+    def rules(self, time: float, *, shift: float) -> Steps[list[dict[str, Any]]]:
+        """Give the rules as the Prometheus API tells them; see `Shown`."""
+        return self._alerting.shown(time, shift=shift)
 
     def use(self, groups: Sequence[Group]) -> None:
         """Go on with other rules."""

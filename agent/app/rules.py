@@ -1,5 +1,6 @@
 """Rule files: where they are, and the rules in them."""
 
+import difflib
 import glob
 from collections.abc import Collection, Iterable
 from importlib import resources
@@ -7,7 +8,8 @@ from pathlib import Path
 
 from agent.alerts.errors import RuleError
 from agent.alerts.load import compile_groups, without
-from agent.alerts.rule import Group
+from agent.alerts.rule import Group, Severity
+from agent.alerts.severity import names, with_severities
 from agent.config.rule_files import RawGroup, RuleProblem, read_rule_file
 from agent.config.settings import Alerts
 
@@ -18,6 +20,11 @@ def shipped_rule_files() -> list[Path]:
     return sorted(Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".yml"))
 
 
+def openllmetry_names() -> Path:
+    """Return the rule file that records series under the names of OpenLLMetry guides."""
+    return Path(str(resources.files("agent.alerts") / "rules" / "names" / "openllmetry.yml"))
+
+
 def rule_paths(settings: Alerts) -> list[Path]:
     """Return the rule files that settings ask for.
 
@@ -25,6 +32,8 @@ def rule_paths(settings: Alerts) -> list[Path]:
         RuleError: a pattern matches no file.
     """
     paths = shipped_rule_files() if settings.shipped else []
+    if settings.openllmetry_names:
+        paths.append(openllmetry_names())
     problems: list[str] = []
     for pattern in settings.rule_files:
         found = sorted(glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - absolute pattern
@@ -36,12 +45,8 @@ def rule_paths(settings: Alerts) -> list[Path]:
     return paths
 
 
-def load_rules(paths: Iterable[Path], *, disabled: Collection[str] = ()) -> tuple[Group, ...]:
+def load_rules(paths: Iterable[Path]) -> tuple[Group, ...]:
     """Return the groups of rule files.
-
-    Args:
-        paths: the files.
-        disabled: names of alerts that are left out.
 
     Raises:
         RuleError: one line for each problem of any of the files.
@@ -55,15 +60,46 @@ def load_rules(paths: Iterable[Path], *, disabled: Collection[str] = ()) -> tupl
     compiled, found = compile_groups(raw)
     if problems or found:
         raise RuleError("\n".join(map(str, sorted([*problems, *found]))))
-    return tuple(without(compiled, disabled))
+    return tuple(compiled)
 
 
 def configured_rules(settings: Alerts) -> tuple[Group, ...]:
     """Return the groups that settings ask for; none where rules are not evaluated here.
 
     Raises:
-        RuleError: as for `rule_paths` and `load_rules`.
+        RuleError: as for `rule_paths` and `load_rules`, or a severity of no alert.
     """
     if not settings.enabled:
         return ()
-    return load_rules(rule_paths(settings), disabled=settings.disabled)
+    groups = load_rules(rule_paths(settings))
+    _check_names(groups, settings)
+    return severe(groups, settings)
+
+
+def _check_names(groups: Collection[Group], settings: Alerts) -> None:
+    """Refuse severities of alerts that there are not.
+
+    Raises:
+        RuleError: one line for each of them.
+    """
+    known = names(groups)
+    problems: list[str] = []
+    for one in settings.severity:
+        if one.alert is not None and one.alert not in known:
+            near = difflib.get_close_matches(one.alert, known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            problems.append(f"{one.place}.alert: no rule gives an alert '{one.alert}'{hint}")
+    if problems:
+        raise RuleError("\n".join(problems))
+
+
+def severe(groups: Iterable[Group], settings: Alerts) -> tuple[Group, ...]:
+    """Return groups with the severities of the settings, less the alerts that are disabled."""
+    told = [
+        (
+            one.alert,
+            Severity(severity=one.severity, model_name=one.model_name, instance_name=one.instance),
+        )
+        for one in settings.severity
+    ]
+    return tuple(without(with_severities(groups, told), settings.disabled))

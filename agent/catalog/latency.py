@@ -19,6 +19,17 @@ class Quantity(StrEnum):
     QUEUE = "queue"
 
 
+LATENCY_TARGET = gauge(
+    "engine_latency_target_seconds",
+    "What 95 of 100 should not exceed, by slo: time_to_first_token, inter_token_latency; bound: of "
+    "the bucket of the engine's histogram that stands for it.",
+    *LABELS[:3],
+    "slo",
+    "bound",
+    source="configuration",
+    history=History.FIVE_MINUTES,
+)
+
 # --- the last minute -------------------------------------------------------------------------
 
 LATENCY_MEAN = gauge(

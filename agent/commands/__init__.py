@@ -4,6 +4,7 @@ import argparse
 from typing import Protocol, cast
 
 from agent.commands import (
+    alert_relabel,
     backtest,
     check_config,
     check_rules,
@@ -12,6 +13,7 @@ from agent.commands import (
     history,
     incidents,
     metrics,
+    nagios,
     record,
     replay,
     report,
@@ -43,6 +45,7 @@ COMMANDS: tuple[Command, ...] = cast(
         check_config,
         check_rules,
         test_alert,
+        alert_relabel,
         record,
         replay,
         backtest,
@@ -51,6 +54,7 @@ COMMANDS: tuple[Command, ...] = cast(
         incidents,
         report,
         scaler,
+        nagios,
         demo,
         metrics,
     ),

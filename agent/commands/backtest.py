@@ -11,7 +11,8 @@ from agent.alerts.backtest import Backtest, Firing, backtest
 from agent.alerts.engine import RuleEngine
 from agent.alerts.rule import Group
 from agent.app.conclusions import Conclusions
-from agent.app.rules import load_rules, shipped_rule_files
+from agent.app.rules import load_rules, severe, shipped_rule_files
+from agent.commands.common import settings_from
 from agent.config import Settings
 from agent.model import Frame, Reading, SeriesTable
 from agent.recording import RecordingReader
@@ -39,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="when something happened, beside what the recording marks: Unix seconds, ISO 8601, "
         "or +SECONDS from the beginning of the recording",
     )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="whose targets, severities and disabled alerts count; without one, the defaults",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -57,8 +64,9 @@ def _time(text: str) -> tuple[bool, float]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play the recording through the rules and print what they made of it."""
-    groups = load_rules(arguments.rules or shipped_rule_files())
-    result = run_backtest(arguments.recording, groups)
+    settings = settings_from(arguments.config)
+    groups = severe(load_rules(arguments.rules or shipped_rule_files()), settings.alerts)
+    result = run_backtest(arguments.recording, groups, settings)
     start = result.start or 0.0
     result.incidents += [
         start + seconds if relative else seconds for relative, seconds in arguments.incident
@@ -71,13 +79,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def run_backtest(recording: Path, groups: tuple[Group, ...]) -> Backtest:
+def run_backtest(
+    recording: Path, groups: tuple[Group, ...], settings: Settings | None = None
+) -> Backtest:
     """Return what rules make of a recording.
+
+    Args:
+        recording: the file.
+        groups: the rules.
+        settings: for the targets of the models; None for the defaults.
 
     Raises:
         RecordingError: it is none, or not one tick of it can be read.
     """
-    settings = Settings()
+    settings = settings or Settings()
     table = SeriesTable()
     reader = RecordingReader(recording, table)
     pipeline = Conclusions(settings).pipeline(table)

@@ -4,11 +4,12 @@ import argparse
 import asyncio
 import socket
 
+from agent.app.receivers import channels_of
 from agent.commands.common import add_config_argument, config_path, settings_from
 from agent.config import Settings
 from agent.model import Alert, ConfigError, SourceError
 from agent.service import SystemClock
-from exporters.alertmanager import Alertmanager
+from exporters.receivers import Channel
 
 # Long enough to be seen, short enough that nobody has to silence it.
 _LASTS = 120.0
@@ -28,8 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: there is no receiver.
     """
     settings = settings_from(config_path(arguments))
-    if not settings.exporters.alertmanager.receivers:
-        raise ConfigError("there is no receiver: set exporters.alertmanager.receivers")
     alert = _alert(settings, severity=arguments.severity, resolved=arguments.resolve)
     return 0 if asyncio.run(_send(settings, alert)) else 1
 
@@ -59,20 +58,32 @@ def _alert(settings: Settings, *, severity: str, resolved: bool) -> Alert:
 
 
 async def _send(settings: Settings, alert: Alert) -> bool:
-    """Send it to each receiver; return whether all took it."""
-    well = True
-    for receiver in settings.exporters.alertmanager.receivers:
-        server = Alertmanager(receiver)
-        try:
-            async with asyncio.timeout(receiver.timeout):
-                answer = await server.send([alert])
-            print(f"{receiver.name}: {receiver.url} answered {answer}")
-        except TimeoutError:
-            well = False
-            print(f"{receiver.name}: {receiver.url} gave no answer within {receiver.timeout:g}s")
-        except SourceError as error:
-            well = False
-            print(f"{receiver.name}: {error}")
-        finally:
-            await server.aclose()
-    return well
+    """Send it to each receiver; return whether all took it.
+
+    Raises:
+        ConfigError: there is no receiver.
+    """
+    channels = channels_of(settings, clock=SystemClock(), external_url=alert.generator_url)
+    if not channels:
+        raise ConfigError(
+            "there is no receiver: set exporters.alertmanager.receivers, exporters.keep.receivers "
+            "or exporters.webhook.receivers"
+        )
+    return all([await _told(channel, alert) for channel in channels])
+
+
+async def _told(channel: Channel, alert: Alert) -> bool:
+    """Send it to one receiver and say what it answered; return whether it took it."""
+    try:
+        async with asyncio.timeout(channel.timeout):
+            answer = await channel.sender.send([alert])
+    except TimeoutError:
+        print(f"{channel.name}: {channel.url} gave no answer within {channel.timeout:g}s")
+    except SourceError as error:
+        print(f"{channel.name}: {error}")
+    else:
+        print(f"{channel.name}: {channel.url} answered {answer}")
+        return True
+    finally:
+        await channel.sender.aclose()
+    return False

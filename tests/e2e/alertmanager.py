@@ -19,7 +19,7 @@ PROGRAMS = ("prometheus-alertmanager", "alertmanager")
 CONFIG = """
 route:
   receiver: pager
-  group_by: [alertname]
+  group_by: [{group_by}]
   group_wait: 100ms
   group_interval: 500ms
   repeat_interval: 1h
@@ -41,11 +41,13 @@ class Pager:
 
     def __init__(self) -> None:
         self.notified: list[tuple[str, str, str]] = []
+        self.bodies: list[dict[str, Any]] = []
         pager = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                pager.bodies.append(body)
                 for alert in body["alerts"]:
                     labels = alert["labels"]
                     pager.notified.append(
@@ -76,11 +78,11 @@ class Pager:
 class RealAlertmanager:
     """A process that can be stopped and started with what it remembers."""
 
-    def __init__(self, folder: Path, pager: Pager) -> None:
+    def __init__(self, folder: Path, pager: Pager, *, group_by: str = "alertname") -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self._folder = folder
         self._config = folder / "alertmanager.yml"
-        self._config.write_text(CONFIG.format(url=pager.url))
+        self._config.write_text(CONFIG.format(url=pager.url, group_by=group_by))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -124,10 +126,12 @@ class RealAlertmanager:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[tuple[RealAlertmanager, Pager]]:
+def running(
+    folder: Path, *, group_by: str = "alertname"
+) -> Iterator[tuple[RealAlertmanager, Pager]]:
     """Run an Alertmanager with somebody to notify until the block ends."""
     pager = Pager()
-    server = RealAlertmanager(folder, pager)
+    server = RealAlertmanager(folder, pager, group_by=group_by)
     try:
         server.start()
         yield server, pager

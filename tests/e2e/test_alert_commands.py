@@ -1,6 +1,8 @@
 """The commands about rules and alerts, as their users call them."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -8,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import yaml
 
 from agent.__main__ import main
 
@@ -155,3 +158,82 @@ def test_labels_and_receivers_are_checked(tmp_path: Path, capsys: pytest.Capture
     assert main(["check-config", str(config)]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert [int(line.split(":")[1]) for line in lines] == [3, 4, 5, 9, 13]
+
+
+SEVERE = """
+alerts:
+  severity:
+    - {model_name: big, severity: page}
+    - {alert: EngineDown, instance: chat, severity: info}
+"""
+
+
+def test_severities_are_printed_for_prometheus(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The relabelings are those of the configuration, in their order."""
+    config = tmp_path / "config.yaml"
+    config.write_text(SEVERE)
+    assert main(["alert-relabel", "--config", str(config)]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["alerting"]["alert_relabel_configs"] == [
+        {
+            "source_labels": ["model_name"],
+            "regex": "big",
+            "target_label": "severity",
+            "replacement": "page",
+        },
+        {
+            "source_labels": ["alertname", "instance_name"],
+            "regex": "EngineDown;chat",
+            "target_label": "severity",
+            "replacement": "info",
+        },
+    ]
+
+
+def test_a_backtest_has_the_severities_of_a_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """What would have paged is said as the agent would have said it."""
+    config = tmp_path / "config.yaml"
+    config.write_text(SEVERE)
+    assert main(["backtest", str(CRASH), "--config", str(config), "--json"]) == 0
+    firings = json.loads(capsys.readouterr().out)["firings"]
+    assert {one["labels"]["severity"] for one in firings if one["alert"] == "EngineDown"} == {
+        "info"
+    }
+
+
+def test_severities_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """What is about nothing, twice about the same, or about no alert is said with its line."""
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "alerts:\n  severity:\n    - {severity: page}\n    - {severity: a b, alert: X}\n"
+        "    - {severity: page, model_name: big}\n    - {severity: info, model_name: big}\n"
+    )
+    assert main(["check-config", str(config)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [int(line.split(":")[1]) for line in lines] == [4]
+    config.write_text(config.read_text().replace("a b", "info"))
+    assert main(["check-config", str(config)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [int(line.split(":")[1]) for line in lines] == [3, 6]
+    config.write_text("alerts:\n  severity:\n    - severity: page\n      alert: EngineDwon\n")
+    assert main(["check-config", str(config)]) == 2
+    assert capsys.readouterr().err == (
+        f"{config}:3: alerts.severity[0].alert: no rule gives an alert 'EngineDwon'; "
+        "did you mean 'EngineDown'?\n"
+    )
+
+
+@pytest.mark.server
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool on the PATH")
+def test_prometheus_takes_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The printed relabelings are part of a good prometheus.yml, whatever names they hold."""
+    config = tmp_path / "config.yaml"
+    config.write_text(SEVERE + "    - {model_name: 'org/Big-7b (v1.2) +x', severity: ticket}\n")
+    assert main(["alert-relabel", "--config", str(config)]) == 0
+    file = tmp_path / "prometheus.yml"
+    file.write_text(capsys.readouterr().out)
+    checked = subprocess.run(
+        ["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr

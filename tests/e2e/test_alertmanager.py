@@ -12,15 +12,17 @@ import pytest
 from agent.alerts.group import Site
 from agent.app.alerting import Alerting
 from agent.app.conclusions import new_pipeline
+from agent.app.receivers import channels_of
 from agent.app.rules import load_rules, shipped_rule_files
-from agent.config.settings import AlertReceiver
+from agent.config.receivers import AlertReceiver, AlertReceivers
+from agent.config.settings import Exporters, Settings
 from agent.model import Frame, Reading, SeriesTable
 from agent.recording import RecordedTick, RecordingReader
 from agent.replay import play
 from agent.service import SystemClock
 from agent.store.history import History
 from agent.store.target import Target
-from exporters.alertmanager import AlertmanagerExporter
+from exporters.receivers import Receivers
 from tests.e2e import alertmanager
 from tests.e2e.alertmanager import Pager, RealAlertmanager
 
@@ -55,8 +57,13 @@ class ReplayedAgent:
             tick=1.0,
             state_file=folder / "alerts.json",
         )
-        self.exporter = AlertmanagerExporter(
-            [AlertReceiver(name="main", url=url)],
+        told = AlertReceivers(receivers=(AlertReceiver(name="main", url=url),))
+        self.exporter = Receivers(
+            channels_of(
+                Settings(exporters=Exporters(alertmanager=told)),
+                clock=SystemClock(),
+                external_url="http://h:9745",
+            ),
             table=self.table,
             clock=SystemClock(),
             random=random.random,

@@ -232,6 +232,25 @@ def test_what_waits_survives_a_restart(tmp_path: Path):
     assert not spool.path.exists()
 
 
+def test_an_end_before_the_beginning_loses_nothing(tmp_path: Path):
+    """An agent that ends before it has read what waited keeps that, with what came since."""
+    spool = Spool(tmp_path / "main.spool", max_size=10**6)
+    asyncio.run(_really(Receiver("fail"), [alert("A")], spool))
+
+    async def end_at_once() -> None:
+        delivery = Delivery(
+            "main", Receiver().send, timeout=1.0, clock=_Patient(), random=lambda: 1.0, spool=spool
+        )
+        delivery.start()
+        delivery.put([alert("B")])
+        await delivery.aclose()
+
+    asyncio.run(end_at_once())
+    up = Receiver()
+    asyncio.run(_really(up, [], spool))
+    assert up.took == [["A", "B"]]
+
+
 async def _really(receiver: Receiver, alerts: Sequence[Alert], spool: Spool) -> None:
     """Deliver with a thread for the spool, until the first request was made."""
     delivery = Delivery(

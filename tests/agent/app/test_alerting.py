@@ -82,10 +82,22 @@ async def test_the_page_says_how_rules_fare():
         "inferwatch_rules": 2.0,
         "inferwatch_alerts A pending": 1.0,
         "inferwatch_alerts A firing": 0.0,
+        "inferwatch_alerts_flapping A": 0.0,
+        "inferwatch_alert_state_change_ratio A": 0.0,
         "inferwatch_rule_evaluation_failures_total g a:b": 2.0,
     }
     assert len(host.told) == 1
     assert host.told[0].startswith("rule a:b of group g has no result: ")
+
+
+async def test_the_page_says_what_flaps():
+    """An alert that comes and goes is counted by its name, with its share of change."""
+    host = Host(None)
+    for number in range(15 * 60):
+        host.tick(float(number // 60 % 2))
+    page = host.page()
+    assert page["inferwatch_alerts_flapping A"] == 1.0
+    assert 0.5 < page["inferwatch_alert_state_change_ratio A"] <= 1.0
 
 
 async def test_state_survives_a_restart(tmp_path: Path):

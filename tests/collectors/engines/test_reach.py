@@ -6,13 +6,14 @@ import os
 import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from agent import http_client
 from agent.config import EngineInstance, Secret
-from agent.config.settings import BasicAuth, Tls
+from agent.config.access import BasicAuth, Tls
 from agent.model import Reading, SourceError
 from tests.collectors.engines.watching import RUNNING, Watch, Watched
 from tests.fakes.engine_server import EngineServer
@@ -160,10 +161,10 @@ async def test_a_file_that_never_answers_costs_its_engine_alone(
     hung = secret(tmp_path, "late")
     real = http_client.credentials
 
-    def credentials(token: Secret | None, basic: BasicAuth | None) -> dict[str, str]:
+    def credentials(token: Secret | None, *others: Any) -> dict[str, str]:
         if token is hung:
             released.wait(30)
-        return real(token, basic)
+        return real(token, *others)
 
     monkeypatch.setattr(http_client, "credentials", credentials)
     (tmp_path / "other").mkdir()

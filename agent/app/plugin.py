@@ -1,0 +1,95 @@
+"""Asks a running agent what check plugins are to say."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+
+import aiohttp
+
+from agent.look import reason
+from agent.model import SourceError
+
+_MOST: Final = 16 * 2**20
+
+
+class NotOursError(SourceError):
+    """Something answers, and not as an agent does."""
+
+
+class Told(NamedTuple):
+    """What an agent says: its alerts and its replicas, each as its API has them."""
+
+    alerts: Sequence[Mapping[str, Any]]
+    replicas: Sequence[Mapping[str, Any]]
+
+
+async def ask(url: str, *, timeout: float) -> Told:  # noqa: ASYNC109 - of the whole, not of one call
+    """Return what the agent at an address says.
+
+    Args:
+        url: in front of `/api/v1`.
+        timeout: seconds for all of it.
+
+    Raises:
+        NotOursError: it answers, and not as an agent does.
+        SourceError: it does not answer in time, or says that it has no fresh numbers.
+    """
+    try:
+        async with asyncio.timeout(timeout), aiohttp.ClientSession() as session:
+            health, alerts, signals = await asyncio.gather(
+                _get(session, f"{url}/-/healthy"),
+                _get(session, f"{url}/api/v1/alerts"),
+                _get(session, f"{url}/api/v1/signals"),
+            )
+    except TimeoutError:
+        raise SourceError(f"{url} gave no answer within {timeout:g} s") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise SourceError(f"{url} cannot be reached: {reason(error)}") from error
+    if health[0] == HTTPStatus.SERVICE_UNAVAILABLE:
+        raise SourceError(f"the agent at {url} answers, but its ticks have stopped")
+    try:
+        return Told(
+            _objects(_json(alerts)["data"]["alerts"], ("labels", "state")), _replicas(signals)
+        )
+    except (LookupError, TypeError, ValueError, RecursionError) as error:
+        raise NotOursError(f"{url} does not answer as an agent does: {reason(error)}") from error
+
+
+def _replicas(answer: tuple[int, bytes]) -> list[Mapping[str, Any]]:
+    """Return the replicas, with and without fresh numbers; raises where there is no list of them.
+
+    None where the agent has seen no engine, or none of late: what is wrong then is an alert.
+    """
+    if answer[0] == HTTPStatus.SERVICE_UNAVAILABLE:
+        return []
+    told = _json(answer)
+    keys = ("instance_name", "model_name", "rank")
+    return _objects([*told["replicas"], *told["stale"]], keys)
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> tuple[int, bytes]:
+    """Return status and body of an answer."""
+    async with session.get(url, allow_redirects=False) as response:
+        body = bytearray()
+        async for part in response.content.iter_chunked(2**16):
+            body += part
+            if len(body) > _MOST:
+                raise NotOursError(f"{url} answers with more than {_MOST} bytes")
+        return response.status, bytes(body)
+
+
+def _json(answer: tuple[int, bytes]) -> Any:
+    """Return what an answer holds; raises ValueError where it is another status or no JSON."""
+    status, body = answer
+    if status != HTTPStatus.OK:
+        raise ValueError(f"status {status}")
+    return json.loads(body)
+
+
+def _objects(found: Any, keys: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return a list of objects that have some keys; raises where it is none."""
+    if not all(key in one for one in found for key in keys):
+        raise ValueError(f"a part of it lacks one of {', '.join(keys)}")
+    return list(found)
