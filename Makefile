@@ -11,7 +11,7 @@ LISTEN ?=
 CONFIG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format lint types contracts docs bench evaluate lock \
+.PHONY: help demo run test check format lint types contracts docs bench bench-fleet evaluate lock \
         golden deploy promqltest test-server test-gpu test-engine test-systemd test-browser coverage install uninstall clean need-cc need-server
 
 help: ## list the targets
@@ -93,6 +93,7 @@ docs: $(STAMP) ## the pages made from the code
 deploy: ## the shipped rules for Prometheus, in deploy/prometheus; RUNBOOKS=URL says where docs/ can be read
 	mkdir -p deploy/prometheus/rules
 	rm -f deploy/prometheus/rules/*.yml
+	cp agent/alerts/rules/names/openllmetry.yml deploy/prometheus/openllmetry.yml
 	for file in agent/alerts/rules/*.yml; do sed 's|docs/runbooks\.md#|$(if $(RUNBOOKS),$(RUNBOOKS)/)&|' $$file > deploy/prometheus/rules/$${file##*/}; done
 
 promqltest: $(STAMP) ## Prometheus's own test scripts, also as build/promqltest.json
@@ -100,6 +101,10 @@ promqltest: $(STAMP) ## Prometheus's own test scripts, also as build/promqltest.
 
 bench: $(STAMP) need-cc need-server ## costs beside real peers, also as build/bench.json
 	$(BIN)/python -m benchmarks
+
+bench-fleet: $(STAMP) need-cc need-server ## what a fleet costs a real Prometheus, and its report: build/fleet.json, build/scaling.json
+	$(BIN)/python -m benchmarks.fleet
+	$(BIN)/python -m benchmarks.scaling
 
 evaluate: $(STAMP) ## how good the estimators are: docs/evaluation.md and build/evaluation.json
 	$(BIN)/python -m evaluation

@@ -27,6 +27,7 @@ from exporters.prometheus import (
     accepts_gzip,
     accepts_openmetrics,
 )
+from exporters.prometheus_api import PrometheusApi
 from exporters.quick import Asked, QuickScrapes
 from exporters.signals import no_signals
 from exporters.signals import respond as respond_signals
@@ -77,6 +78,7 @@ class Views:
         report: makes reports, one at a time.
         capacity: what they carry, what is asked and left of them and what they cost, likewise.
         signals: what autoscalers go by, at a moment in Unix seconds, likewise.
+        prometheus: the addresses that Prometheus has too; None for none.
     """
 
     engine_pages: Callable[[], Mapping[str, EnginePage | None]]
@@ -90,6 +92,7 @@ class Views:
     report: Make = no_reports
     capacity: Callable[[], Mapping[str, Any]] = dict
     signals: Callable[[float], Mapping[str, Any]] = no_signals
+    prometheus: PrometheusApi | None = None
 
 
 class HttpApi:
@@ -120,6 +123,8 @@ class HttpApi:
                 web.post("/-/reload", self._reload),
             ]
         )
+        if self._views.prometheus is not None:
+            application.add_routes(self._views.prometheus.routes())
         return application
 
     async def listen(self, addresses: Sequence[Listen]) -> None:
@@ -356,6 +361,8 @@ def landing_page(views: Views) -> str:
         "as JSON</li>"
         '<li><a href="/api/v1/report?format=html">/api/v1/report</a> what the last day asked and '
         "what there was to give: JSON, HTML, CSV</li>"
+        '<li><a href="/api/v1/query?query=up">/api/v1/query</a> PromQL over the history: the '
+        "agent is a Prometheus data source</li>"
         f'{engines}<li><a href="/-/healthy">/-/healthy</a>, <a href="/-/ready">/-/ready</a></li>'
         f"</ul><h2>Sources</h2><table><tr><th>source</th><th>state</th><th></th></tr>{rows}</table>"
         "</body></html>\n"

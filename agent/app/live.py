@@ -13,6 +13,7 @@ from agent.app.demand import DemandHistory
 from agent.app.history import target_of
 from agent.app.judging import Judging, rules_of
 from agent.app.learned import STATE_FILE, LearnedFile
+from agent.app.prometheus_api import Asked
 from agent.app.reports import Reports
 from agent.app.sources import Sources
 from agent.catalog import agent as catalog
@@ -103,6 +104,16 @@ class Agent:
         self._sources = Sources(self._runtime, self._table, self._clock)
         self._reports = Reports(config)
         self._page = PrometheusExporter(self._clock)
+        self._asked = Asked(
+            settings.exporters.http_api.queries,
+            path=settings.history.path if settings.history.enabled else None,
+            target=target_of(settings),
+            judging=lambda: self._judging,
+            page=self._page,
+            interval=lambda: self._runtime.interval,
+            clock=self._clock,
+            wall=self._clock,
+        )
         self._api = HttpApi(self._page, self._views())
         self._reload_requested = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -164,6 +175,7 @@ class Agent:
         await self._sources.aclose()
         await self._runtime.aclose()
         await self._reports.aclose()
+        await self._asked.queries.aclose()
         await self._api.aclose()
         await self._judging.aclose()
         try:
@@ -228,6 +240,7 @@ class Agent:
         rules = rules_of(settings)
         await self._api.listen(settings.exporters.http_api.listen)
         self._judging.use(rules)
+        self._asked.queries.use(settings.exporters.http_api.queries)
         self._runtime.interval = settings.tick.interval
         self._service.expect(settings.tick.interval)
         self._conclusions.use(settings)
@@ -268,6 +281,7 @@ class Agent:
             report=self._reports.answer,
             capacity=self._conclusions.capacity,
             signals=self._conclusions.signals_json,
+            prometheus=self._asked.api,
         )
 
     def _engine_pages(self) -> Mapping[str, EnginePage | None]:

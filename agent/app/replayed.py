@@ -10,7 +10,9 @@ import structlog
 
 from agent.app.common import signals, source_lines, version
 from agent.app.conclusions import Conclusions
+from agent.app.history import target_of
 from agent.app.judging import Judging, rules_of
+from agent.app.prometheus_api import Asked
 from agent.catalog import agent as catalog
 from agent.catalog import alerts
 from agent.config import Listen, Settings
@@ -51,6 +53,16 @@ class ReplayAgent:
         self._groups = rules_of(_SETTINGS)
         self._judging = self._new_judging()
         self._page = PrometheusExporter(self._clock)
+        self._asked = Asked(
+            _SETTINGS.exporters.http_api.queries,
+            path=None,
+            target=target_of(_SETTINGS),
+            judging=lambda: self._judging,
+            page=self._page,
+            interval=lambda: _SETTINGS.tick.interval,
+            clock=self._clock,
+            wall=SystemClock(),
+        )
         header = self._reader.header
         facts = (path.name, str(header.get("note", "")))
         self._facts = {
@@ -95,6 +107,7 @@ class ReplayAgent:
                     names = ", ".join(sorted(self._reader.unknown))
                     log.warning("the recording has metrics that this agent lacks", metrics=names)
             finally:
+                await self._asked.queries.aclose()
                 await api.aclose()
 
     def _replay(self) -> Replay:
@@ -186,6 +199,7 @@ class ReplayAgent:
             engines=self._conclusions.as_json,
             capacity=self._conclusions.capacity,
             signals=self._conclusions.signals_json,
+            prometheus=self._asked.api,
             no_engine_pages="a recording holds no pages of engines",
         )
 

@@ -14,7 +14,6 @@ from agent.commands.common import (
     settings_from,
 )
 from agent.config import Settings
-from agent.config.settings import Http
 from agent.log import configure_logging
 
 
@@ -37,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings = settings_from(path)
         if arguments.listen is None:
             return settings
-        http_api = Http(listen=(arguments.listen,))
+        http_api = replace(settings.exporters.http_api, listen=(arguments.listen,))
         return replace(settings, exporters=replace(settings.exporters, http_api=http_api))
 
     settings = read()

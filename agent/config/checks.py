@@ -5,11 +5,15 @@ from dataclasses import fields
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
+from agent.config.access import Tls
+from agent.config.fleet import Fleet
 from agent.config.planning import Declared, EngineLimits
+from agent.config.receivers import AlertReceiver, KeepReceiver, WebhookReceiver
 from agent.config.settings import (
-    AlertReceiver,
+    AlertSeverity,
     EngineInstance,
     Engines,
+    Exporters,
     ModelTargets,
     Scaler,
     Settings,
@@ -29,11 +33,13 @@ def cross_checks(settings: Settings, refused: Collection[str] = ()) -> Iterator[
     yield from _stale_before_due(settings, refused)
     yield from _instances(settings.collectors.engines.instances)
     yield from _gpus(settings.collectors.engines)
-    yield from _receivers(settings.exporters.alertmanager.receivers)
+    yield from _receivers(settings.exporters)
     yield from _models(settings.targets.models)
+    yield from _severities(settings.alerts.severity)
     yield from _told_once("capacity.declared", settings.capacity.declared, anybody=False)
     yield from _told_once("capacity.limits", settings.capacity.limits, anybody=True)
     yield from _scaler(settings.scaler)
+    yield from _credentials(settings.fleet, "fleet")
     told = settings.signals
     if told.scale_in >= (1.0 - told.hysteresis) * told.scale_out:
         yield "signals.scale_in", "expected below signals.scale_out, by hysteresis at least"
@@ -82,15 +88,19 @@ def _gpus(engines: Engines) -> Iterator[tuple[str, str]]:
             yield key, f"the instance '{instance.name}' names its GPUs itself"
 
 
-def _receivers(receivers: tuple[AlertReceiver, ...]) -> Iterator[tuple[str, str]]:
-    """Names of receivers are unique: each names a spool. Credentials are of one kind."""
+def _receivers(exporters: Exporters) -> Iterator[tuple[str, str]]:
+    """Names of receivers, of whatever kind, are unique; credentials are of one kind."""
     names: set[str] = set()
-    for index, receiver in enumerate(receivers):
-        key = f"exporters.alertmanager.receivers[{index}]"
-        if receiver.name in names:
-            yield f"{key}.name", f"'{receiver.name}' is the name of another receiver"
-        names.add(receiver.name)
-        yield from _credentials(receiver, key)
+    for kind in ("alertmanager", "keep", "webhook"):
+        for index, receiver in enumerate(getattr(exporters, kind).receivers):
+            key = f"exporters.{kind}.receivers[{index}]"
+            if receiver.name in names:
+                yield f"{key}.name", f"'{receiver.name}' is the name of another receiver"
+            names.add(receiver.name)
+            if isinstance(receiver, KeepReceiver):
+                yield from _certificate(receiver.tls, key)
+            else:
+                yield from _credentials(receiver, key)
 
 
 def _models(models: tuple[ModelTargets, ...]) -> Iterator[tuple[str, str]]:
@@ -102,6 +112,19 @@ def _models(models: tuple[ModelTargets, ...]) -> Iterator[tuple[str, str]]:
             key = f"targets.models[{index}].model_name"
             known = f"{model.model_name!r} has targets.models[{before}] already"
             yield key, f"expected one entry a model, but {known}: write both as one"
+
+
+def _severities(told: tuple[AlertSeverity, ...]) -> Iterator[tuple[str, str]]:
+    """Each is about something, and the only one about just that."""
+    first: dict[tuple[str | None, ...], int] = {}
+    for index, one in enumerate(told):
+        key = f"alerts.severity[{index}]"
+        about = (one.alert, one.model_name, one.instance)
+        if not any(about):
+            yield key, "expected alert, model_name or instance, found none of them"
+        before = first.setdefault(about, index)
+        if before != index:
+            yield key, f"is about the same as alerts.severity[{before}]: only one can count"
 
 
 def _scaler(scaler: Scaler) -> Iterator[tuple[str, str]]:
@@ -140,12 +163,17 @@ def _told_once(
 
 
 def _credentials(
-    server: EngineInstance | AlertReceiver | Scaler, key: str
+    server: EngineInstance | AlertReceiver | WebhookReceiver | Scaler | Fleet, key: str
 ) -> Iterator[tuple[str, str]]:
-    """Credentials for a server are of one kind, and a certificate comes with its key."""
+    """Credentials for a server are of one kind; its certificate is judged, too."""
     if server.bearer_token and server.basic_auth:
         yield f"{key}.basic_auth", "expected either basic_auth or bearer_token, found both"
-    if (server.tls.cert_file is None) != (server.tls.key_file is None):
+    yield from _certificate(server.tls, key)
+
+
+def _certificate(tls: Tls, key: str) -> Iterator[tuple[str, str]]:
+    """A certificate comes with its key."""
+    if (tls.cert_file is None) != (tls.key_file is None):
         yield f"{key}.tls", "expected cert_file and key_file together"
 
 

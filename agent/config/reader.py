@@ -12,15 +12,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
 from agent.config.checks import cross_checks
 from agent.config.secret import Secret
-from agent.config.settings import Settings
+from agent.config.settings import PLACE, Settings
 from agent.config.values import EngineName
 from agent.model import ConfigError
+
+S = TypeVar("S")
+Checks: TypeAlias = Callable[[S, Collection[str]], Iterator[tuple[str, str]]]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,8 +53,27 @@ def read_settings(text: str, file: str, *, engines: Collection[str]) -> Settings
     Raises:
         ConfigError: one line for each problem: file, line, key, what was expected.
     """
-    reader = _Reader(engines)
-    settings = reader.read(text)
+    return read_schema(text, file, Settings, checks=cross_checks, engines=engines)
+
+
+def read_schema(
+    text: str, file: str, schema: type[S], *, checks: Checks[S], engines: Collection[str] = ()
+) -> S:
+    """Return what a YAML document holds as a dataclass each of whose keys is optional.
+
+    Args:
+        text: the document; an empty one gives the defaults.
+        file: its name, for the messages.
+        schema: the dataclass.
+        checks: yields the key and the message of each contradiction, given what was read and the
+            keys that were refused.
+        engines: names of the engines that the agent knows.
+
+    Raises:
+        ConfigError: one line for each problem: file, line, key, what was expected.
+    """
+    reader = _Reader(engines, file)
+    settings = reader.read(text, schema, checks)
     if reader.problems or settings is None:
         raise ConfigError(
             "\n".join(
@@ -73,35 +95,44 @@ def load_settings(path: Path, *, engines: Collection[str]) -> Settings:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return read_settings(decoded(content, path), str(path), engines=engines)
+
+
+def decoded(content: bytes, path: Path) -> str:
+    """Return the text of a configuration file.
+
+    Raises:
+        ConfigError: it is none; names the line.
+    """
     try:
-        text = content.decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: is not UTF-8 text") from error
-    return read_settings(text, str(path), engines=engines)
 
 
 class _Reader:
     """Walks the document and the schema side by side."""
 
-    def __init__(self, engines: Collection[str]) -> None:
+    def __init__(self, engines: Collection[str], file: str) -> None:
         self._engines = engines
+        self._file = file
         self.problems: list[Problem] = []
         self._lines: dict[str, int] = {}
 
-    def read(self, text: str) -> Settings | None:
+    def read(self, text: str, schema: type[S], checks: Checks[S]) -> S | None:
         """Return the settings, or None with at least one problem noted."""
         root = _compose(text)
         if root is None:
-            return Settings()
+            return schema()
         if isinstance(root, Problem):
             self.problems.append(root)
             return None
-        settings = self._value(Settings, root, "")
-        if not isinstance(settings, Settings):
+        settings = self._value(schema, root, "")
+        if not isinstance(settings, schema):
             return None
         refused = {problem.key for problem in self.problems}
-        for key, message in cross_checks(settings, refused):
+        for key, message in checks(settings, refused):
             self.problems.append(Problem(self._line_of(key), key, message))
         return settings
 
@@ -142,7 +173,9 @@ class _Reader:
         try:
             value = convert(raw)
         except ValueError as error:
-            message = f"expected {expected or error}, found {_shown(node.value)}"
+            message = f"expected {expected or error}"
+            if not _is_secret(kind):
+                message += f", found {_shown(node.value)}"
             if not isinstance(raw, str) and _is_good(convert, node.value):
                 message += "; write it between quotes"
             return self._refuse(node, key, message)
@@ -191,8 +224,11 @@ class _Reader:
         if not isinstance(node, yaml.MappingNode):
             return self._refuse(node, key, "expected keys with values")
         hints = get_type_hints(kind, include_extras=True)
-        schema = {item.name: item for item in fields(kind)}
-        given: dict[str, Any] = {}
+        schema = {item.name: item for item in fields(kind) if PLACE not in item.metadata}
+        place = f"{self._file}:{node.start_mark.line + 1}: {key}"
+        given: dict[str, Any] = {
+            item.name: place for item in fields(kind) if PLACE in item.metadata
+        }
         for name, path, value in self._entries(node, key, list(schema)):
             if _is_null(value) and get_origin(hints[name]) is tuple:
                 continue  # a list whose items are all commented out
@@ -318,6 +354,11 @@ def _construct(node: yaml.ScalarNode) -> object:
 def _is_null(node: yaml.Node) -> bool:
     """Return whether a key stands there without a value."""
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def _is_secret(kind: Any) -> bool:
+    """Return whether a value of this type is not to be echoed, whatever it is."""
+    return get_origin(kind) is Annotated and getattr(get_args(kind)[1], "secret", False)
 
 
 def _needed(item: Field[Any]) -> bool:

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+from agent.config.access import BasicAuth, File, Tls
+from agent.config.fleet import Fleet
 from agent.config.planning import Capacity, Cost
+from agent.config.queries import Queries
+from agent.config.receivers import AlertReceivers, KeepReceivers, Timeout, WebhookReceivers
 from agent.config.secret import Secret
 from agent.config.values import (
     AbsolutePath,
@@ -28,11 +32,12 @@ from agent.config.values import (
     Url,
 )
 
+PLACE: Final = "place"
+"""Marks a field that is no key: it gets the file and the line of the group that it is in."""
+
 Interval = Annotated[float, Duration(0.1, 3600.0)]
-Timeout = Annotated[float, Duration(0.05, 600.0)]
 Latency = Annotated[float, Duration(0.001, 3600.0)]
 Folder = Annotated[Path, AbsolutePath()]
-File = Annotated[Path, AbsolutePath()]
 Gpu = Annotated[str, Device()]
 Replicas = Annotated[int, Count()]
 
@@ -94,25 +99,6 @@ class Discovery(Source):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BasicAuth:
-    """User and password for a server."""
-
-    username: Annotated[str, Text()]
-    password: Secret
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """How an `https` address is verified, and a certificate to show it where it asks for one."""
-
-    ca_file: File | None = None
-    cert_file: File | None = None
-    key_file: File | None = None
-    server_name: Annotated[str, Text()] | None = None
-    insecure_skip_verify: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInstance:
     """One server of one engine, by its address.
 
@@ -168,26 +154,7 @@ class Http:
     """The agent's own HTTP endpoint."""
 
     listen: tuple[Annotated[Listen, ListenAddress()], ...] = (Listen("", 9745),)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertReceiver:
-    """One Alertmanager; `url` is that of its web interface."""
-
-    name: Annotated[str, Name()]
-    url: Annotated[str, Url()]
-    timeout: Timeout = 10.0
-    bearer_token: Secret | None = None
-    basic_auth: BasicAuth | None = None
-    tls: Tls = field(default_factory=Tls)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertReceivers:
-    """Every receiver is told of every alert. `spool_size`: what may wait for each on disk."""
-
-    receivers: tuple[AlertReceiver, ...] = ()
-    spool_size: Annotated[int, Size(4096)] = 4 * 2**20
+    queries: Queries = field(default_factory=Queries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +163,8 @@ class Exporters:
 
     http_api: Http = field(default_factory=Http)
     alertmanager: AlertReceivers = field(default_factory=AlertReceivers)
+    keep: KeepReceivers = field(default_factory=KeepReceivers)
+    webhook: WebhookReceivers = field(default_factory=WebhookReceivers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,13 +183,29 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSeverity:
+    """Another severity for an alert, a model or an instance, or for what several of them have.
+
+    `place`: where it stands, for messages about names that only those who read rules know.
+    """
+
+    severity: Annotated[str, Name()]
+    alert: Annotated[str, Text()] | None = None
+    model_name: Annotated[str, Text()] | None = None
+    instance: Annotated[str, Name()] | None = None
+    place: str = field(default="", compare=False, metadata={PLACE: True})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alerts:
     """The rules that are evaluated here.
 
     `shipped`: those that come with the agent. `rule_files`: further Prometheus rule files, in
     which `*` may stand for any part of a file name. `disabled`: names of alerts to leave out.
     `external_url`: where people reach this agent's page; without one, host name and port.
-    `runbook_base`: where the rules' runbook links, which are paths, can be read.
+    `runbook_base`: where the rules' runbook links, which are paths, can be read. `severity`:
+    other values of that label; of several that match the last counts. `openllmetry_names`: record
+    some series under the names of OpenLLMetry guides as well.
     """
 
     enabled: bool = True
@@ -229,6 +214,8 @@ class Alerts:
     disabled: tuple[Annotated[str, Text()], ...] = ()
     external_url: Annotated[str, Url()] | None = None
     runbook_base: Annotated[str, Url()] | None = None
+    severity: tuple[AlertSeverity, ...] = ()
+    openllmetry_names: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,6 +366,7 @@ class Settings:
     capacity: Capacity = field(default_factory=Capacity)
     signals: Signals = field(default_factory=Signals)
     scaler: Scaler = field(default_factory=Scaler)
+    fleet: Fleet = field(default_factory=Fleet)
     cost: Cost = field(default_factory=Cost)
     alerts: Alerts = field(default_factory=Alerts)
     exporters: Exporters = field(default_factory=Exporters)

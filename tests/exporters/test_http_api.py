@@ -258,6 +258,7 @@ async def test_the_landing_page_escapes(agent: AskedAgent, client: Client):
         assert set(re.findall(r'href="([^"]*)"', text)) == {
             "/api/v1/capacity",
             "/api/v1/engines",
+            "/api/v1/query?query=up",
             "/api/v1/report?format=html",
             "/api/v1/signals",
             "/metrics",

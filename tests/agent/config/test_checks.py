@@ -305,3 +305,25 @@ def test_one_of_each_is_well():
         "  limits: [{max_num_seqs: 8}, {instance: a, max_num_seqs: 4}]\n"
         "cost: {gpus: {H200: 3.5}, monthly_budget: 1000}\n"
     )
+
+
+def test_receivers_of_all_kinds_have_names_of_their_own():
+    """A name stands for one receiver in metrics and messages, whatever kind it is of."""
+    text = (
+        "exporters:\n"
+        "  alertmanager: {receivers: [{name: a, url: 'http://a'}]}\n"
+        "  keep: {receivers: [{name: a, url: 'http://k', tls: {cert_file: /c}}]}\n"
+        "  webhook:\n"
+        "    receivers:\n"
+        "      - {name: b, url: 'http://w'}\n"
+        "      - {name: b, url: 'http://w', bearer_token: {env: X},"
+        " basic_auth: {username: u, password: {env: X}}}\n"
+    )
+    taken = "is the name of another receiver"
+    other = "exporters.webhook.receivers[1]"
+    assert _problems(text) == [
+        f"f:3: exporters.keep.receivers[0].name: 'a' {taken}",
+        "f:3: exporters.keep.receivers[0].tls: expected cert_file and key_file together",
+        f"f:7: {other}.basic_auth: expected either basic_auth or bearer_token, found both",
+        f"f:7: {other}.name: 'b' {taken}",
+    ]

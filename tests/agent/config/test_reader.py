@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config import EngineInstance, Listen, Secret, Settings, load_settings, read_settings
+from agent.config.access import BasicAuth
 from agent.config.reader import _converter
-from agent.config.settings import BasicAuth, LogFormat, LogLevel
+from agent.config.settings import LogFormat, LogLevel
 from agent.model import ConfigError
 
 ENGINES = ("vllm", "llamacpp")
