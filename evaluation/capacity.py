@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isnan, log
 from typing import Final
 
 from agent.analysis.bottleneck import Targets
@@ -22,7 +22,7 @@ from agent.analysis.window import View, Window
 from agent.catalog import engine as catalog
 from agent.model import Frame, Metric, SeriesTable
 from evaluation.capacity_cases import Case, case
-from tests.simulator.capacity import Load
+from tests.simulator.capacity import Trial
 from tests.simulator.disturb import surroundings
 from tests.simulator.engine import Engine
 from tests.simulator.limits import Limits
@@ -45,6 +45,16 @@ _SHORTEST: Final = 300.0
 _LONGEST: Final = 900.0
 _REQUESTS: Final = 400.0
 _ABOVE: Final = 1.05  # of the saturated rate, up to which the truth is looked for
+
+EXACT: Final = 30_000
+"""Requests simulated for each load that is tried while the truth is pinned down."""
+
+_OTHER_CHANCE: Final = 1_000_003
+_TRIALS: Final = 9
+_BESIDE: Final = 0.05  # first step to either side of the guess
+_CLOSE: Final = 1.02  # ratio of two rates between which the truth is interpolated
+_EARLY: Final = 1e-9
+_LATE: Final = 3.0  # logarithm of the lateness beyond which more says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,24 +112,69 @@ class Estimated:
 
 
 def truth_of(one: Case) -> Truth:
-    """Return what an engine truly bears."""
+    """Return what an engine truly bears.
+
+    A percentile of a few thousand requests that stood in one queue is chance: two such searches
+    differ by 6 %. So what they find is only where the search with many more requests begins. What
+    binds is asked with the same chance as the first search: there only differences count.
+    """
     trial = one.trial
-    full = trial.saturated()
-    rate, met = trial.rate(_ABOVE * full.rate)
-    each = _tokens_each(full, met)
+    rough = trial.saturated()
+    guess, _met = trial.rate(_ABOVE * rough.rate)
+    if not guess:
+        return Truth(rate=0.0, tokens=0.0, saturated=0.0, saturated_tokens=0.0, binding=())
+    many = replace(trial, requests=EXACT, seed=trial.seed + _OTHER_CHANCE)
+    full = many.saturated()
+    rate, each = exact_rate(many, guess=guess, most=_ABOVE * full.rate)
     return Truth(
         rate=rate,
         tokens=60.0 * rate * each,
         saturated=full.rate,
         saturated_tokens=full.tokens,
-        binding=trial.binding(rate, full.rate) if rate else (),
+        binding=trial.binding(guess, rough.rate),
     )
 
 
-def _tokens_each(full: Load, met: Load | None) -> float:
-    """Return the tokens of a request, over all that were simulated."""
-    found = [load.tokens / (60.0 * load.rate) for load in (full, met) if load and load.rate]
-    return sum(found) / len(found)
+def exact_rate(trial: Trial, *, guess: float, most: float) -> tuple[float, float]:
+    """Return the highest rate that meets both targets, and the mean tokens of a request.
+
+    Brackets it from around a guess and interpolates: few loads are tried, each for long.
+
+    Args:
+        trial: the engine.
+        guess: what it may be.
+        most: no rate above it is tried.
+    """
+    rate, step = min(guess, most), 1.0 + _BESIDE
+    below: tuple[float, float] | None = None
+    above: tuple[float, float] | None = None
+    tokens = 0.0
+    for _ in range(_TRIALS):
+        found = trial.at(rate)
+        tokens = found.tokens / (60.0 * found.rate)
+        late = min(log(max(trial.late(found), _EARLY)), _LATE)
+        if late > 0.0:
+            above = rate, late
+        else:
+            below = rate, late
+        if below and above:
+            rate = _between(below, above, inner=True)
+            if above[0] < _CLOSE * below[0]:
+                break
+        elif above is None and rate >= most:
+            break
+        else:
+            rate = rate / step if above else min(rate * step, most)
+            step *= step
+    return (_between(below, above, inner=False) if below and above else rate), tokens
+
+
+def _between(below: tuple[float, float], above: tuple[float, float], *, inner: bool) -> float:
+    """Return where the lateness is likely nil between two rates; if asked, away from both."""
+    share = below[1] / (below[1] - above[1])
+    if inner:
+        share = min(max(share, 0.15), 0.85)
+    return below[0] + share * (above[0] - below[0])
 
 
 class Watched:

@@ -12,7 +12,7 @@ from typing import Final
 
 from tests.simulator.capacity import Trial
 from tests.simulator.disturb import Disturbance, Noise
-from tests.simulator.law import random_law
+from tests.simulator.law import StepLaw, random_law
 from tests.simulator.limits import Limits
 from tests.simulator.truth import Targets
 from tests.simulator.workload import Choice, Lengths, Mix, Mixes, Rate, bursts, diurnal, steps
@@ -27,7 +27,7 @@ KINDS: Final = (
 )
 SHAPES: Final = ("swing", "stairs", "bursts")
 
-MARGIN: Final = 2.0
+MARGIN: Final = 1.5
 """A target is at least so many times the latency that the engine has when nearly idle."""
 
 
@@ -106,6 +106,8 @@ def case(seed: int, *, requests: int = 4000) -> Case:
 
 
 _SECONDS: Final = 500.0
+_FEWEST: Final = 16
+_LOSS: Final = 0.9  # of what a batch serves, that twice the batch serves at least
 _DISTURBED: Final = 0.5
 _TOLD: Final = 0.75
 _ABORTED: Final = 0.25
@@ -169,16 +171,32 @@ def _drawn(
     tokens = max(room * held, 1.1 * longest)
     block = dice.choice((16, 16, 32))
     law = random_law(dice, step=(single, single), knee=(bend, bend), capacity=200.0 * held)
-    # With more of a bend a large batch would serve fewer requests than a small one.
-    law = replace(law, bend=0.15 * law.bend)
     limits = Limits(
-        max_num_seqs=dice.choice((128, 256)),
+        max_num_seqs=_useful(law, dice.choice((128, 256)), held),
         max_num_batched_tokens=dice.choice((2048, 8192, 8192)),
         num_blocks=round(tokens / block) + 1,
         block_size=block,
         max_model_len=longest,
     )
     return Trial(law=law, mix=both, limits=limits, targets=Targets())
+
+
+def _useful(law: StepLaw, most: int, held: float) -> int:
+    """Return the sequences that an operator would allow.
+
+    A full batch then serves hardly less than half of it would.
+
+    Args:
+        law: of a step.
+        most: sequences that nobody would exceed.
+        held: KV tokens of a sequence.
+    """
+    while most > _FEWEST:
+        half = most // 2
+        if law.seconds(0, most, most * held) <= 2.0 / _LOSS * law.seconds(0, half, half * held):
+            break
+        most = half
+    return most
 
 
 def _inter_token(dice: random.Random) -> Trial:
@@ -233,8 +251,10 @@ def _token_budget(dice: random.Random) -> Trial:
 def _stability(dice: random.Random) -> Trial:
     """Return an engine whose targets hold nearly until its queue grows without end."""
     trial = _drawn(dice, knee=(10.0, 30.0), prompt=(60.0, 600.0), output=(40.0, 250.0), room=600.0)
-    full = trial.law.seconds(0, 256, 0.0)
-    limits = replace(trial.limits, max_num_seqs=256)
+    held = trial.limits.tokens / 600.0
+    seats = _useful(trial.law, 256, held)
+    full = trial.law.seconds(0, seats, seats * held)
+    limits = replace(trial.limits, max_num_seqs=seats)
     targets = Targets(first_token=3.0, inter_token=2.0 * full)
     return replace(trial, targets=targets, limits=limits)
 

@@ -41,6 +41,8 @@ HELD_OUT: Final = 1000
 """First seed of the workloads that nothing was made with."""
 
 MADE_WITH: Final = 9000
+"""First seed of those that it was made with at first; later ones began at 12000."""
+
 COUNT: Final = 54
 SHIFTS: Final = 12
 

@@ -12,7 +12,7 @@ from agent.analysis.capacity.estimate import (
     Mix,
     Rates,
 )
-from evaluation.capacity import Estimated, Truth
+from evaluation.capacity import Estimated, Truth, exact_rate
 from evaluation.capacity_cases import KINDS, SHAPES, case
 
 TRUTH = Truth(
@@ -77,3 +77,22 @@ def test_a_seed_is_one_workload(seed: int):
     assert one.shape in SHAPES
     rate = one.load(10.0, begin=100.0, length=300.0)
     assert all(1.9 <= rate(100.0 + second) <= 10.1 for second in range(0, 300, 10))
+
+
+@pytest.mark.parametrize("seed", range(9000, 9012))
+def test_a_full_batch_serves_hardly_less_than_half_of_one(seed: int):
+    """Steps bend, and nobody lets a batch grow far beyond what serves most."""
+    trial = case(seed).trial
+    law, most = trial.law, trial.limits.max_num_seqs
+    assert law.bend > 0.0
+    assert law.seconds(0, most, 0.0) < 2.3 * law.seconds(0, most // 2, 0.0)
+
+
+def test_the_truth_does_not_depend_on_the_guess():
+    """From below and from above the search ends at the same rate, and targets hold up to it."""
+    trial = replace(case(9003, requests=800).trial, seconds=0.0, disturbances=())
+    rate, tokens = exact_rate(trial, guess=0.8, most=100.0)
+    other, _tokens = exact_rate(trial, guess=1.4 * rate, most=100.0)
+    assert other == pytest.approx(rate, rel=0.02)
+    assert tokens > 0.0
+    assert trial.late(trial.at(0.9 * rate)) < 1.0

@@ -9,7 +9,8 @@ from agent.analysis.bottleneck import Targets
 from agent.analysis.capacity.estimate import Binding, Criterion
 from agent.analysis.capacity.law import Law
 from agent.analysis.capacity.queueing import Latencies, latencies
-from agent.analysis.capacity.steady import Room, Shape, saturation
+from agent.analysis.capacity.room import FURTHEST, Room
+from agent.analysis.capacity.steady import Shape, saturation
 
 RUNGS: Final = (1.04, 1.12, 1.3, 1.7)
 """Loads, as multiples of what a replica bears, at which it is tried with a limit relaxed."""
@@ -51,7 +52,9 @@ class System:
     @property
     def room(self) -> Room:
         """What bounds a step."""
-        return Room(max(1.0, min(self.seats, self.memory)), self.budget)
+        room = Room(max(1.0, self.seats), self.budget, max(1.0, self.memory))
+        fits = room.memory - FURTHEST * room.spread(self.shape.held_scatter)
+        return room if fits < room.seats else room._replace(memory=inf)
 
     @property
     def stability(self) -> float:

@@ -3,21 +3,23 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan, log, sqrt
+from math import inf, isnan, log, sqrt
 from typing import Any, Final, NamedTuple
 
 from agent.analysis.capacity.bound import System, clamped
-from agent.analysis.capacity.queueing import TAIL
+from agent.analysis.capacity.compared import Compared, beyond, factor, unsure, usual_gap
 from agent.analysis.capacity.slot import Slot, together
 
 ENOUGH: Final = 20.0
-"""Requests that a percentile is compared by."""
+"""Requests by which a load is known well enough to be compared."""
 
-_KEPT: Final = 30
+_KEPT: Final = 60
 _AGE: Final = 3600.0
 _SLOTS: Final = 4
+_MOST_SLOTS: Final = 40  # in which few requests are gathered
+_LONGEST_SLOT: Final = 60.0
+_FIRST: Final = 24  # slots that are compared at once, where the law was not known before
 _DOUBT: Final = 60.0  # requests that count as if a full engine had done as reckoned
-_PRIOR: Final = 25.0  # weight, among minutes, of what was reckoned: that of 70 requests at 0.6
 _MOST: Final = log(1.5)
 _MOST_SATURATED: Final = log(1.6)
 _APART: Final = 0.12  # logarithm of the mean gap up to which the law is taken to be right
@@ -26,19 +28,6 @@ _CHANCE: Final = 1.5  # or as many times that of a Poisson process
 _LEAST_LOAD: Final = 0.05
 _MOST_LOAD: Final = 0.97  # of the stability limit, beyond which a percentile is chance
 _ALWAYS: Final = 0.97  # of the looks, at which requests wait while an engine is saturated
-
-
-class Compared(NamedTuple):
-    """A minute: Unix seconds, logarithms of seen against reckoned, and their weight.
-
-    `first` and `inter` are the percentiles, `gap` is the mean time between two tokens.
-    """
-
-    time: float
-    first: float
-    inter: float
-    gap: float
-    weight: float
 
 
 class Saturated(NamedTuple):
@@ -69,7 +58,7 @@ class Calibration:
                 kept.popleft()
 
     def take(self, slots: Sequence[Slot], system: System) -> None:
-        """Take the newest minute, if it was not taken yet.
+        """Take the newest minutes that were not taken yet.
 
         Args:
             slots: since the mix changed.
@@ -77,9 +66,23 @@ class Calibration:
         """
         if slots and slots[-1].end < self.since:
             self._set_back(slots[-1].end)
-        fresh = [slot for slot in slots if slot.begin >= self.since]
-        if len(fresh) < _SLOTS:
-            return
+        # After a restart of the agent there are slots that stand for many minutes, and before the
+        # law was known for an hour in all: neither is a minute.
+        fresh = [
+            slot
+            for slot in slots
+            if slot.begin >= self.since and slot.end - slot.begin <= _LONGEST_SLOT
+        ]
+        some: list[Slot] = []
+        for slot in fresh[-_FIRST:]:
+            some.append(slot)
+            enough = sum(one.requests for one in some) >= ENOUGH or len(some) >= _MOST_SLOTS
+            if len(some) >= _SLOTS and enough:
+                self._take_minute(some, system)
+                some = []
+
+    def _take_minute(self, fresh: Sequence[Slot], system: System) -> None:
+        """Take the slots of one minute, or of as many as it takes for a few requests to come."""
         begin, end = fresh[0].begin, fresh[-1].end
         self.since = end
         self.forget(end - _AGE)
@@ -91,26 +94,26 @@ class Calibration:
                 self.saturated.append(Saturated(end, requests, end - begin))
             return
         if not _steady(fresh):
-            return
-        rate = requests / max(end - begin, 1e-9)
+            # Under a load that moves percentiles are a mixture's: those of its busiest part.
+            fresh = [slot for slot in fresh if slot.requests * len(fresh) > requests]
+            requests = sum(slot.requests for slot in fresh)
+        seconds = sum(slot.end - slot.begin for slot in fresh)
+        rate = requests / max(seconds, 1e-9)
         load = rate / system.stability
         firsts, each = (together([slot.times[at] for slot in fresh]) for at in (0, 1))
         if firsts is None or each is None or not _LEAST_LOAD < load < _MOST_LOAD:
             return
-        count = min(firsts.count, each.count)
-        if count < ENOUGH:
-            return
-        seconds, gaps = (sum(slot.gaps[at] for slot in fresh) for at in (0, 1))
+        spent, gaps = (sum(slot.gaps[at] for slot in fresh) for at in (0, 1))
         reckoned = system.latencies(rate)
-        if not 0.0 < reckoned.first_token < float("inf"):
+        if not 0.0 < reckoned.first_token < inf:
             return
         self.compared.append(
             Compared(
                 end,
-                log(max(firsts.quantile(TAIL), 1e-9) / reckoned.first_token),
-                log(max(each.quantile(TAIL), 1e-9) / reckoned.inter_token),
-                log(seconds / gaps / reckoned.gap) if seconds > 0.0 and gaps > 0.0 else 0.0,
-                count * load**2,
+                rate,
+                log(spent / gaps / reckoned.gap) if spent > 0.0 and gaps > 0.0 else 0.0,
+                beyond(firsts, reckoned.first_token),
+                beyond(each, reckoned.inter_token),
             )
         )
 
@@ -120,40 +123,35 @@ class Calibration:
         self.saturated = deque((one for one in self.saturated if one.time <= time), maxlen=_KEPT)
         self.since = float("-inf")
 
-    def factors(self) -> tuple[float, float]:
+    def factors(self, bears: float | None = None) -> tuple[float, float]:
         """Return seen against reckoned times to first token and per output token.
 
         That is, against what is reckoned with steps that are corrected by `pace`.
+
+        Args:
+            bears: requests a second for which they are asked.
         """
         pace = log(self.pace())
         return (
-            clamped(self._middle("first") - pace, _MOST),
-            clamped(self._middle("inter") - pace, _MOST),
+            clamped(factor(self.compared, "first", bears) - pace, _MOST),
+            clamped(factor(self.compared, "inter", bears) - pace, _MOST),
         )
+
+    def doubts(self, bears: float | None = None) -> tuple[float, float]:
+        """Return half widths of what these two factors may be off by, as logarithms.
+
+        Args:
+            bears: requests a second for which they are asked.
+        """
+        return unsure(self.compared, "first", bears), unsure(self.compared, "inter", bears)
 
     def pace(self) -> float:
         """Return the seen against the reckoned time between tokens where that is far shorter.
 
         Where an engine is idle between two looks, its steps may have been taken for longer ones.
         """
-        found = self._middle("gap")
+        found = usual_gap(self.compared)
         return clamped(found, _MOST) if found < -_APART else 1.0
-
-    def _middle(self, what: str) -> float:
-        """Return the weighted median of a logarithm, drawn towards zero where it rests on little.
-
-        The median: a percentile of the few requests of a minute that was disturbed can be anything,
-        and a minute decides alone only if it has more than half of the weight.
-        """
-        known = [(float(getattr(one, what)), one.weight) for one in self.compared]
-        known = sorted([*known, (0.0, _PRIOR)])
-        half = 0.5 * sum(weight for _value, weight in known)
-        reached = 0.0
-        for value, weight in known:
-            reached += weight
-            if reached >= half:
-                return value
-        return 0.0
 
     def speed(self, stability: float) -> float:
         """Return the seen against the reckoned stability limit; 1 where it was never reached."""
@@ -167,7 +165,7 @@ class Calibration:
     def state(self) -> dict[str, Any]:
         """Return it as what JSON can hold."""
         return {
-            "compared": [[*one] for one in self.compared],
+            "compared": [one.state() for one in self.compared],
             "saturated": [[*one] for one in self.saturated],
             "since": self.since if self.since > float("-inf") else None,
         }
@@ -176,7 +174,7 @@ class Calibration:
     def restore(cls, state: Mapping[str, Any]) -> "Calibration":
         """Return the one that `state` was taken of."""
         found = cls.new()
-        found.compared.extend(Compared(*map(float, one)) for one in state["compared"])
+        found.compared.extend(Compared.restore(one) for one in state["compared"])
         found.saturated.extend(Saturated(*map(float, one)) for one in state["saturated"])
         since = state["since"]
         found.since = float("-inf") if since is None else float(since)

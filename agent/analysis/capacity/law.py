@@ -22,6 +22,9 @@ _LENGTHS: Final = 16
 _ROUNDS: Final = 14
 _FLAT: Final = 0.3  # slope that was learned against the roofline's, up to which only that counts
 _BENT: Final = 0.7
+_GROWS: Final = 0.002  # by which each sequence makes the arithmetic of any longer, unless seen
+_GROWN: Final = 256.0  # sequences up to which it does
+_UNSURE: Final = 3.0  # weight of that in the doubt: it may be nothing, or twice as much
 _MOST: Final = 8.0  # times by which arithmetic may exceed what prompts were seen to cost
 
 
@@ -128,7 +131,9 @@ def law_of(
     law = replace(plain, reading=plain.base, reading_each=kv * held)
     law = _with_arithmetic(law, _together(model, prompts, budget), 0.5 * seen)
     reading = (law.reading + law.reading_each * batches) ** 3
-    roof = np.diff(np.cbrt(reading + (law.arithmetic * batches) ** 3))
+    flat = np.diff(np.cbrt(reading + (law.arithmetic * batches) ** 3))
+    grown = 1.0 + _GROWS * np.minimum(batches, _GROWN)
+    roof = np.diff(np.cbrt(reading + (law.arithmetic * grown * batches) ** 3))
     # A bend that was learned is part of a knee: it does not go on as a parabola.
     half, most = plain.without_prompts(np.array([0.5 * seen, seen])).tolist()
     learned = (most - half) / (0.5 * seen) * np.diff(batches)
@@ -139,7 +144,7 @@ def law_of(
         law,
         batches=batches,
         beyond=most + np.concatenate(([0.0], np.cumsum(on))),
-        doubt=np.concatenate(([0.0], np.cumsum(np.abs(learned - roof)))),
+        doubt=np.concatenate(([0.0], np.cumsum(np.abs(learned - roof) + _UNSURE * (roof - flat)))),
     )
 
 

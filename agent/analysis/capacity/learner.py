@@ -1,9 +1,11 @@
 """Learns from the page of one replica how much load it can carry."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import exp, inf, isnan, log, log1p, log2, sqrt
+from dataclasses import dataclass, field, replace
+from math import exp, hypot, inf, isnan, log, log1p, log2, sqrt
 from typing import Any, Final
+
+import numpy as np
 
 from agent.analysis.bottleneck import Targets
 from agent.analysis.capacity.bound import System, binding, highest
@@ -12,22 +14,20 @@ from agent.analysis.capacity.estimate import (
     Binding,
     Capacity,
     Criterion,
-    Interval,
     Known,
     Limit,
     Limits,
-    Mix,
-    Rates,
 )
 from agent.analysis.capacity.law import law_of
 from agent.analysis.capacity.mix import FEWEST, MixTracker, Seen
+from agent.analysis.capacity.room import Room
 from agent.analysis.capacity.slot import Slot, slot_of
+from agent.analysis.capacity.steady import most_served
+from agent.analysis.capacity.told import USABLE, around, concurrent, mix_of, rates_of
 from agent.analysis.step_model import StepTimeModel
 from agent.analysis.step_time import StepTimeResult
 from agent.analysis.window import View, rounded
-
-USABLE: Final = 0.95
-"""Share of the KV cache that is in use, on average, while it is what keeps requests waiting."""
+from agent.catalog import engine
 
 WIDEST: Final = log(2.5)
 """Half width of the interval, as a logarithm, beyond which nothing is said."""
@@ -35,7 +35,11 @@ WIDEST: Final = log(2.5)
 OWN_ERROR: Final = 0.08
 """Half width of what the model itself gets wrong, with the true law and the true lengths."""
 
-_SOFT: Final = 0.15  # the same where the time to first token binds, which rises slowly
+_WIDE_LATENCY: Final = 0.7 * WIDEST
+_TOO_CLOSE: Final = (
+    "a target is so close to what it takes at any load that hardly anything is known of the load "
+    "that keeps it"
+)
 _NO_LIMIT: Final = 1024.0  # sequences; the largest default of any engine
 _NO_BUDGET: Final = 1e6
 _DIFFERENCE: Final = 0.35  # of what two ways to go on beyond the largest batch differ by
@@ -44,10 +48,9 @@ _VARIED: Final = 1.3  # largest against smallest batch seen
 _PLATEAU: Final = 20.0  # looks with a queue from which a limit is inferred
 _ROOMY: Final = 0.85  # fill of the KV cache below which it is not what keeps requests out
 _PROMPTS_FIT: Final = 2.5  # and prompts that have to fit into what is left of it
-_AGAIN: Final = 60.0  # seconds after which it is asked anew what binds
+_AGAIN: Final = (90.0, 90.0, 180.0)  # seconds after which each of three is asked anew
 _MOVED: Final = 0.1
 _ROUGH: Final = 0.02  # precision that is enough for an interval
-_TIMES: Final = 1.645
 
 
 @dataclass(slots=True)
@@ -59,26 +62,27 @@ class _Last:
         binding: what binds it.
         stiffness: by how much the rate falls and rises with a law that is slower and faster, both
             as logarithms.
-        asked: Unix seconds at which each of these two was asked.
+        apart: by how much it falls and rises with latencies that are as much longer and shorter as
+            they may be, as logarithms.
+        asked: Unix seconds at which each of these three was asked.
         asked_rate: and the rate then.
     """
 
     rate: float | None = None
     binding: Binding | None = None
     stiffness: tuple[float, float] | None = None
-    asked: tuple[float, float] = (float("-inf"), float("-inf"))
-    asked_rate: tuple[float, float] = (0.0, 0.0)
+    apart: tuple[float, float] | None = None
+    asked: list[float] = field(default_factory=lambda: [-inf] * 3)
+    asked_rate: list[float] = field(default_factory=lambda: [0.0] * 3)
 
     def due(self, which: int, time: float, rate: float) -> bool:
-        """Whether one of the two is to be asked anew; if so, take note of it."""
+        """Whether one of the three is to be asked anew; if so, take note of it."""
         moved = abs(rate - self.asked_rate[which]) > _MOVED * rate
-        if not moved and 0.0 <= time - self.asked[which] < _AGAIN:
+        if not moved and 0.0 <= time - self.asked[which] < _AGAIN[which]:
             return False
-        first = self.asked[which] == float("-inf")
-        asked, rates = [*self.asked], [*self.asked_rate]
-        # From the second time on the two take turns.
-        asked[which], rates[which] = time - (_AGAIN / 2.0 if first and which else 0.0), rate
-        self.asked, self.asked_rate = (asked[0], asked[1]), (rates[0], rates[1])
+        # From the second time on they take turns.
+        turn = which / 3.0 if self.asked[which] == -inf else 0.0
+        self.asked[which], self.asked_rate[which] = time - turn * _AGAIN[which], rate
         return True
 
 
@@ -151,8 +155,11 @@ class CapacityLearner:
 
     def _take(self, view: View, kv_tokens: float | None) -> None:
         """Take the rows that are new, with the last known one before them."""
-        if not len(view):
+        known = np.flatnonzero(~np.isnan(view[engine.GENERATION_TOKENS]))
+        if not len(known):
             return
+        # What a missed page would have told is in the next one: that belongs to the next slot.
+        view = view.rows(0, int(known[-1]) + 1)
         time = float(view.times[-1])
         self._time = min(self._time, time)  # the clock may have been set back
         first = 0 if isnan(self._time) else int((view.times <= self._time).sum())
@@ -170,6 +177,9 @@ class CapacityLearner:
 
         A small cache has no room long before it is full: the next prompt does not fit.
         """
+        if slot.restarted:
+            self._queued = self._plateau = 0.0
+            return
         free = inf if kv_tokens is None else (1.0 - slot.usage) * kv_tokens
         prompt = slot.prompt / slot.requests if slot.requests > 0 else 0.0
         if slot.queued[0] and slot.usage < _ROOMY and free > _PROMPTS_FIT * prompt:
@@ -188,7 +198,9 @@ class CapacityLearner:
         """Return the capacity with its interval."""
         paced = plain.slower(self._calibration.pace())
         speed = self._calibration.speed(paced.stability)
-        system = replace(paced.slower(1.0 / speed), factors=self._calibration.factors())
+        system = replace(
+            paced.slower(1.0 / speed), factors=self._calibration.factors(self._last.rate)
+        )
         stability = system.stability
         rate = highest(system, guess=self._last.rate)
         self._last.rate = rate or None
@@ -197,33 +209,39 @@ class CapacityLearner:
         unsure = _unsure(model, system, seen, batch)
         down, up = self._stiffness(system, rate, unsure)
         slow, fast = rate * (1.0 + unsure) ** -down, rate * (1.0 + unsure) ** up
-        own = _SOFT if binds in _BY_LATENCY else OWN_ERROR
-        under = _around(rate, slow, fast, own=own, mix=seen.error)
-        at_full = _unsure(model, system, seen, system.room.seats)
-        full = _around(
+        if not rate:
+            by = exp(sqrt(log1p(unsure) ** 2 + OWN_ERROR**2))
+            fast = highest(system.slower(1.0 / by), precision=_ROUGH)
+        tight, loose = self._apart(system, rate)
+        own = (hypot(OWN_ERROR, tight), hypot(OWN_ERROR, loose))
+        under = around(rate, slow, fast, own=own, mix=seen.error)
+        at_full = _unsure(model, system, seen, min(system.room.seats, system.room.memory))
+        full = around(
             stability,
             stability / (1.0 + at_full),
             stability * (1.0 + at_full),
-            own=OWN_ERROR,
+            own=(OWN_ERROR, OWN_ERROR),
             mix=seen.error,
         )
         if rate > 0.0 and log(under.high / max(under.low, 1e-9)) > 2.0 * WIDEST:
+            if max(own) > _WIDE_LATENCY:
+                return Capacity(reason=_TOO_CLOSE, limits=limits)
             reason = (
                 f"its steps were seen with {model.batch[0]:.3g} to {model.batch[1]:.3g} requests, "
                 f"which does not tell enough of them with {batch:.3g}"
             )
             return Capacity(reason=reason, limits=limits)
         known = Known(
-            under_targets=_rates(under, seen),
-            stability=_rates(full, seen),
+            under_targets=rates_of(under, seen),
+            stability=rates_of(full, seen),
             binding=binds,
             batch=rounded(batch),
             batch_seen=model.batch,
             tokens_seen=seen.rates,
             evidence_age=max(0.0, self._time - model.time),
             evidence=model.stretches,
-            mix=_mix(seen),
-            concurrent=_concurrent(seen, limits),
+            mix=mix_of(seen),
+            concurrent=concurrent(seen, limits),
         )
         return Capacity(known=known, reason="", limits=limits)
 
@@ -247,8 +265,25 @@ class CapacityLearner:
             last.stiffness = (down / by, up / by)
         return last.stiffness
 
+    def _apart(self, system: System, rate: float) -> tuple[float, float]:
+        """Return by how much the rate may be off for what latencies may be off."""
+        last = self._last
+        if rate and (last.due(2, self._time, rate) or last.apart is None):
+            doubts = self._calibration.doubts(rate)
+            down, up = last.apart or (0.0, 0.0)
+            guesses = ((1.0, rate * exp(-down)), (-1.0, rate * exp(up)))
+            tight, loose = (
+                highest(_later(system, doubts, sign), guess=guess, precision=_ROUGH)
+                for sign, guess in guesses
+            )
+            last.apart = log(rate / max(tight, 0.05 * rate)), log(max(loose, rate) / rate)
+        return last.apart or (1.0, 1.0)
 
-_BY_LATENCY: Final = frozenset({Binding.TIME_TO_FIRST_TOKEN})
+
+def _later(system: System, doubts: tuple[float, float], sign: float) -> System:
+    """Return a system whose latencies are as much longer or shorter as they are unsure."""
+    first, inter = (exp(sign * doubt) for doubt in doubts)
+    return replace(system, factors=(system.factors[0] * first, system.factors[1] * inter))
 
 
 def _missing(step: StepTimeResult, seen: Seen | None) -> str:
@@ -278,11 +313,15 @@ def _system(
         targets = replace(targets, time_to_first_token=inf)
     budget = _NO_BUDGET if limits.step_tokens.value is None else limits.step_tokens.value
     law = law_of(model, seen.shape.prompts, held=seen.held, shared=seen.shared, budget=budget)
+    memory = _NO_LIMIT if kv is None else max(1.0, (USABLE * kv - seen.shared) / seen.held)
+    seats = limits.sequences.value
+    if seats is None:
+        seats = most_served(law, seen.shape, Room(_NO_LIMIT, budget, memory))
     return System(
         law=law,
         shape=seen.shape,
-        seats=_NO_LIMIT if limits.sequences.value is None else limits.sequences.value,
-        memory=_NO_LIMIT if kv is None else max(1.0, (USABLE * kv - seen.shared) / seen.held),
+        seats=seats,
+        memory=memory,
         budget=budget,
         targets=targets,
         criterion=criterion,
@@ -305,49 +344,3 @@ def _unsure(model: StepTimeModel, system: System, seen: Seen, batch: float) -> f
     doublings = log2(max(batch * share / largest, 1.0))
     apart = _DIFFERENCE * system.law.doubt_at(batch * share)
     return sqrt(known**2 + apart**2 + (_DOUBLING * doublings) ** 2)
-
-
-def _around(rate: float, slow: float, fast: float, *, own: float, mix: float) -> Interval:
-    """Return an interval from what an unsure law does to a rate, and from other errors.
-
-    All are added as squares in the logarithm.
-    """
-    if rate <= 0.0:
-        return Interval(0.0, 0.0, fast)
-    other = own**2 + (_TIMES * mix) ** 2
-    down = sqrt(log(rate / max(min(slow, rate), 1e-3 * rate)) ** 2 + other)
-    up = sqrt(log(max(fast, rate) / rate) ** 2 + other)
-    return Interval(rate, rate * exp(-down), rate * exp(up))
-
-
-def _rates(rate: Interval, seen: Seen) -> Rates:
-    """Return tokens and requests a minute from requests a second."""
-
-    def times(factor: float) -> Interval:
-        return Interval(*(rounded(60.0 * factor * value) for value in rate))
-
-    return Rates(
-        tokens_per_minute=times(seen.tokens),
-        prompt_tokens_per_minute=times(seen.prompt),
-        generation_tokens_per_minute=times(seen.shape.output),
-        requests_per_minute=times(1.0) if seen.counted else None,
-    )
-
-
-def _mix(seen: Seen) -> Mix:
-    """Return what people are told of the mix."""
-    return Mix(
-        prompt=rounded(seen.prompt) if seen.counted else None,
-        output=rounded(seen.shape.output) if seen.counted else None,
-        prompt_share=rounded(seen.prompt / seen.tokens),
-        cached_share=rounded(seen.cached),
-        held=rounded(seen.held),
-        requests=seen.requests if seen.counted else None,
-        since=seen.since,
-    )
-
-
-def _concurrent(seen: Seen, limits: Limits) -> float | None:
-    """Return how many requests fit into the KV cache."""
-    kv = limits.kv_tokens.value
-    return None if kv is None else rounded(max(0.0, (USABLE * kv - seen.shared) / seen.held))

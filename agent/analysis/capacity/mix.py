@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isnan, sqrt
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,7 @@ _NEWEST: Final = (
 _LEAST_SCATTER: Final = 0.1  # of the logarithm of a length
 _FEW: Final = 12.0  # requests that these must have
 _QUANTILES: Final = 64
+_JOINED: Final = 600.0  # seconds that a slot has that is kept beyond a run
 _SPREAD: Final = 0.5  # of lengths where no histogram tells it, against their mean
 _SHARED: Final = (
     0.05  # of prompts found in the cache, from which on requests may share what they hold
@@ -77,6 +78,14 @@ class Seen:
         return self.prompt + self.shape.output
 
 
+class _Loads(NamedTuple):
+    """Loads in tokens a minute that were seen until a time in Unix seconds."""
+
+    until: float
+    lowest: float
+    highest: float
+
+
 class MixTracker:
     """Follows the requests of one replica.
 
@@ -86,6 +95,7 @@ class MixTracker:
 
     def __init__(self) -> None:
         self._slots: deque[Slot] = deque()
+        self._kept: _Loads | None = None
         self.changed: float | None = None
 
     def add(self, slot: Slot) -> None:
@@ -152,17 +162,38 @@ class MixTracker:
             requests=requests,
             error=sqrt(spread / requests) / (mean + output),
             since=slots[0].begin,
-            rates=_rates(slots),
+            rates=self._rates(slots),
         )
 
+    def _rates(self, slots: Sequence[Slot]) -> tuple[float, float]:
+        """Return the lowest and the highest load of half minutes, those of a former run included.
+
+        What was kept of that run are slots of many minutes, whose load is a mean.
+        """
+        rates, kept = _rates(slots), self._kept
+        if kept is None or slots[0].begin >= kept.until:
+            return rates
+        return min(rates[0] or kept.lowest, kept.lowest), max(rates[1], kept.highest)
+
     def state(self) -> dict[str, Any]:
-        """Return what has been seen, as one slot, as what JSON can hold."""
-        return {"changed": self.changed, "slots": [_kept(slot) for slot in _merged(self._slots)]}
+        """Return what has been seen, in slots of ten minutes, as what JSON can hold."""
+        loads = None
+        if self._slots:
+            loads = [self._slots[-1].end, *self._rates([*self._slots])]
+        return {
+            "changed": self.changed,
+            "slots": [_kept(slot) for slot in _merged(self._slots)],
+            "loads": loads,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over what `state` gave."""
         changed = state["changed"]
+        # States of earlier versions have no loads.
+        loads = state.get("loads")
+        kept_loads = None if loads is None else _Loads(*map(float, loads))
         self._slots = deque(_restored(kept) for kept in state["slots"])
+        self._kept = kept_loads
         self.changed = None if changed is None else float(changed)
 
 
@@ -248,39 +279,41 @@ def _sum(values: Iterator[float]) -> float:
 
 
 def _merged(slots: Sequence[Slot] | deque[Slot]) -> list[Slot]:
-    """Return all slots as one, none of none."""
-    if not slots:
-        return []
-    every = [*slots]
-    first, last = every[0], every[-1]
-    return [
-        Slot(
-            begin=first.begin,
-            end=last.end,
-            requests=_sum(slot.requests for slot in every),
-            prompt=_sum(slot.prompt for slot in every),
-            cached=_sum(slot.cached for slot in every),
-            generated=_sum(slot.generated for slot in every),
-            finished=_sum(slot.finished for slot in every),
-            output=_sum(slot.output for slot in every),
-            running=(first.running[0], last.running[1]),
-            held=sum((slot.held for slot in every), np.zeros(5)),
-            gaps=(0.0, 0.0),
-            queued=(0.0, 0.0),
-            plateau=0.0,
-            usage=0.0,
-            lengths=(
-                together([slot.lengths[0] for slot in every]),
-                together([slot.lengths[1] for slot in every]),
-            ),
-            times=(None, None),
-        )
-    ]
+    """Return the slots joined to some of ten minutes."""
+    groups: list[list[Slot]] = []
+    for slot in slots:
+        if groups and slot.end - groups[-1][0].begin <= _JOINED:
+            groups[-1].append(slot)
+        else:
+            groups.append([slot])
+    return [_joined(group) for group in groups]
 
 
-_NUMBERS: Final = (
-    *("begin", "end", "requests", "prompt", "cached", "generated", "finished", "output"),
-)
+def _joined(slots: Sequence[Slot]) -> Slot:
+    """Return several slots as one."""
+    first, last = slots[0], slots[-1]
+    return Slot(
+        begin=first.begin,
+        end=last.end,
+        requests=_sum(slot.requests for slot in slots),
+        prompt=_sum(slot.prompt for slot in slots),
+        cached=_sum(slot.cached for slot in slots),
+        generated=_sum(slot.generated for slot in slots),
+        running=(first.running[0], last.running[1]),
+        held=sum((slot.held for slot in slots), np.zeros(5)),
+        gaps=(0.0, 0.0),
+        queued=(0.0, 0.0),
+        plateau=0.0,
+        usage=0.0,
+        lengths=(
+            together([slot.lengths[0] for slot in slots]),
+            together([slot.lengths[1] for slot in slots]),
+        ),
+        times=(None, None),
+    )
+
+
+_NUMBERS: Final = ("begin", "end", "requests", "prompt", "cached", "generated")
 
 
 def _kept(slot: Slot) -> dict[str, Any]:
@@ -303,8 +336,14 @@ def _restored(kept: Mapping[str, Any]) -> Slot:
     held = np.array(kept["held"], dtype=float)
     if held.shape != (5,):
         raise ValueError("expected five sums of tokens held")
+    first, last, requests, prompt, cached, generated = (float(kept[name]) for name in _NUMBERS)
     return Slot(
-        **{name: float(kept[name]) for name in _NUMBERS},
+        begin=first,
+        end=last,
+        requests=requests,
+        prompt=prompt,
+        cached=cached,
+        generated=generated,
         running=(begin, end),
         held=held,
         gaps=(0.0, 0.0),

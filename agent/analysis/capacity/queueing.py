@@ -5,7 +5,7 @@ points, each a request with its own chances: the same load always gives the same
 """
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from agent.analysis.capacity.law import Law
 from agent.analysis.capacity.points import MOST_COUNTED, NORMAL, THRESHOLDS, UNIFORM
-from agent.analysis.capacity.steady import Room, Shape, Steady, steady
+from agent.analysis.capacity.room import Room
+from agent.analysis.capacity.steady import Shape, Steady, steady
 from agent.analysis.window import Column
 
 TAIL: Final = 0.95
@@ -21,6 +22,7 @@ TAIL: Final = 0.95
 
 _TINY: Final = 1e-12
 _OTHERS: Final = 4
+_FITS: Final = 17
 _STEPS: Final = (6, 14, 8)
 _WHICH: Final = (10, 16, 11)
 _EACH_PROMPTS: Final = 12
@@ -56,6 +58,7 @@ class _Arrivals:
         at: place of the batch with the request itself.
         own: prompt tokens of each.
         running: seconds of the step that is running; 0 where none is.
+        left: prompt tokens for which that step had no room.
     """
 
     law: Law
@@ -67,6 +70,7 @@ class _Arrivals:
     at: NDArray[np.intp]
     own: Column
     running: Column
+    left: Column
 
 
 def latencies(
@@ -95,8 +99,9 @@ def latencies(
     found = np.searchsorted(batch.reached, UNIFORM[0])
     at = np.minimum(found, len(batch.batches) - 1)
     own = shape.prompts[(UNIFORM[1] * len(shape.prompts)).astype(np.intp)]
-    running = np.where(found > 0, _running(law, shape, rate, batch, at), 0.0)
-    come = _Arrivals(law, shape, room, rate, batch, found, at, own, running)
+    running, left = _running(law, shape, rate, batch, at, budget=room.budget)
+    running, left = np.where(found > 0, running, 0.0), np.where(found > 0, left, 0.0)
+    come = _Arrivals(law, shape, room, rate, batch, found, at, own, running, left)
     first, inter = _first_token(come, factors[0]), _gap(come) if gaps else _each(come)
     return Latencies(first, inter * factors[1], batch.mean, batch.gap)
 
@@ -113,46 +118,61 @@ def _first_token(come: _Arrivals, factor: float) -> float:
         factor: by which all but the wait for a seat is longer.
     """
     law, shape, batch, at = come.law, come.shape, come.batch, come.at
-    u_state, u_left, u_backlog = UNIFORM[0], UNIFORM[2], UNIFORM[3]
+    u_state, u_left = UNIFORM[0], UNIFORM[2]
     full_up = 1.0 - batch.reached[-2]
     waits = np.zeros(len(u_state))
     late = come.found >= len(batch.batches)
     if late.any():
         usual = (1.0 + shape.scatter) / 2.0 / batch.drain
         waits[late] = -usual * np.log((1.0 - u_state[late]) / full_up)
+    if batch.spread:
+        # Who is there may hold so much that the next does not fit, although on average it would.
+        fits = np.maximum(come.room.memory + batch.spread * NORMAL[_FITS], 1.0)
+        short = np.maximum(np.minimum(come.found, len(batch.batches)) + 1.0 - fits, 0.0)
+        waits += short / np.interp(fits, batch.batches, batch.ends)
     bare, most, decode = batch.bare[at], batch.full[at], batch.decode[at]
     others = _arrived(shape, come.rate * come.running, _OTHERS)
     chunk = np.maximum(come.room.budget - decode, 1.0)
     load = np.minimum(come.rate * shape.prompt * most / chunk, 1.0 - 1e-6)
     mean = shape.prompt_square / (2.0 * shape.prompt * (1.0 - load))
-    backlog = np.where(u_backlog < load, -mean * np.log(np.maximum(u_backlog / load, _TINY)), 0.0)
-    tokens = others * (1.0 - u_left) + come.own
+    before = come.left + others * (1.0 - u_left)
+    # What is ahead is at least what a queue would have that is served without steps; who finds
+    # much of the one finds much of the other.
+    order = np.argsort(u_left * come.running + before / chunk * most)
+    above = np.empty(len(order))
+    above[order] = (np.arange(len(order))[::-1] + 0.5) / len(order)
+    backlog = -mean * np.log(np.maximum(np.minimum(above / np.maximum(load, _TINY), 1.0), _TINY))
+    tokens = before + come.own
     whole = np.floor(tokens / chunk)
-    last = bare + law.prompts(np.minimum(others + come.own, chunk), decode)
+    last = bare + law.prompts(np.minimum(come.left + others + come.own, chunk), decode)
     rest = np.where(whole > 0, bare + law.prompts(tokens - whole * chunk, decode), last)
     gated = u_left * come.running + whole * most + rest
     fluid = (backlog + come.own) / chunk * most
     return _percentile(waits + factor * np.maximum(gated, fluid))
 
 
-def _running(law: Law, shape: Shape, rate: float, batch: Steady, at: NDArray[np.intp]) -> Column:
-    """Return the seconds of the step that a request finds running.
+def _running(
+    law: Law, shape: Shape, rate: float, batch: Steady, at: NDArray[np.intp], *, budget: float
+) -> tuple[Column, Column]:
+    """Return the seconds of the step that a request finds running, and what it has no room for.
 
     Long steps are found more often. A sum of prompts, taken as often as it is long, is one prompt
     taken as often as it is long, and an ordinary sum: so the step has one more prompt in as many
-    cases as prompts take time. What came in one step is computed in the next.
+    cases as prompts take time. What came in one step is computed in the next, if that has room.
     """
     bare, most, decode = batch.bare[at], batch.full[at], batch.decode[at]
-    running = batch.step[at]
+    running, left = batch.step[at], np.zeros(len(at))
+    room = np.maximum(budget - decode, 1.0)
     chance = np.minimum(batch.busy[at] / max(1.0 - float(batch.reached[0]), _TINY), 1.0)
     longer = np.cumsum(shape.prompts)
     for axis, which in zip(_STEPS, _WHICH, strict=True):
         tokens = _arrived(shape, rate * running, axis)
         drawn = UNIFORM[which] / np.maximum(chance, _TINY)
         place = np.minimum(np.searchsorted(longer, drawn * longer[-1]), len(longer) - 1)
-        tokens += np.where(drawn < 1.0, shape.prompts[place], 0.0)
+        tokens += left + np.where(drawn < 1.0, shape.prompts[place], 0.0)
+        left = np.maximum(tokens - room, 0.0)
         running = np.minimum(bare + law.prompts(tokens, decode), most)
-    return running
+    return running, left
 
 
 def _each(come: _Arrivals) -> float:
@@ -165,9 +185,16 @@ def _each(come: _Arrivals) -> float:
     places = (UNIFORM[3] * len(shape.outputs)).astype(np.intp)
     gaps = np.maximum(shape.outputs[places] - 1.0, 1.0)
     usual = float(np.interp(found.mean, found.batches, found.step))
-    damped = np.sqrt(_averaged(found.returns * gaps * usual))
+    span = np.maximum(found.returns * gaps * usual, 1e-3)
+    stays = -np.expm1(-span) / span
+    # What the batch does later, it does for what comes meanwhile: the prompts that come in between.
+    later = np.sqrt(np.maximum(_averaged(span) - stays**2, 0.0) * found.variance)
+    swing = NORMAL[_EACH_PROMPTS]
     counts = np.concatenate(((0.0,), found.batches))[np.minimum(come.found, len(found.batches))]
-    others = found.mean + (counts - found.mean) * damped
+    # While a prompt is computed nobody leaves: who comes brings more than itself into the batch.
+    share = float(np.interp(found.mean, found.batches, found.busy))
+    wider = sqrt(1.0 + share + 0.5 * share**2 * (1.0 + shape.prompt_scatter))
+    others = found.mean + ((counts - found.mean) * stays + later * swing) * wider
     batch = np.clip(others + 1.0, 1.0, found.batches[-1])
     bare, full, busy, decode = (
         np.interp(batch, found.batches, one)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from agent.analysis.bins import CUTS, binned, edges
-from agent.analysis.window import Column, View
+from agent.analysis.window import Column, View, growth
 from agent.catalog import engine
 from agent.model import Metric
 
@@ -17,8 +17,6 @@ COUNTERS: Final = (
     (engine.PROMPT_TOKENS_CACHED, ""),
     (engine.PREFIX_CACHE_HITS, ""),
     (engine.GENERATION_TOKENS, ""),
-    (engine.REQUEST_GENERATION_TOKENS, "_count"),
-    (engine.REQUEST_GENERATION_TOKENS, "_sum"),
     (engine.STEPS, ""),
     (engine.INTER_TOKEN_LATENCY, "_sum"),
     (engine.INTER_TOKEN_LATENCY, "_count"),
@@ -82,8 +80,6 @@ class Slot:
         prompt: prompt tokens of those requests.
         cached: of these, found in the cache.
         generated: tokens.
-        finished: requests that ended.
-        output: tokens of those.
         running: requests in the batch, at the beginning and the end.
         held: sums over the looks with work: one, requests, tokens held, requests squared, and the
             product of requests and tokens.
@@ -93,6 +89,7 @@ class Slot:
         usage: mean share of the KV cache in use while requests waited.
         lengths: prompts and outputs of finished requests.
         times: times to first token and per output token.
+        restarted: whether the engine began anew.
     """
 
     begin: float
@@ -101,8 +98,6 @@ class Slot:
     prompt: float
     cached: float
     generated: float
-    finished: float
-    output: float
     running: tuple[float, float]
     held: Column
     gaps: tuple[float, float]
@@ -111,18 +106,17 @@ class Slot:
     usage: float
     lengths: tuple[Spread | None, Spread | None]
     times: tuple[Spread | None, Spread | None]
+    restarted: bool = False
 
 
 def slot_of(view: View) -> Slot:
     """Return what the rows of a view brought, of which the first is known already."""
-    grown = np.diff(view.table(COUNTERS), axis=0)
-    # After a restart the counters began at zero: what is missing of that second is little.
-    grown[grown < 0] = 0.0
-    sums = [_total(grown[:, place]) for place in range(grown.shape[1])]
+    counted = view.table(COUNTERS)
+    sums = [growth(column) for column in counted.T]
     gauges = view.table(GAUGES)
     running, waiting, used, usage = gauges.T
     # As many as arrive within a step wait for nothing but its end.
-    arrivals = sums[0] / sums[7] if sums[7] > 0 else 0.0
+    arrivals = sums[0] / sums[5] if sums[5] > 0 else 0.0
     waits = waiting >= _QUEUE * (1.0 + (arrivals if arrivals > 0 else 0.0))
     return Slot(
         begin=float(view.times[0]),
@@ -131,16 +125,15 @@ def slot_of(view: View) -> Slot:
         prompt=sums[1],
         cached=sums[2] if sums[2] == sums[2] else sums[3],
         generated=sums[4],
-        finished=sums[5],
-        output=sums[6],
         running=(_ends(running, 0), _ends(running, -1)),
         held=_held(running[1:], used[1:]),
-        gaps=(sums[8], sums[9]),
+        gaps=(sums[6], sums[7]),
         queued=(float(waits[1:].sum()), float(len(waits) - 1)),
         plateau=float(running[waits].max()) if waits.any() else 0.0,
         usage=float(usage[waits].mean()) if waits.any() else 0.0,
         lengths=_spreads(view, LENGTHS),
         times=_spreads(view, TIMES),
+        restarted=any(map(_fell, counted.T)),
     )
 
 
@@ -184,10 +177,9 @@ def _held(running: Column, used: Column) -> Column:
     return np.array([len(n), n.sum(), kv.sum(), (n * n).sum(), (n * kv).sum()])
 
 
-def _total(grown: Column) -> float:
-    """Return a sum over what is known, NaN of nothing."""
-    known = grown[~np.isnan(grown)]
-    return float(known.sum()) if len(known) else float("nan")
+def _fell(column: Column) -> bool:
+    """Return whether a counter ever was below what it was before."""
+    return bool((np.diff(column[~np.isnan(column)]) < 0).any())
 
 
 def _ends(column: Column, place: int) -> float:

@@ -4,22 +4,25 @@ An engine shares its steps among the requests in its batch, and its steps get lo
 a state-dependent processor-sharing queue. The distribution of the number of its requests depends
 on their lengths only by the mean (Cohen 1979, The multiple phase service network with generalized
 processor sharing): pi(n) is proportional to the product of rate · stay(j) / j over j up to n. What
-is beyond the batch's limit waits, and the rate at which requests end stays as it is.
+is beyond the batch's limit waits, and the rate at which requests end stays as it is. Where the KV
+cache limits it, requests run as far as they fit, which depends on what each of them holds.
 """
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from agent.analysis.capacity.law import Law
+from agent.analysis.capacity.room import AGAIN, FURTHEST, Fitting, Room
 from agent.analysis.window import Column
 
 _TINY: Final = 1e-12
 _DECODE_ROUNDS: Final = 2
 _BUSY_ROUNDS: Final = 3
 _GRID: Final = 20
+_TRIED: Final = 11  # seats, where nobody tells them
 _BUSIEST: Final = 0.995  # of a step's time that prompts take; at all of it nothing else is done
 
 
@@ -35,6 +38,7 @@ class Shape:
         output: mean of the outputs.
         prompt_scatter: variance of the prompts against the square of their mean.
         scatter: likewise of the outputs.
+        held_scatter: likewise of the KV tokens that a request in the batch holds.
     """
 
     prompts: Column
@@ -44,11 +48,17 @@ class Shape:
     output: float
     prompt_scatter: float
     scatter: float
+    held_scatter: float
 
     @classmethod
     def of(cls, prompts: Column, outputs: Column) -> "Shape":
         """Return the shape of quantiles."""
         output = float(outputs.mean())
+        # Who is in the batch has a long answer, of which a part is there, all parts alike.
+        square = float((outputs**2).mean())
+        part = square / (2.0 * output)
+        parts = float((outputs**3).mean()) / (3.0 * output)
+        held = (prompts.var() + parts - part**2) / (prompts.mean() + part) ** 2
         return cls(
             prompts=prompts,
             outputs=outputs,
@@ -57,14 +67,8 @@ class Shape:
             output=output,
             prompt_scatter=float(prompts.var() / np.maximum(prompts.mean(), 1.0) ** 2),
             scatter=float(outputs.var()) / max(output, 1.0) ** 2,
+            held_scatter=float(held),
         )
-
-
-class Room(NamedTuple):
-    """What bounds a step: requests in the batch, not whole where memory bounds them, and tokens."""
-
-    seats: float
-    budget: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,9 @@ class Steady:
     """The batch at a load.
 
     Attributes:
-        batches: 1, 2, … up to the seats.
+        batches: requests in the batch while 1, 2, … are there; fewer where not all of them fit.
+        ends: requests a second that end, of each.
+        spread: standard deviation of the requests that fit into the KV cache; 0 for any number.
         decode: sequences that decode, of each.
         bare: seconds of a step without prompts, of each.
         step: mean seconds of a step, of each.
@@ -87,6 +93,8 @@ class Steady:
     """
 
     batches: Column
+    ends: Column
+    spread: float
     decode: Column
     bare: Column
     step: Column
@@ -106,36 +114,55 @@ def saturation(law: Law, shape: Shape, room: Room) -> float:
     The batch is at its limit and each step computes the prompts of as many as leave, or, before
     that, every step is full of tokens.
     """
-    each = shape.prompt + shape.output - 1.0
+    fit = Fitting.of(room, np.array([room.seats]), scatter=shape.held_scatter)
+    again = AGAIN * float(fit.full[0]) * shape.output
+    each = shape.prompt + again + shape.output - 1.0
     decode = min(
-        room.seats * (shape.output - 1.0) / shape.output,
+        float(fit.running[0]) * (shape.output - 1.0) / shape.output,
         room.budget * (shape.output - 1.0) / each,
     )
     tokens = decode * each / (shape.output - 1.0)  # of a step, prompts of those that come in it
     come = decode / (shape.output - 1.0)
-    added = _added(law, shape, np.array(come), np.array(decode))
+    more = np.array(1.0 + again / shape.prompt)
+    added = _added(law, shape, np.array(come), np.array(decode), more)
     step = float(law.without_prompts(np.array(decode)) + added)
     return tokens / (each * step)
 
 
+def most_served(law: Law, shape: Shape, room: Room) -> float:
+    """Return the seats, of up to those of a room, with which a full engine serves most."""
+    half = room._replace(seats=0.5 * room.seats)
+    if saturation(law, shape, room) >= saturation(law, shape, half):
+        return room.seats
+    seats = np.geomspace(1.0, room.seats, _TRIED)
+    served = [saturation(law, shape, room._replace(seats=float(some))) for some in seats]
+    return float(seats[int(np.argmax(served))])
+
+
 def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
     """Return the batch at a load; None where the queue grows without end."""
-    most = max(1, int(room.seats))
-    batches = np.arange(1.0, most + 1.0)
-    batches[-1] = max(1.0, room.seats)  # the last one stands for what is left of a seat too
-    grid = batches[np.unique(np.geomspace(1.0, most, _GRID).astype(np.intp)) - 1]
-    decode = grid * ((shape.output - 1.0) / shape.output)
+    spread = room.spread(shape.held_scatter)
+    seats = min(room.seats, room.memory + FURTHEST * spread)
+    most = max(1, int(seats))
+    there = np.arange(1.0, most + 1.0)
+    there[-1] = max(1.0, seats)  # the last one stands for what is left of a seat too
+    fit = Fitting.of(room, there, scatter=shape.held_scatter)
+    at_grid = np.unique(np.geomspace(1.0, most, _GRID).astype(np.intp)) - 1
+    grid, running = there[at_grid], fit.running[at_grid]
+    more = 1.0 + AGAIN * fit.full[at_grid] * shape.output / shape.prompt
+    decode = running * ((shape.output - 1.0) / shape.output)
     stay = step = bare = full = busy = grid
     for _ in range(_DECODE_ROUNDS):
         bare = law.without_prompts(decode)
         full = bare + law.prompts(np.maximum(room.budget - decode, 1.0), decode)
-        busy, step = _busy(law, shape, rate, decode, full=full)
-        stay = _stay(shape, rate, busy, bare, step)
-        decode = grid * np.minimum((shape.output - 1.0) * step / stay, 1.0)
+        busy, step = _busy(law, shape, rate, decode, more, full=full)
+        stay = _stay(shape, rate, busy, bare, step, more=more)
+        decode = running * np.minimum((shape.output - 1.0) * step / stay, 1.0)
     # All of these are smooth in the batch.
     decode, bare, full, busy, step, stay = (
-        np.interp(batches, grid, one) for one in (decode, bare, full, busy, step, stay)
+        np.interp(there, grid, one) for one in (decode, bare, full, busy, step, stay)
     )
+    batches = fit.running
     load = rate * stay / batches
     if load[-1] >= 1.0 or rate >= saturation(law, shape, room):
         return None
@@ -153,6 +180,8 @@ def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
     slope = float(ends[at] - ends[at - 1]) if at else float(ends[0])
     return Steady(
         batches=batches,
+        ends=ends,
+        spread=spread,
         decode=decode,
         bare=bare,
         step=step,
@@ -168,7 +197,7 @@ def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
 
 
 def _busy(
-    law: Law, shape: Shape, rate: float, decode: Column, *, full: Column
+    law: Law, shape: Shape, rate: float, decode: Column, more: Column, *, full: Column
 ) -> tuple[Column, Column]:
     """Return the share of its time that a step spends on prompts, and its mean seconds.
 
@@ -177,27 +206,29 @@ def _busy(
     bare = step = law.without_prompts(decode)
     busy = np.zeros(len(bare))
     for _ in range(_BUSY_ROUNDS):
-        busy = np.minimum(_added(law, shape, rate * step, decode) / step, _BUSIEST)
+        busy = np.minimum(_added(law, shape, rate * step, decode, more) / step, _BUSIEST)
         step = np.minimum(bare / (1.0 - busy), full)
     return busy, step
 
 
-def _added(law: Law, shape: Shape, come: Column, decode: Column) -> Column:
+def _added(law: Law, shape: Shape, come: Column, decode: Column, more: Column) -> Column:
     """Return the mean seconds that prompts add to a step in which so many come on average."""
     some = np.maximum(-np.expm1(-come), _TINY)  # share of the steps that have any
-    tokens = shape.prompt * come / some
+    tokens = more * shape.prompt * come / some
     spread = sqrt(shape.prompt_scatter) / np.sqrt(np.maximum(come, 1.0))
     low = law.prompts(tokens * np.maximum(1.0 - spread, 0.0), decode)
     return np.asarray(0.5 * some * (low + law.prompts(tokens * (1.0 + spread), decode)))
 
 
-def _stay(shape: Shape, rate: float, busy: Column, bare: Column, step: Column) -> Column:
+def _stay(
+    shape: Shape, rate: float, busy: Column, bare: Column, step: Column, *, more: Column
+) -> Column:
     """Return the mean seconds that a request is in a batch.
 
     The step that computes its prompt is longer than others by that prompt, and by those that came
     in the step before, which is likely a long one; what comes in it makes the next one longer too.
     """
-    prompt = busy / (rate * shape.prompt)
+    prompt = busy / (rate * shape.prompt * more)
     scatter = prompt**2 * rate * shape.prompt_square / (1.0 - busy**2)
     own = bare + prompt * shape.prompt * (1.0 + rate * (step + scatter))
     gaps = shape.output - 1.0

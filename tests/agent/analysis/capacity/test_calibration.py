@@ -2,12 +2,17 @@
 
 import random
 from dataclasses import replace
-from math import inf, log, nan
+from itertools import pairwise
+from math import inf, nan
+
+import numpy as np
+import pytest
 
 from agent.analysis.bottleneck import Targets
 from agent.analysis.capacity.bound import System
-from agent.analysis.capacity.calibration import Calibration, Compared, Saturated
+from agent.analysis.capacity.calibration import Calibration, Saturated
 from agent.analysis.capacity.law import Law
+from agent.analysis.capacity.slot import Spread
 from agent.analysis.capacity.steady import Shape
 from tests.agent.analysis.capacity.test_mix import slot, spread
 
@@ -19,6 +24,14 @@ SYSTEM = System(
     budget=8192.0,
     targets=Targets(),
 )
+
+TIMES = (Spread(np.array([0.2]), np.array([12.0])), Spread(np.array([0.02]), np.array([12.0])))
+"""Times to first token and per output token of a dozen requests."""
+
+
+def all_at(seconds: float) -> Spread:
+    """Return thirty requests that all took as long."""
+    return Spread(np.array([0.99 * seconds, seconds]), np.array([0.0, 30.0]))
 
 
 def test_requests_that_nobody_counts_correct_nothing():
@@ -38,13 +51,52 @@ def test_a_full_engine_tells_its_limit():
     assert 1.2 < calibration.speed(0.5 * 20.0 / 15.0) <= 1.6
 
 
-def test_only_what_most_of_the_weight_agrees_on_corrects():
-    """A minute of few requests decides nothing, three that agree do."""
-    calibration = Calibration.new()
-    calibration.compared.append(Compared(0.0, log(1.6), 0.0, 0.0, 20.0))
-    assert calibration.factors() == (1.0, 1.0)
-    calibration.compared += [Compared(60.0 * n, log(1.2), 0.0, 0.0, 30.0) for n in range(1, 4)]
-    assert abs(log(calibration.factors()[0]) - log(1.2)) < 1e-9
+def test_the_first_look_compares_minutes():
+    """Percentiles of an hour of loads that came and went are none of a minute's load."""
+    calibration, dice = Calibration.new(), random.Random(1)
+    slots = [replace(slot(n, dice, requests=30), times=TIMES) for n in range(230)]
+    slots += [replace(slot(n, dice, requests=15), times=TIMES) for n in range(230, 240)]
+    calibration.take(slots, SYSTEM)
+    times = [one.time for one in calibration.compared]
+    assert len(times) > 3
+    assert {after - before for before, after in pairwise(times)} == {60.0}
+    assert calibration.since == 240 * 15.0
+
+
+def test_few_requests_are_gathered():
+    """Where a minute brings few requests, several are compared as one, and none is lost."""
+    calibration, dice, slow = Calibration.new(), random.Random(1), SYSTEM.slower(20.0)
+    slots = [replace(slot(n, dice, requests=2), times=TIMES) for n in range(25)]
+    for end in range(4, 26):
+        calibration.take(slots[:end], slow)
+    assert [one.time for one in calibration.compared] == [150.0, 300.0]
+    assert calibration.since == 300.0
+
+
+def test_what_was_seen_corrects_the_more_the_more_was_seen():
+    """Latencies that were half as long again are reckoned so, once there are many of them."""
+    found = []
+    for minutes in (1, 4, 40):
+        calibration, dice = Calibration.new(), random.Random(1)
+        reckoned = SYSTEM.latencies(2.0)
+        times = (all_at(1.3 * reckoned.first_token), all_at(reckoned.inter_token))
+        slots = [replace(slot(n, dice, requests=30), times=times) for n in range(4 * minutes)]
+        for end in range(4, len(slots) + 1, 4):
+            calibration.take(slots[:end], SYSTEM)
+        found.append((calibration.factors(2.0)[0], *calibration.doubts(2.0)))
+    factors, firsts, inters = zip(*found, strict=True)
+    assert 1.0 < factors[0] < factors[1] < factors[2] == pytest.approx(1.3, rel=0.05)
+    assert firsts[0] > firsts[1] > firsts[2]
+    assert inters[0] > inters[1] > inters[2]
+
+
+def test_what_was_kept_of_an_hour_is_no_minute():
+    """A slot that stands for many minutes, as after a restart, is not compared."""
+    calibration, dice = Calibration.new(), random.Random(1)
+    kept = replace(slot(0, dice), begin=-600.0, queued=(15.0, 15.0))
+    slots = [kept, *(replace(slot(n, dice), queued=(15.0, 15.0)) for n in range(1, 4))]
+    calibration.take(slots, SYSTEM)
+    assert not calibration.saturated
 
 
 def test_a_clock_that_was_set_back_begins_anew():
@@ -53,5 +105,5 @@ def test_a_clock_that_was_set_back_begins_anew():
     calibration.saturated.append(Saturated(1e6, 100.0, 60.0))
     calibration.since = 1e6
     calibration.take([replace(slot(n, dice), queued=(15.0, 15.0)) for n in range(8)], SYSTEM)
-    assert [one.time for one in calibration.saturated] == [120.0]
+    assert [one.time for one in calibration.saturated] == [60.0, 120.0]
     assert calibration.since == 120.0 < inf

@@ -74,6 +74,15 @@ def test_a_learned_bend_is_no_parabola():
     assert further < 2.2 * far
 
 
+def test_arithmetic_grows_with_the_batch_beyond_what_was_seen():
+    """Where arithmetic binds, twice the batch takes more than twice as long, which is in doubt."""
+    found = law(model((0.02, 2e-4, 2e-4, 0.0, 0.0), batch=(1.0, 64.0)))
+    some, twice = (float(found.without_prompts(np.array(n))) for n in (100.0, 200.0))
+    assert twice - some > 1.1 * 2e-4 * 100.0
+    flat = 0.35 * (twice - some - 2e-4 * 100.0) / twice
+    assert found.doubt_at(200.0) > flat
+
+
 def test_prompts_cost_what_was_seen():
     """A prompt of the mix adds as much to a step as the learned law says, to a tenth."""
     found = law(model((0.02, 2e-4, 0.0, 0.0, 0.0)))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from functools import cache
-from math import log
+from math import log, nan
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from agent.model import EMPTY_READING, SeriesTable
 from agent.pipeline import Pipeline
 from agent.recording import RecordingReader
 from agent.replay import play
-from tests.agent.analysis.views import view_of
+from tests.agent.analysis.views import Key, view_of
 
 RECORDINGS = Path(__file__).parents[3] / "recordings"
 SLOW = Targets(time_to_first_token=3.0, inter_token_latency=0.3)
@@ -169,3 +169,66 @@ def test_a_limit_that_nobody_tells_is_inferred_from_its_plateau(
     assert said.limits.sequences.source == source
     if source == "inferred":
         assert said.limits.sequences.value == 16.0
+
+
+def _queueing(batch: float, rows: int, *, begins_anew: bool = False) -> dict[Key, list[float]]:
+    """Return columns of an engine that runs so many requests while twenty wait."""
+    counts = [float(row) for row in range(rows)]
+    if begins_anew:
+        counts = [100.0, *counts[:-1]]
+    return {
+        (engine.REQUESTS_RUNNING, ""): [batch] * rows,
+        (engine.REQUESTS_WAITING, ""): [20.0] * rows,
+        (engine.KV_CACHE_USAGE, ""): [0.3] * rows,
+        (engine.STEPS, ""): [40.0 * count for count in counts],
+        (engine.GENERATION_TOKENS, ""): [640.0 * count for count in counts],
+        (engine.PROMPT_TOKENS, ""): [1800.0 * count for count in counts],
+        (engine.TIME_TO_FIRST_TOKEN, "_count"): [6.0 * count for count in counts],
+    }
+
+
+def test_a_limit_that_was_inferred_ends_with_the_engine():
+    """An engine that is started with half the sequences shows another plateau, and it counts."""
+    learner, limits = CapacityLearner(), Limits(kv_tokens=Limit(40_000.0, "page"))
+    first, second = _queueing(16.0, 40), _queueing(8.0, 40, begins_anew=True)
+    joined = {key: [*values, *second[key][1:]] for key, values in first.items()}
+    view = view_of(joined)
+    found = [
+        learner.observe(
+            view.rows(0, end), step=StepTimeResult(), limits=limits, targets=SLOW
+        ).limits.sequences.value
+        for end in (40, 45, 75)
+    ]
+    assert found == [16.0, None, 8.0]
+
+
+def test_a_page_that_is_missed_at_the_end_of_a_slot_loses_nothing():
+    """The next slot begins with the last page that was seen."""
+    learner = CapacityLearner()
+    columns = _queueing(8.0, 31)
+    columns = {key: [*values[:13], nan, nan, nan, *values[16:]] for key, values in columns.items()}
+    view = view_of(columns)
+    for end in (15, 31):
+        learner.observe(view.rows(0, end), step=StepTimeResult(), limits=Limits(), targets=SLOW)
+    kept = learner.state()["mix"]["slots"]
+    assert sum(slot["generated"] for slot in kept) == 640.0 * 30
+    assert (kept[0]["begin"], kept[-1]["end"]) == (view.times[0], view.times[-1])
+
+
+def test_nothing_within_the_targets_may_still_be_something():
+    """Where the best estimate keeps no load, the interval says how much there could be.
+
+    A target that is made shorter and shorter is at last one that nothing can keep.
+    """
+    learner, seen = CapacityLearner(), recorded("vllm-capacity")
+    *_before, _last = watch(learner, seen)
+    found = []
+    for step in range(40):
+        targets = Targets(time_to_first_token=3.0, inter_token_latency=0.03 * 0.95**step)
+        (said,) = watch(learner, seen[-1:], targets=targets)
+        if said.known is not None:
+            found.append(said.known.under_targets.tokens_per_minute)
+    assert found[-1] == (0.0, 0.0, 0.0)
+    unsure = [one for one in found if one.estimate == 0.0 and one.high > 0.0]
+    assert unsure
+    assert all(one.low == 0.0 and one.high < found[0].estimate for one in unsure)

@@ -37,8 +37,6 @@ def slot(
         prompt=sum(prompts),
         cached=0.0,
         generated=sum(outputs),
-        finished=float(requests),
-        output=sum(outputs),
         running=(8.0, 8.0),
         held=np.array([15.0, 120.0, 120.0 * 350.0, 960.0, 960.0 * 350.0]),
         gaps=(0.0, 0.0),
@@ -115,6 +113,56 @@ def test_a_kept_mix_says_the_same():
     state["slots"][0]["held"] = [1.0]
     with pytest.raises(ValueError, match="five sums"):
         again.restore(state)
+
+
+def test_a_kept_mix_grows_old_as_it_would_have():
+    """After a restart what is older than an hour goes as before, ten minutes late at most."""
+    tracker, dice = MixTracker(), random.Random(3)
+    for number in range(240):
+        tracker.add(slot(number, dice))
+    again = MixTracker()
+    again.restore(tracker.state())
+    for number in range(240, 360):
+        tracker.add(slot(number, dice))
+        again.add(slot(number, dice))
+    before, after = tracker.seen(), again.seen()
+    assert before is not None
+    assert after is not None
+    assert after.since == pytest.approx(before.since, abs=601.0)
+    assert after.requests == pytest.approx(before.requests, rel=0.2)
+
+
+def test_a_kept_mix_knows_the_loads_that_were_seen():
+    """The lowest and the highest load of half a minute are those of before, and go with it."""
+    tracker, dice = MixTracker(), random.Random(3)
+    for number in range(40):
+        tracker.add(slot(number, dice, requests=60 if number in {10, 11} else 20))
+    again = MixTracker()
+    again.restore(tracker.state())
+    before, after = tracker.seen(), again.seen()
+    assert before is not None
+    assert after is not None
+    assert before.rates[1] > 2.0 * before.rates[0]
+    assert after.rates == pytest.approx(before.rates)
+    for number in range(40, 330):
+        again.add(slot(number, dice))
+    later = again.seen()
+    assert later is not None
+    assert later.rates[1] < 0.7 * before.rates[1]
+
+
+def test_what_an_older_version_kept_is_taken_over():
+    """A single slot, with numbers that nobody reads any more and without loads."""
+    tracker, dice = MixTracker(), random.Random(3)
+    for number in range(12):
+        tracker.add(slot(number, dice))
+    state = tracker.state()
+    (kept,) = state["slots"]
+    again = MixTracker()
+    again.restore({"changed": None, "slots": [{**kept, "finished": 3.0, "output": 5.0}]})
+    found = again.seen()
+    assert found is not None
+    assert found.prompt == pytest.approx(330.0, rel=0.1)
 
 
 def test_a_clock_that_was_set_back_keeps_no_more_than_ever():

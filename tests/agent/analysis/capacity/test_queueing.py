@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from agent.analysis.capacity.law import Law
 from agent.analysis.capacity.points import NORMAL, THRESHOLDS, UNIFORM
 from agent.analysis.capacity.queueing import latencies
-from agent.analysis.capacity.steady import Room, Shape, saturation
+from agent.analysis.capacity.room import Room
+from agent.analysis.capacity.steady import Shape, most_served, saturation
 
 LAW = Law.linear(0.02, 1e-4, 2e-4, 0.0)
 ROOM = Room(64.0, 8192.0)
@@ -35,6 +36,42 @@ def test_a_full_budget_bounds_the_load():
     some = shape(1000.0, 11.0, 0.0)
     found = saturation(law, some, Room(1000.0, 256.0))
     assert found == pytest.approx(256.0 / 0.02 / (1000.0 + 10.0), rel=0.02)
+
+
+def test_a_full_cache_computes_again():
+    """With as many requests by memory as by seats, less is served: some are computed again."""
+    some = shape(300.0, 150.0)
+    seats = saturation(LAW, some, Room(24.0, 8192.0))
+    memory = saturation(LAW, some, Room(256.0, 8192.0, 24.0))
+    assert 0.7 * seats < memory < 0.99 * seats
+
+
+def test_who_holds_much_keeps_others_out():
+    """In a cache for 24 requests the first token waits at loads at which 24 seats would do."""
+    some = shape(100.0, 300.0, 0.8)
+    rate = 0.75 * saturation(LAW, some, Room(24.0, 8192.0))
+    seats = latencies(LAW, some, Room(24.0, 8192.0), rate)
+    memory = latencies(LAW, some, Room(256.0, 8192.0, 24.0), rate)
+    assert memory.first_token > 2.0 * seats.first_token
+
+
+def test_prompts_for_which_a_step_has_no_room_delay_those_behind():
+    """With a small budget a prompt waits for the rest of the one before it."""
+    some = shape(2000.0, 20.0, 0.6)
+    rate = 0.5 * saturation(LAW, some, Room(64.0, 2048.0))
+    wide, narrow = (latencies(LAW, some, Room(64.0, n), rate).first_token for n in (1e5, 2048.0))
+    assert narrow > wide
+
+
+def test_seats_that_nobody_tells_are_those_that_serve_most():
+    """Where a larger batch serves less, an engine is not taken to have one."""
+    law, some = Law.linear(0.02, 1e-4, 1e-4, 2e-5), shape()
+    best = most_served(law, some, Room(1024.0, 8192.0))
+    here = saturation(law, some, Room(best, 8192.0))
+    assert 8.0 < best < 256.0
+    assert all(
+        here >= 0.97 * saturation(law, some, Room(seats, 8192.0)) for seats in (8.0, 64.0, 1024.0)
+    )
 
 
 def test_an_idle_engine_answers_in_a_step():

@@ -1,0 +1,145 @@
+"""Minutes in which latencies were seen, against what is reckoned for their load.
+
+A percentile is that of all requests together. Minutes in which many are late are few, so the median
+of the minutes' percentiles would be too low; and a minute of few requests tells hardly any.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import hypot, sqrt
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from agent.analysis.capacity.queueing import TAIL
+from agent.analysis.capacity.slot import Spread
+from agent.analysis.window import Column
+
+Which: TypeAlias = Literal["first", "inter"]
+"""The time to first token, or the time per output token."""
+
+RATIOS: Final[Column] = np.linspace(-0.6, 0.6, 25)
+"""Logarithms of latencies against what is reckoned."""
+
+PRIOR: Final[dict[Which, float]] = {"first": 70.0, "inter": 45.0}
+"""Requests that count as if they had been as reckoned."""
+
+UNKNOWN: Final[dict[Which, float]] = {"first": 0.25, "inter": 0.15}
+"""Half width of what is reckoned where none was seen, as a logarithm."""
+
+LEAST: Final[dict[Which, float]] = {"first": 0.08, "inter": 0.05}
+"""The same where as many as one likes were seen, at other loads than that asked for."""
+
+_DISTURBED: Final = 0.15  # logarithm of a mean gap, against the usual one, that is no model's fault
+
+
+class Compared(NamedTuple):
+    """A minute of even load.
+
+    Attributes:
+        time: Unix seconds of its end.
+        rate: requests a second.
+        gap: logarithm of the mean time between two tokens, seen against reckoned.
+        first: requests, and how many of them waited longer for their first token than the
+            percentile that is reckoned, by each of `RATIOS`.
+        inter: likewise of the time per output token.
+    """
+
+    time: float
+    rate: float
+    gap: float
+    first: tuple[float, ...]
+    inter: tuple[float, ...]
+
+    def of(self, which: Which) -> tuple[float, ...]:
+        """Return one of the two."""
+        return self.first if which == "first" else self.inter
+
+    def state(self) -> list[Any]:
+        """Return it as what JSON can hold."""
+        return [self.time, self.rate, self.gap, [*self.first], [*self.inter]]
+
+    @classmethod
+    def restore(cls, state: Sequence[Any]) -> "Compared":
+        """Return what `state` was taken of.
+
+        Raises:
+            TypeError: something is no number.
+            ValueError: likewise, or something is missing.
+        """
+        time, rate, gap, first, inter = state
+        return cls(float(time), float(rate), float(gap), _kept(first), _kept(inter))
+
+
+def beyond(seen: Spread, reckoned: float) -> tuple[float, ...]:
+    """Return how many were seen, and how many longer than reckoned by each of the ratios."""
+    reached = np.cumsum(seen.weights)
+    total = float(reached[-1])
+    below = np.interp(reckoned * np.exp(RATIOS), seen.middles, reached, left=0.0)
+    return (total, *np.maximum(total - below, 0.0).tolist())
+
+
+def usual_gap(minutes: Iterable[Compared]) -> float:
+    """Return the weighted median of the mean gaps' logarithms, 0 of none."""
+    known = sorted((one.gap, one.first[0] + one.inter[0]) for one in minutes)
+    half = 0.5 * sum(weight for _gap, weight in known)
+    reached = 0.0
+    for gap, weight in known:
+        reached += weight
+        if reached >= half:
+            return gap
+    return 0.0
+
+
+def factor(minutes: Sequence[Compared], which: Which, bears: float | None) -> float:
+    """Return the logarithm of a percentile of all requests, seen against reckoned.
+
+    Drawn towards none where it rests on little.
+
+    Args:
+        minutes: that were compared.
+        which: of the latencies.
+        bears: requests a second for which it is asked.
+    """
+    late = _together(minutes, which, bears)
+    count = float(late[0])
+    if count <= 0.0:
+        return 0.0
+    shares = -np.maximum(late[1:] / count, 1e-6)
+    found = float(np.interp(TAIL - 1.0, shares, RATIOS))
+    return found * count / (count + PRIOR[which])
+
+
+def unsure(minutes: Sequence[Compared], which: Which, bears: float | None) -> float:
+    """Return the half width of what that factor may be off by, as a logarithm.
+
+    Args:
+        minutes: that were compared.
+        which: of the latencies.
+        bears: requests a second for which it is asked.
+    """
+    count = float(_together(minutes, which, bears)[0])
+    prior = PRIOR[which]
+    return hypot(LEAST[which], UNKNOWN[which] * sqrt(prior / (count + prior)))
+
+
+def _together(minutes: Sequence[Compared], which: Which, bears: float | None) -> Column:
+    """Return the requests of all minutes, and those beyond each ratio.
+
+    Minutes of a high load weigh more, and all of them less where the load that is asked for is far.
+    A minute in which tokens took longer than usual was disturbed and is left out.
+    """
+    usual = usual_gap(minutes)
+    some = [one for one in minutes if one.gap < usual + _DISTURBED]
+    most = max((one.rate for one in some), default=0.0)
+    if most <= 0.0:
+        return np.zeros(1 + len(RATIOS))
+    near = min(most / bears, 1.0) if bears else 1.0
+    weights = near * np.array([one.rate / most for one in some]) ** 2
+    return np.asarray(weights @ np.array([one.of(which) for one in some]))
+
+
+def _kept(values: Sequence[Any]) -> tuple[float, ...]:
+    """Return what `beyond` gave, of a state."""
+    if len(values) != 1 + len(RATIOS):
+        raise ValueError("expected a number for each ratio")
+    return tuple(float(value) for value in values)
