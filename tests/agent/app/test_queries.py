@@ -368,7 +368,7 @@ async def test_the_process_limits_itself_and_ends_with_the_agent(worlds: Callabl
     nice = int(child.joinpath("stat").read_text().rpartition(")")[2].split()[16])
 
     assert limits["Max data size"][:2] == [str(200 * 2**20)] * 2
-    assert nice == 10
+    assert nice == min(19, os.nice(0) + 10)
     assert child.joinpath("oom_score_adj").read_text() == "1000\n"
     assert len([*child.joinpath("fd").iterdir()]) <= 6  # nothing is left of answers
 
