@@ -56,7 +56,7 @@ test-gpu: $(STAMP) ## tests on a real NVIDIA GPU
 test-engine: $(STAMP) ## tests against a real vLLM, if one is installed
 	$(BIN)/python -m pytest -q -m engine --timeout=900
 
-test-browser: $(STAMP) ## the page of the report in a real Chromium
+test-browser: $(STAMP) ## the pages of the agent and of the report in a real Chromium
 	$(BIN)/python -m pytest -q -m browser
 
 test-systemd: $(STAMP) ## tests in a booted container; needs root, debootstrap and systemd-nspawn
@@ -86,6 +86,7 @@ golden: $(STAMP) ## write the golden pages of the tests anew; look at the differ
 	INFERWATCH_GOLDEN=1 $(BIN)/python -m pytest -q tests/e2e/test_replay.py
 	INFERWATCH_GOLDEN=1 $(BIN)/python -m pytest -q tests/e2e/test_rules_promtool.py -k summaries
 	INFERWATCH_GOLDEN=1 $(BIN)/python -m pytest -q tests/agent/report/test_report.py -k golden
+	INFERWATCH_GOLDEN=1 $(BIN)/python -m pytest -q tests/agent/app/test_web_page.py -k golden
 
 docs: $(STAMP) ## the pages made from the code
 	$(BIN)/inferwatch metrics > docs/metrics.md

@@ -1,7 +1,8 @@
-"""Files that are whole or not there: written beside the old one, and moved over it."""
+"""Files that are whole or not there, and files that are read without waiting."""
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,3 +31,23 @@ def replace_file(path: Path, parts: Iterable[bytes]) -> None:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
         raise
+
+
+def read_regular(path: Path, *, longest: int) -> bytes:
+    """Return what a regular file holds; anything else, a pipe among them, is not waited for.
+
+    Args:
+        path: of the file.
+        longest: bytes that it may have.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is longer than that.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError("it is no regular file")
+        content = file.read(longest + 1) or b""
+    if len(content) > longest:
+        raise OSError(f"it is longer than {longest} bytes")
+    return content

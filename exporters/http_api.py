@@ -6,19 +6,19 @@ It knows the rest of the agent only by the callables it is handed, and never wai
 import asyncio
 import contextlib
 import gzip
-import html
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import quote
 
 from aiohttp import web
 
 from agent.config import Listen
 from agent.config.values import is_loopback
-from agent.model import ConfigError
+from agent.model import ConfigError, Metric
+from exporters.access import Front, Guard, Login, ReticentHandler, changes_allowed, middleware
 from exporters.http_report import Make, no_reports, respond
 from exporters.prometheus import (
     OPENMETRICS,
@@ -31,6 +31,8 @@ from exporters.prometheus_api import PrometheusApi
 from exporters.quick import Asked, QuickScrapes
 from exporters.signals import no_signals
 from exporters.signals import respond as respond_signals
+from exporters.web.page import Given, WebPage
+from exporters.web.seen import Course, SourceLine
 
 # Without a tick for this long, or three intervals if that is more, the page would tell the past.
 SILENCE_LIMIT = 30.0
@@ -45,21 +47,17 @@ _PATH: Final = "/metrics"
 _NO_GUESSING: Final = {"X-Content-Type-Options": "nosniff"}
 
 
+async def _no_alerts() -> Sequence[Mapping[str, Any]]:
+    """Return that there are none."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnginePage:
     """The last page that an engine answered, unchanged."""
 
     body: bytes
     content_type: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceLine:
-    """A source as the landing page tells it."""
-
-    name: str
-    state: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +77,11 @@ class Views:
         capacity: what they carry, what is asked and left of them and what they cost, likewise.
         signals: what autoscalers go by, at a moment in Unix seconds, likewise.
         prometheus: the addresses that Prometheus has too; None for none.
+        host: what the agent is called.
+        alerts: those that are pending or firing, as Prometheus tells them, with times on the clock
+            of the frame.
+        looked_for: what is looked for on a host, a sentence each.
+        courses: the last minutes of some metrics up to a moment in Unix seconds.
     """
 
     engine_pages: Callable[[], Mapping[str, EnginePage | None]]
@@ -93,25 +96,59 @@ class Views:
     capacity: Callable[[], Mapping[str, Any]] = dict
     signals: Callable[[float], Mapping[str, Any]] = no_signals
     prometheus: PrometheusApi | None = None
+    host: str = "this host"
+    alerts: Callable[[], Awaitable[Sequence[Mapping[str, Any]]]] = _no_alerts
+    looked_for: Sequence[str] = ()
+    courses: Callable[[float], Mapping[Metric, Sequence[Course]]] = lambda _time: {}
 
 
 class HttpApi:
-    """Serves the pages, each rendered when it is asked for."""
+    """Serves the pages, each rendered when it is asked for, to those who may ask.
 
-    def __init__(self, page: PrometheusExporter, views: Views) -> None:
+    Args:
+        page: for Prometheus.
+        views: what there is to ask of the agent.
+        guard: who may ask; everybody by default.
+    """
+
+    def __init__(
+        self, page: PrometheusExporter, views: Views, *, guard: Guard | None = None
+    ) -> None:
         self._page = page
         self._views = views
+        self._guard = guard or Guard(clock=page.clock)
+        self._guard.changed = self._disconnect
+        self._fronts: set[Front] = set()
         self._runner: web.AppRunner | None = None
         self._servers: dict[Listen, asyncio.Server] = {}
         self._quick: set[QuickScrapes] = set()
+        self._web = WebPage(
+            Given(
+                frame=lambda: page.frame,
+                age=page.age,
+                silence=self._silence,
+                interval=views.interval,
+                engines=views.engines,
+                capacity=views.capacity,
+                alerts=views.alerts,
+                sources=views.sources,
+                pages=lambda: sorted(views.engine_pages()),
+                host=views.host,
+                banner=views.banner,
+                looked_for=views.looked_for,
+                version=views.version,
+                reports=views.report is not no_reports,
+                courses=views.courses,
+            )
+        )
 
     def application(self) -> web.Application:
         """Return the routes, for a server or a test client."""
-        application = web.Application()
-        application.on_response_prepare.append(_forbid_guessing)
+        application = web.Application(middlewares=[middleware(self._guard)])
+        application.on_response_prepare.append(self._prepare)
         application.add_routes(
             [
-                web.get("/", self._landing),
+                *self._web.routes(),
                 web.get(_PATH, self._metrics),
                 web.get("/metrics/engine/{name}", self._engine_page),
                 web.get("/api/v1/engines", self._engines),
@@ -127,12 +164,16 @@ class HttpApi:
             application.add_routes(self._views.prometheus.routes())
         return application
 
-    async def listen(self, addresses: Sequence[Listen]) -> None:
-        """Listen on exactly these addresses.
+    async def listen(self, addresses: Sequence[Listen], *, web_config: Path | None = None) -> None:
+        """Listen on exactly these addresses, as the web configuration file says.
 
         Raises:
-            ConfigError: an address is in use or not of this host; those before stay in use.
+            ConfigError: an address is in use or not of this host, or the file has problems; all is
+                as it was before.
         """
+        access, used = await self._guard.read(web_config), self._guard.used
+        # First of all, so that no address is ever open to those whom the file keeps out.
+        self._guard.adopt(access)
         if self._runner is None:
             self._runner = web.AppRunner(
                 self.application(), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT
@@ -145,6 +186,7 @@ class HttpApi:
             try:
                 await self._start(self._runner, address)
             except (OSError, UnicodeError) as error:  # the latter of names that cannot be looked up
+                self._guard.adopt(used)
                 self._stop([new for new in self._servers if new not in before])
                 for old in before:
                     with contextlib.suppress(OSError):
@@ -159,12 +201,21 @@ class HttpApi:
         """Listen on an address, if that is not so already."""
         if address not in self._servers:
             loop = asyncio.get_running_loop()
-            ordinary = cast(web.Server, runner.server)  # none before it is set up
+            server = cast(web.Server, runner.server)  # none before it is set up
 
-            def connection() -> QuickScrapes:
+            def http() -> QuickScrapes:
                 return QuickScrapes(
-                    _PATH, answer=self._scraped, ordinary=ordinary, open_ones=self._quick
+                    _PATH,
+                    answer=self._scraped,
+                    ordinary=lambda: ReticentHandler(server, loop=loop),
+                    open_ones=self._quick,
+                    admit=self._admit if self._guard.is_set else None,
                 )
+
+            def connection() -> asyncio.Protocol:
+                if self._guard.is_set:
+                    return Front(self._guard, make=http, open_ones=self._fronts)
+                return http()
 
             self._servers[address] = await loop.create_server(
                 connection, address.host or None, address.port, backlog=_BACKLOG
@@ -178,11 +229,31 @@ class HttpApi:
     async def aclose(self) -> None:
         """Stop listening; safe to call twice."""
         self._stop(list(self._servers))
+        for front in list(self._fronts):
+            front.close()
         for connection in list(self._quick):
             connection.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+
+    def _disconnect(self) -> None:
+        """End connections that were made when less was asked of them, once they are answered."""
+        for connection in list(self._quick):
+            connection.close()
+        server = None if self._runner is None else self._runner.server
+        for handler in [] if server is None else server.connections:
+            if isinstance(handler, ReticentHandler):
+                handler.retire()
+
+    async def _admit(self, asked: Asked, remote: str | None) -> bool:
+        """Return whether a plain scrape may be answered without the framework."""
+        await self._guard.refresh()
+        # The framework counts requests, and says no to those that show the wrong password.
+        if self._guard.is_limited:
+            return False
+        login = await self._guard.check(asked.authorization, who=remote or "")
+        return login is Login.RIGHT
 
     def _silence(self) -> str:
         """Return why the last frame is too old to show, or nothing."""
@@ -210,6 +281,7 @@ class HttpApi:
         body, fields = self._rendered(asked, remote)
         fields |= {
             **_NO_GUESSING,
+            **self._guard.headers,
             "Content-Length": str(len(body)),
             "Date": formatdate(self._page.time(), usegmt=True),
         }
@@ -272,9 +344,11 @@ class HttpApi:
         return _unavailable(silence) if silence else web.Response(text="ready\n")
 
     async def _reload(self, request: web.Request) -> web.Response:
-        """Read the configuration again; only for this host, and not for a page in a browser."""
-        if not is_loopback(request.remote) or "Origin" in request.headers:
-            raise web.HTTPForbidden(text="reload is only for this host itself\n")
+        """Read the configuration again; only for those who may change something."""
+        if not changes_allowed(request, self._guard):
+            raise web.HTTPForbidden(
+                text="reload is only for this host itself or with a password, not from a browser\n"
+            )
         try:
             await self._views.reload()
         except ConfigError as error:
@@ -283,16 +357,11 @@ class HttpApi:
             return web.Response(status=500, text=f"{str(error) or type(error).__name__}\n")
         return web.Response(text="reloaded\n")
 
-    async def _landing(self, _request: web.Request) -> web.Response:
-        """A small page for people who open the address in a browser."""
-        return web.Response(
-            text=landing_page(self._views), content_type="text/html", charset="utf-8"
-        )
-
-
-async def _forbid_guessing(_request: web.Request, response: web.StreamResponse) -> None:
-    """Have a browser take every answer for what it is called."""
-    response.headers.update(_NO_GUESSING)
+    async def _prepare(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Have a browser take every answer for what it is called; name no versions."""
+        response.headers.update(_NO_GUESSING)
+        response.headers.update(self._guard.headers)
+        response.headers.popall("Server", None)
 
 
 def _as_text(content_type: str) -> str:
@@ -323,47 +392,3 @@ def _encoded(
         body = gzip.compress(body, compresslevel=1)
         headers["Content-Encoding"] = "gzip"
     return body, headers
-
-
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:50rem;padding:0 1rem}"
-    "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2rem .8rem .2rem 0;"
-    "border-bottom:1px solid #ddd;vertical-align:top}.note{background:#fff3cd;padding:.5rem 1rem}"
-    ".down{color:#b00020;font-weight:600}"
-)
-
-
-def landing_page(views: Views) -> str:
-    """Return the landing page: how the sources fare and where everything is."""
-    rows = "".join(
-        f'<tr><td>{html.escape(line.name)}</td><td class="{html.escape(line.state)}">'
-        f"{html.escape(line.state)}</td><td>{html.escape(line.detail)}</td></tr>"
-        for line in views.sources()
-    )
-    engines = "".join(
-        f'<li><a href="/metrics/engine/{quote(name, safe="")}">'
-        f"/metrics/engine/{html.escape(name)}</a>"
-        " the engine's own page, from the last scrape</li>"
-        for name in sorted(views.engine_pages())
-    )
-    note = f'<p class="note">{html.escape(views.banner)}</p>' if views.banner else ""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>inferwatch</title><style>{_STYLE}</style></head><body>"
-        f"<h1>inferwatch {html.escape(views.version)}</h1>{note}<ul>"
-        '<li><a href="/metrics">/metrics</a> for Prometheus</li>'
-        '<li><a href="/api/v1/engines">/api/v1/engines</a> verdicts, latencies, forecasts and '
-        "memory of the engines, as JSON</li>"
-        '<li><a href="/api/v1/capacity">/api/v1/capacity</a> what they can carry, what is asked, '
-        "what is left and what it costs, as JSON</li>"
-        '<li><a href="/api/v1/signals">/api/v1/signals</a> what autoscalers and routers go by, '
-        "as JSON</li>"
-        '<li><a href="/api/v1/report?format=html">/api/v1/report</a> what the last day asked and '
-        "what there was to give: JSON, HTML, CSV</li>"
-        '<li><a href="/api/v1/query?query=up">/api/v1/query</a> PromQL over the history: the '
-        "agent is a Prometheus data source</li>"
-        f'{engines}<li><a href="/-/healthy">/-/healthy</a>, <a href="/-/ready">/-/ready</a></li>'
-        f"</ul><h2>Sources</h2><table><tr><th>source</th><th>state</th><th></th></tr>{rows}</table>"
-        "</body></html>\n"
-    )

@@ -20,7 +20,7 @@ class PrometheusExporter:
     name = "prometheus"
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._frame: Frame | None = None
         self._published = 0.0
         self._page = Page()
@@ -28,7 +28,7 @@ class PrometheusExporter:
     async def publish(self, frame: Frame) -> None:
         """Take over the newest frame."""
         before, self._frame = self._frame, frame
-        self._published = self._clock.monotonic()
+        self._published = self.clock.monotonic()
         if before is not None and self._page.shown is before:
             # Whoever asked for the last page will ask for this one, and has it sooner; the values
             # are still in the processor's cache.
@@ -44,18 +44,18 @@ class PrometheusExporter:
 
     def time(self) -> float:
         """Return Unix seconds now."""
-        return self._clock.time()
+        return self.clock.time()
 
     def age(self) -> float | None:
         """Return the seconds since the newest frame was published, None before the first."""
-        return None if self._frame is None else self._clock.monotonic() - self._published
+        return None if self._frame is None else self.clock.monotonic() - self._published
 
     def render(self, *, openmetrics: bool) -> bytes:
         """Return the page in the text format or in OpenMetrics, in UTF-8."""
         frame = self._frame
         if frame is None:
             return b"# EOF\n" if openmetrics else b""
-        age = self._clock.monotonic() - self._published
+        age = self.clock.monotonic() - self._published
         return self._page.text(frame, openmetrics=openmetrics, age=age)
 
 

@@ -37,6 +37,8 @@ async def send(request: web.Request, body: Body, headers: Mapping[str, str]) -> 
             async with asyncio.timeout(STALLED):
                 await response.write(piece)
         await response.write_eof()
+    except ConnectionError:
+        pass  # whoever asked is gone, and no error of ours
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()

@@ -8,15 +8,17 @@ to the framework, whose answer counts.
 """
 
 import asyncio
+import contextlib
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias, cast
 
 # What a scraper sends is the same each time; the longest that is looked at, in bytes.
 _REQUESTS_KEPT: Final = 64
 _LONGEST: Final = 4096
+_SECRET: Final = b"authorization:"
 _FIELD: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e]*?)[ \t]*")
 # Those change what the answer has to be, in ways that the framework knows.
 _OTHERWISE: Final = frozenset(
@@ -39,15 +41,28 @@ Later: TypeAlias = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
 class Asked(NamedTuple):
-    """What a request wants of a page: its `Accept` and `Accept-Encoding` headers, or nothing."""
+    """What a request says of itself: three of its headers, or nothing."""
 
     accept: str
     accept_encoding: str
+    authorization: str = ""
+
+
+def understood(request: bytes, path: str) -> Asked | None:
+    """Return what one whole request asks of a path; None where the framework should see to it."""
+    if _SECRET in request.lower():  # not to be remembered as text
+        return _understood(request, path)
+    return _remembered(request, path)
 
 
 @lru_cache(_REQUESTS_KEPT)
-def understood(request: bytes, path: str) -> Asked | None:
-    """Return what one whole request asks of a path; None where the framework should see to it."""
+def _remembered(request: bytes, path: str) -> Asked | None:
+    """Return what is understood of a request, which is often the same."""
+    return _understood(request, path)
+
+
+def _understood(request: bytes, path: str) -> Asked | None:
+    """Return what is understood of a request."""
     if len(request) > _LONGEST or not request.endswith(b"\r\n\r\n"):
         return None
     first, *lines = request.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
@@ -62,7 +77,11 @@ def understood(request: bytes, path: str) -> Asked | None:
         headers[found[1].lower()] = found[2]
     if "host" not in headers or headers.keys() & _OTHERWISE:
         return None
-    return Asked(headers.get("accept", ""), headers.get("accept-encoding", ""))
+    return Asked(
+        headers.get("accept", ""),
+        headers.get("accept-encoding", ""),
+        headers.get("authorization", ""),
+    )
 
 
 class QuickScrapes(asyncio.Protocol):
@@ -74,6 +93,7 @@ class QuickScrapes(asyncio.Protocol):
             framework should answer.
         ordinary: makes the framework's protocol for a connection.
         open_ones: holds every connection that is served here, for the end of the agent.
+        admit: whether what was asked by a remote address may be answered here; None for always.
         later: see `Later`; that of the running loop by default.
     """
 
@@ -84,12 +104,16 @@ class QuickScrapes(asyncio.Protocol):
         answer: Callable[[Asked, str | None], tuple[bytes, bytes] | None],
         ordinary: Callable[[], asyncio.Protocol],
         open_ones: "set[QuickScrapes]",
+        admit: Callable[[Asked, str | None], Awaitable[bool]] | None = None,
         later: Later | None = None,
     ) -> None:
         self._path = path
         self._answer = answer
         self._ordinary = ordinary
         self._open_ones = open_ones
+        self._admit = admit
+        self._asking: asyncio.Task[None] | None = None
+        self._waiting = b""
         self._transport: asyncio.Transport | None = None
         self._remote: str | None = None
         self._later = later
@@ -130,14 +154,42 @@ class QuickScrapes(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
+        if self._asking is not None:
+            self._waiting += data
+            return
         # What is not looked at is not to be remembered either.
         asked = understood(data, self._path) if len(data) <= _LONGEST else None
-        answer = None
-        if asked is not None:
-            try:
-                answer = self._answer(asked, self._remote)
-            except Exception:  # noqa: BLE001 - the framework meets it again, and says so
-                answer = None
+        if asked is None:
+            self._hand_over(transport, data)
+        elif self._admit is None:
+            self._respond(transport, asked, data)
+        else:
+            transport.pause_reading()
+            self._asking = asyncio.ensure_future(self._judge(asked, data))
+
+    async def _judge(self, asked: Asked, data: bytes) -> None:
+        """Answer if that is allowed, else hand over to where it is said why not."""
+        admitted = False
+        with contextlib.suppress(Exception):  # the framework meets it again, and says so
+            admitted = self._admit is not None and await self._admit(asked, self._remote)
+        self._asking = None
+        transport, waiting, self._waiting = self._transport, self._waiting, b""
+        if transport is None or transport.is_closing():
+            return
+        transport.resume_reading()
+        if not admitted:
+            self._hand_over(transport, data + waiting)
+            return
+        self._respond(transport, asked, data)
+        if waiting and self._transport is not None:
+            self.data_received(waiting)
+
+    def _respond(self, transport: asyncio.Transport, asked: Asked, data: bytes) -> None:
+        """Answer, or hand the connection over."""
+        try:
+            answer = self._answer(asked, self._remote)
+        except Exception:  # noqa: BLE001 - the framework meets it again, and says so
+            answer = None
         if answer is None:
             self._hand_over(transport, data)
             return
@@ -158,6 +210,8 @@ class QuickScrapes(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Forget the connection."""
         self._unwatch()
+        if self._asking is not None:
+            self._asking.cancel()
         self._transport = None
         self._open_ones.discard(self)
 

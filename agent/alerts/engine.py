@@ -197,7 +197,7 @@ class RuleEngine:
         }
         for name, template in rule.rule.annotations.items():
             annotations[name] = expanded(template, data)
-        annotations["runbook_url"] = self._site.runbook(annotations.get("runbook_url", ""))
+        annotations["runbook_url"] = self.runbook(annotations.get("runbook_url", ""))
         ends_at = instance.resolved_at if resolved else until
         return Alert(
             labels=labels,
@@ -207,6 +207,10 @@ class RuleEngine:
             resolved=resolved,
             generator_url=f"{link}/?alert={quote(rule.rule.name)}" if link else "",
         )
+
+    def runbook(self, link: str) -> str:
+        """Return where a runbook can be read; see `Site`."""
+        return self._site.runbook(link)
 
     def _rules(self) -> Iterator[tuple[Key, Alerting]]:
         """Yield the alerting rules, each with a key that stays when the files are read again."""

@@ -88,10 +88,13 @@ class Shown:
     def _alert(self, rule: Alerting, instance: Instance, time: float) -> dict[str, Any]:
         """Return one alert."""
         data = rule.data(instance.element, instance.value, time, OneTick(self._history))
+        notes = self._flapping(instance)
+        notes |= {name: expanded(text, data) for name, text in rule.rule.annotations.items()}
+        if "runbook_url" in notes:
+            notes["runbook_url"] = self._engine.runbook(notes["runbook_url"])
         told: dict[str, Any] = {
             "labels": dict(instance.labels),
-            "annotations": self._flapping(instance)
-            | {name: expanded(template, data) for name, template in rule.rule.annotations.items()},
+            "annotations": notes,
             "state": str(instance.state),
             "activeAt": self._moment(instance.active_at),
             "value": self._number(instance.value),

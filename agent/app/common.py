@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 
 from agent.pipeline import Health, Pipeline
-from exporters.http_api import SourceLine
+from collectors.engines import ENGINES
+from exporters.web.seen import SourceLine
 
 
 def version() -> str:
@@ -16,7 +17,7 @@ def version() -> str:
 
 
 def source_lines(pipeline: Pipeline) -> list[SourceLine]:
-    """Return how each source fares, for the landing page."""
+    """Return how each source fares, for the page at `/`."""
     return [_source_line(name, health) for name, health in pipeline.sources.items()]
 
 
@@ -30,6 +31,24 @@ def _source_line(name: str, health: Health) -> SourceLine:
     if look.reading is None:
         return SourceLine(name=name, state="down", detail=look.error)
     return SourceLine(name=name, state="up", detail=f"{len(look.reading.ids)} series")
+
+
+def looked_for() -> list[str]:
+    """Return what is looked for on a host, and what to do where it is not found."""
+    titles = " or ".join(engine.title for engine in ENGINES.values())
+    commands = ", ".join(
+        dict.fromkeys(" ".join(words) for one in ENGINES.values() for words in one.commands)
+    )
+    found = f"Looked for: processes of {titles}, by their command lines ({commands})."
+    start = (
+        "To do: start one and it is found within seconds, without a restart; or name its address "
+        "in the configuration, at collectors.engines.instances."
+    )
+    ask = (
+        "On this host, inferwatch doctor says what was looked for, what was found and what is "
+        "missing."
+    )
+    return [found, start, ask]
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import structlog
 from agent.alerts.errors import RuleError
 from agent.alerts.group import Site
 from agent.alerts.rule import Group
+from agent.app.access import own_address
 from agent.app.alerting import STATE_FILE, Alerting
 from agent.app.history import new_history, target_of
 from agent.app.incidents import new_recorder
@@ -20,6 +21,7 @@ from agent.log import ChangeLog
 from agent.model import Clock, ConfigError, Frame, Reading, SeriesTable
 from agent.steps import Steps, at_once
 from agent.store.lending import Lent
+from agent.store.series import SeriesSamples
 from exporters.receivers import Receivers
 
 
@@ -74,7 +76,7 @@ class Judging:
         own = settings.history.enabled and not self._history.taken
         folder = settings.history.path.parent if own else None
         self.state_folder = folder
-        external_url = settings.alerts.external_url or f"http://{target.instance}"
+        external_url = settings.alerts.external_url or own_address(settings, target.instance)
         channels = channels_of(settings, clock=clock, external_url=external_url)
         self._alerting = Alerting(
             groups,
@@ -125,6 +127,10 @@ class Judging:
         self._history.append(frame)
         yield
         return (yield from self._alerting.in_steps(frame))
+
+    def remembered(self, name: str, start: float, end: float) -> list[SeriesSamples]:
+        """Return what memory holds of a metric; see `History`."""
+        return self._history.remembered(name, start, end)
 
     def lend(self) -> Lent:
         """Return what the history holds in memory now."""

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import structlog
 
-from agent.app.common import signals, source_lines, version
+from agent.app.access import Access
+from agent.app.common import looked_for, signals, source_lines, version
 from agent.app.conclusions import Conclusions
+from agent.app.courses import courses
 from agent.app.demand import DemandHistory
 from agent.app.history import target_of
 from agent.app.judging import Judging, rules_of
@@ -113,12 +115,14 @@ class Agent:
             interval=lambda: self._runtime.interval,
             clock=self._clock,
             wall=self._clock,
+            encrypted=lambda: self._access.guard.encrypts,
         )
-        self._api = HttpApi(self._page, self._views())
+        self._facts = self._runtime.own.facts
+        self._access = Access(clock=self._clock, table=self._table, facts=self._facts)
+        self._api = HttpApi(self._page, self._views(), guard=self._access.guard)
         self._reload_requested = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._runtime.own.further = self._judging.readings
-        self._facts = self._runtime.own.facts
         self._facts[self._table.intern(catalog.BUILD_INFO, (version(),))] = 1.0
         self._reload_success = self._table.intern(catalog.CONFIG_RELOAD_SUCCESS)
         self._reload_time = self._table.intern(catalog.CONFIG_RELOAD_TIME)
@@ -238,7 +242,9 @@ class Agent:
             ConfigError: a rule file has problems or an address cannot be had; nothing has changed.
         """
         rules = rules_of(settings)
-        await self._api.listen(settings.exporters.http_api.listen)
+        http = settings.exporters.http_api
+        await self._api.listen(http.listen, web_config=http.web_config)
+        self._access.note()
         self._judging.use(rules)
         self._asked.queries.use(settings.exporters.http_api.queries)
         self._runtime.interval = settings.tick.interval
@@ -282,6 +288,10 @@ class Agent:
             capacity=self._conclusions.capacity,
             signals=self._conclusions.signals_json,
             prometheus=self._asked.api,
+            host=target_of(self._settings).instance,
+            alerts=self._asked.alerts,
+            looked_for=looked_for(),
+            courses=lambda time: courses(self._judging, time),
         )
 
     def _engine_pages(self) -> Mapping[str, EnginePage | None]:

@@ -29,6 +29,7 @@ class Asked:
         interval: seconds between ticks, as they are now.
         clock: of the run.
         wall: what those who ask go by; times are put forward to it.
+        encrypted: whether they come over TLS.
 
     Attributes:
         queries: answers what needs samples.
@@ -46,8 +47,10 @@ class Asked:
         interval: Callable[[], float],
         clock: Clock,
         wall: Clock,
+        encrypted: Callable[[], bool] = lambda: False,
     ) -> None:
         self._target = target
+        self._encrypted = encrypted
         self._judging = judging
         self._page = page
         self._interval = interval
@@ -79,12 +82,19 @@ class Asked:
         steps = self._judging().rules(self._clock.time(), shift=shift)
         return await Turns(self._wall.monotonic).in_turns(steps)
 
+    async def alerts(self) -> list[dict[str, Any]]:
+        """Return the alerts that are pending or firing, with times on the clock of the run."""
+        steps = self._judging().rules(self._clock.time(), shift=0.0)
+        groups = await Turns(self._wall.monotonic).in_turns(steps)
+        rules = [rule for group in groups for rule in group["rules"]]
+        return [alert for rule in rules for alert in rule.get("alerts", ())]
+
     def _targets(self) -> Sequence[Mapping[str, Any]]:
         """Return the one target: this agent, as the Prometheus that scrapes it would see it."""
         target, frame = self._target, self._page.frame
         own = {"job": target.job, "instance": target.instance}
         labels = {name: value for name, value in (*target.external.items(), *own.items()) if value}
-        address = f"http://{target.instance}/metrics"
+        address = f"{'https' if self._encrypted() else 'http'}://{target.instance}/metrics"
         every = f"{self._interval():g}s"
         shift = self._wall.time() - self._clock.time()
         return [

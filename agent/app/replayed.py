@@ -8,8 +8,9 @@ from typing import Final
 
 import structlog
 
-from agent.app.common import signals, source_lines, version
+from agent.app.common import looked_for, signals, source_lines, version
 from agent.app.conclusions import Conclusions
+from agent.app.courses import courses
 from agent.app.history import target_of
 from agent.app.judging import Judging, rules_of
 from agent.app.prometheus_api import Asked
@@ -200,6 +201,10 @@ class ReplayAgent:
             capacity=self._conclusions.capacity,
             signals=self._conclusions.signals_json,
             prometheus=self._asked.api,
+            host="a recording",
+            alerts=self._asked.alerts,
+            looked_for=looked_for(),
+            courses=lambda time: courses(self._judging, time),
             no_engine_pages="a recording holds no pages of engines",
         )
 

@@ -74,6 +74,10 @@ class Sources:
             if isinstance(collector, EngineCollector)
         ]
 
+    def pids(self) -> dict[str, int]:
+        """Return the process of each engine that runs on this host, by name of the instance."""
+        return {ref.instance_name: ref.pid for ref in self._engine_processes()}
+
     async def apply(self, settings: Collectors) -> None:
         """Run the sources of these settings; those that they leave as they were live on."""
         self._settings = settings

@@ -87,6 +87,13 @@ CONFIG_RELOAD_SUCCESS = gauge(
     source="runtime",
     history=History.FIVE_MINUTES,
 )
+WEB_CONFIG_SUCCESS = gauge(
+    "web_config_last_read_successful",
+    "1 when the web configuration in use, with its certificates and keys, is the one in the files, "
+    "0 when that is refused and the one before is in use; absent without one.",
+    source="HTTP endpoint",
+    history=History.FIVE_MINUTES,
+)
 CONFIG_RELOAD_TIME = gauge(
     "config_last_reload_success_timestamp_seconds",
     "Unix time at which the configuration in use was read.",

@@ -1,9 +1,9 @@
-"""Check a configuration file without starting anything."""
+"""Check a configuration file without starting anything, and the files that it names."""
 
 import argparse
 from pathlib import Path
 
-from agent.app import rules_of
+from agent.app import read_all, rules_of
 from agent.commands.common import settings_from
 
 
@@ -13,7 +13,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Say what is wrong, all at once, or that nothing is; the rule files are read as well."""
-    rules_of(settings_from(arguments.file))
+    """Say what is wrong, all at once, or that nothing is.
+
+    The rule files are read as well, and the web configuration with its certificates and keys.
+    """
+    settings = settings_from(arguments.file)
+    rules_of(settings)
+    web_config = settings.exporters.http_api.web_config
+    if web_config is not None:
+        access = read_all(web_config)
+        if access.config.http_server_config.http2:
+            print(f"{web_config}: answers are HTTP/1.1 also to clients that offer HTTP/2")
     print(f"{arguments.file}: good")
     return 0

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 from dataclasses import replace
+from pathlib import Path
 
 from agent.allocator import keep_freed_memory
 from agent.app import Agent
@@ -26,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="where to serve /metrics, in the place of what the configuration says",
     )
+    parser.add_argument(
+        "--web-config",
+        "--web.config.file",
+        type=Path,
+        metavar="FILE",
+        help="certificates, users and headers, as exporters have them; likewise",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,9 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     def read() -> Settings:
         settings = settings_from(path)
-        if arguments.listen is None:
-            return settings
-        http_api = replace(settings.exporters.http_api, listen=(arguments.listen,))
+        http_api = settings.exporters.http_api
+        if arguments.listen is not None:
+            http_api = replace(http_api, listen=(arguments.listen,))
+        if arguments.web_config is not None:
+            http_api = replace(http_api, web_config=arguments.web_config.absolute())
         return replace(settings, exporters=replace(settings.exporters, http_api=http_api))
 
     settings = read()

@@ -1,12 +1,12 @@
 """Secrets: named in the configuration, read when needed, never echoed."""
 
 import os
-import stat
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.files import read_regular
 from agent.model import ConfigError
 
 _LONGEST: Final = 16 * 1024
@@ -44,7 +44,7 @@ class Secret:
             return _checked(value, f"the environment variable {self.env}")
         path = self._path()
         try:
-            text = _read(path).decode()
+            text = read_regular(path, longest=_LONGEST).decode()
         except OSError as error:
             reason = error.strerror or str(error)
             raise ConfigError(f"the secret in {path} cannot be read: {reason}") from error
@@ -63,22 +63,6 @@ class Secret:
                 f"the credential {self.credential} needs LoadCredential= in the systemd unit"
             )
         return Path(folder) / str(self.credential)
-
-
-def _read(path: Path) -> bytes:
-    """Return what a regular file holds; anything else, a pipe among them, is not waited for.
-
-    Raises:
-        OSError: it cannot be read, is no regular file, or is too long for a secret.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(fd, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError("it is no regular file")
-        content = file.read(_LONGEST + 1) or b""
-    if len(content) > _LONGEST:
-        raise OSError(f"it is longer than {_LONGEST} bytes")
-    return content
 
 
 def _checked(text: str, place: str) -> str:

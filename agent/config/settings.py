@@ -151,9 +151,13 @@ class Collectors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
-    """The agent's own HTTP endpoint."""
+    """The agent's own HTTP endpoint.
+
+    `web_config`: file with certificates, users and headers, in the form of the exporter-toolkit.
+    """
 
     listen: tuple[Annotated[Listen, ListenAddress()], ...] = (Listen("", 9745),)
+    web_config: File | None = None
     queries: Queries = field(default_factory=Queries)
 
 

@@ -19,7 +19,7 @@ from agent.store.reader import COARSE, HistoryReader
 from agent.store.recent import Recent
 from agent.store.ring import Ring
 from agent.store.segment import Segment
-from agent.store.series import Labels, Matcher, SeriesSamples, is_stale, milliseconds
+from agent.store.series import Labels, Matcher, MatchOp, SeriesSamples, is_stale, milliseconds
 from agent.store.spans import visible
 from agent.store.stats import Status
 from agent.store.target import UP, Directory, Target
@@ -245,6 +245,17 @@ class History:
             ring = self._rings.get(TICKS)
             segments = [] if ring is None else list(ring.segments)
         return ticks(segments, self._table.intern(UP), after, until)
+
+    def remembered(self, name: str, start: float, end: float) -> list[SeriesSamples]:
+        """Return the samples of a metric in (start, end] that are in memory; never asks the disk.
+
+        Args:
+            name: of the samples.
+            start: Unix seconds.
+            end: likewise.
+        """
+        query = Query((Matcher("__name__", MatchOp.EQUAL, name),))
+        return gather(self._hot(), query, start, end)
 
     def _recorded(self) -> set[str]:
         """Return the names of the series in memory that rules wrote."""

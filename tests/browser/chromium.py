@@ -20,11 +20,12 @@ class Tab:
     """One page. Everything that it complains of is collected.
 
     Attributes:
-        complaints: errors of the console, exceptions, and loads that failed.
+        complaints: errors of the console, exceptions, loads that failed, and those from elsewhere.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.complaints: list[str] = []
+        self._own: tuple[str, ...] = ("file:", "data:")
         self._socket = socket
         self._numbers = itertools.count(1)
         self._seen: set[str] = set()
@@ -53,11 +54,14 @@ class Tab:
             self.complaints.append(str(params))
         if method == "Network.requestWillBeSent":
             self.complaints += [
-                url for url in [params["request"]["url"]] if not url.startswith(("file:", "data:"))
+                url for url in [params["request"]["url"]] if not url.startswith(self._own)
             ]
 
-    async def open(self, path: Path, *, width: int, dark: bool = False) -> None:
-        """Load a file into a window of this width."""
+    async def open(self, page: Path | str, *, width: int, dark: bool = False) -> None:
+        """Load a file, or an address and what is below it, into a window of this width."""
+        address = page if isinstance(page, str) else page.as_uri()
+        if isinstance(page, str):
+            self._own = (*self._own, page)
         for domain in ("Log", "Runtime", "Network", "Page"):
             await self.call(f"{domain}.enable")
         narrow = width < 600
@@ -66,7 +70,7 @@ class Tab:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
         self._seen.discard("Page.loadEventFired")
-        await self.call("Page.navigate", url=path.as_uri())
+        await self.call("Page.navigate", url=address)
         while "Page.loadEventFired" not in self._seen:
             self._note(await self._socket.receive_json(timeout=30))
 

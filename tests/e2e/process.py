@@ -4,17 +4,15 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-# Whatever proxy this machine is told to use, the agent is on it.
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port() -> int:
@@ -31,18 +29,27 @@ class AgentProcess:
     process: subprocess.Popen[bytes]
     url: str
     log: Path
+    context: ssl.SSLContext | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
         """Return status and text of an answer."""
-        return self._ask(urllib.request.Request(self.url + path, headers=headers))
+        return self._ask(
+            urllib.request.Request(self.url + path, headers={**self.headers, **headers})
+        )
 
     def post(self, path: str, **headers: str) -> tuple[int, str]:
         """Return status and text of the answer to a POST."""
-        return self._ask(urllib.request.Request(self.url + path, method="POST", headers=headers))
+        given = {**self.headers, **headers}
+        return self._ask(urllib.request.Request(self.url + path, method="POST", headers=given))
 
     def _ask(self, request: urllib.request.Request) -> tuple[int, str]:
+        # Whatever proxy this machine is told to use, the agent is on it.
+        direct = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.context)
+        )
         try:
-            with _DIRECT.open(request, timeout=5) as answer:
+            with direct.open(request, timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -98,9 +105,17 @@ def served_engine() -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
 
 @contextlib.contextmanager
 def agent_process(
-    folder: Path, *arguments: str, port: int, env: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    port: int,
+    env: Mapping[str, str] | None = None,
+    context: ssl.SSLContext | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[AgentProcess]:
-    """Run `python -I -m agent ARGUMENTS` until the block ends; wait for its first page."""
+    """Run `python -I -m agent ARGUMENTS` until the block ends; wait for its first page.
+
+    With a context it is asked over TLS; `headers` go with each request.
+    """
     log = folder / "agent.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -110,7 +125,8 @@ def agent_process(
             cwd=folder,
             env=dict(env or os.environ),
         )
-    agent = AgentProcess(process, f"http://127.0.0.1:{port}", log)
+    url = f"{'https' if context else 'http'}://127.0.0.1:{port}"
+    agent = AgentProcess(process, url, log, context, headers or {})
     try:
         end = time.monotonic() + 30.0
         while True:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from agent.catalog import agent as catalog
 from agent.model import ConfigError, Frame, SeriesTable
-from exporters.http_api import EnginePage, HttpApi, SourceLine, Views
+from exporters.http_api import EnginePage, HttpApi, Views
 from exporters.prometheus import PrometheusExporter
+from exporters.web.seen import SourceLine
 from tests.fakes.clock import ManualClock
 
 CHAT = {"instance_name": "chat", "model_name": "m"}

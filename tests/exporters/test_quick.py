@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agent.catalog import agent as catalog
 from agent.config import Listen
 from agent.model import Frame, SeriesTable
+from exporters import quick
 from exporters.http_api import HttpApi, Views
 from exporters.prometheus import PrometheusExporter
 from exporters.quick import IDLE, Asked, QuickScrapes, understood
@@ -81,7 +82,7 @@ async def served(series: int = 3, *, ticks: int = 1) -> AsyncIterator[Served]:
 
 
 async def test_the_quick_answer_is_that_of_the_framework():
-    """Whether a request is plain makes no difference but for the framework's name."""
+    """Whether a request is plain makes no difference."""
     plain = b"GET /metrics HTTP/1.1\r\n" + HOST
     async with served() as endpoint:
         ((status, quick, body),) = await endpoint.ask(plain + b"\r\n")
@@ -90,10 +91,18 @@ async def test_the_quick_answer_is_that_of_the_framework():
         )
     assert (status, body) == (other_status, same)
     assert body.endswith(b"frame_age_seconds 0\n")
-    assert ordinary.pop("Server")
     assert quick.keys() == ordinary.keys()
     del quick["Date"], ordinary["Date"]
     assert quick == ordinary
+
+
+def test_passwords_are_not_remembered():
+    """A request is kept to be understood sooner the next time, but not one with a password."""
+    before = quick._remembered.cache_info().currsize
+    request = PLAIN.removesuffix(b"\r\n") + b"aUthorization: Basic eDp5\r\n\r\n"
+    found = understood(request, "/metrics")
+    assert found == Asked("", "", "Basic eDp5")
+    assert quick._remembered.cache_info().currsize == before
 
 
 async def test_one_connection_serves_many_scrapes_and_then_anything():

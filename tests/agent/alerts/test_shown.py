@@ -1,5 +1,6 @@
 """Rules and alerts as the Prometheus API tells them."""
 
+from agent.alerts.group import Site
 from agent.alerts.shown import Shown
 from agent.queries.numbers import exponent_text
 from agent.steps import at_once
@@ -104,3 +105,21 @@ def test_a_rule_without_a_result_says_why_until_it_has_one():
     world.tick({'x{a="1"}': 1.0, "y": 1.0})
 
     assert _shown(world)[1]["rules"][0]["health"] == "ok"  # type: ignore[index]
+
+
+def test_a_runbook_is_where_it_can_be_read():
+    """An alert names the page that those who are told of it are sent to; its rule stands as is."""
+    rules = """
+groups:
+  - name: g
+    rules:
+      - {alert: A, expr: "x > 1", annotations: {runbook_url: "docs/runbooks.md#a"}}
+"""
+    world = World(groups_of(rules), site=Site(runbook_base="https://r.example"))
+    world.tick(SAMPLES)
+
+    rule = _shown(world)[0]["rules"][0]  # type: ignore[index]
+
+    assert rule["annotations"] == {"runbook_url": "docs/runbooks.md#a"}
+    found = rule["alerts"][0]["annotations"]
+    assert found == {"runbook_url": "https://r.example/docs/runbooks.md#a"}

@@ -1,11 +1,9 @@
 """Incidents as the settings want them: beside the history, or elsewhere, or not at all."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from agent.app.incidents import folder_of
 from agent.app.judging import Judging
@@ -21,14 +19,6 @@ from tests.fakes.samples import samples
 DIED = Event(
     1_800_000_000.0, "engine_died", "deaths", {"instance_name": "chat", "cause": "killed"}, "died"
 )
-
-
-@pytest.fixture(autouse=True)
-def _log() -> Iterator[None]:
-    """Have each test begin with a log of its own: what another configured may be closed."""
-    structlog.reset_defaults()
-    yield
-    structlog.reset_defaults()
 
 
 def settings(text: str) -> Settings:

@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
-import structlog
 from aiohttp.test_utils import unused_port
 
 from agent.app import Agent
@@ -35,14 +34,6 @@ def _settings(*ports: int, tick: str = "100ms") -> Settings:
         "f",
         engines=ENGINES,
     )
-
-
-@pytest.fixture(autouse=True)
-def _log() -> Iterator[None]:
-    """Have each test begin with a log of its own and leave none: a reload configures it."""
-    structlog.reset_defaults()
-    yield
-    structlog.reset_defaults()
 
 
 class _Running:
@@ -152,9 +143,9 @@ async def test_a_refused_address_leaves_the_old_ones(monkeypatch: pytest.MonkeyP
         heard: list[object] = []
         listen = running.agent._api.listen
 
-        async def counted(addresses: object) -> None:
+        async def counted(addresses: object, **others: object) -> None:
             heard.append(addresses)
-            await listen(addresses)  # type: ignore[arg-type]
+            await listen(addresses, **others)  # type: ignore[arg-type]
 
         monkeypatch.setattr(running.agent._api, "listen", counted)
         with pytest.raises(ConfigError, match="cannot listen"):

@@ -289,3 +289,23 @@ def test_the_first_minutes_need_no_disk(tmp_path: Path, monkeypatch: pytest.Monk
         found = history.select(EVERYTHING, START - 1.0, START + 600.0)
         assert reads == [START - 1.0]
         assert [list(one.values) for one in found if len(one.values) > 1]
+
+
+def test_what_memory_holds_is_had_without_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A metric of the last minutes by its name; what is on disk alone is left out, not read."""
+    table = SeriesTable()
+    path = tmp_path / "history.db"
+    with closing(History(table, clock=ManualClock(), path=path)) as before:
+        before.append(frame(table, START, {series(table, FULL, "a"): 1.0}))
+
+    def refused(*_given: Any, **_others: Any) -> Any:
+        raise AssertionError("the disk was asked")
+
+    with closing(History(table, clock=ManualClock(time=START + 60.0), path=path)) as history:
+        rows = {series(table, FULL, "a"): 2.0, series(table, FIVE, "b"): 3.0}
+        history.append(frame(table, START + 60.0, rows))
+        monkeypatch.setattr(HistoryReader, "stretches", refused)
+        (found,) = history.remembered(FULL.name, START - 1.0, START + 60.0)
+        assert [*found.values] == [2.0]
+        assert dict(found.labels)["x"] == "a"
+        assert history.remembered(FULL.name, START + 60.0, START + 70.0) == []
