@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 
+from agent.http_client import Access
 from agent.look import reason
-from agent.model import SourceError
+from agent.model import ConfigError, SourceError
 
 _MOST: Final = 16 * 2**20
 
@@ -25,19 +26,26 @@ class Told(NamedTuple):
     replicas: Sequence[Mapping[str, Any]]
 
 
-async def ask(url: str, *, timeout: float) -> Told:  # noqa: ASYNC109 - of the whole, not of one call
+async def ask(
+    url: str,
+    *,
+    timeout: float,  # noqa: ASYNC109 - of the whole, not of one call
+    access: Access,
+) -> Told:
     """Return what the agent at an address says.
 
     Args:
         url: in front of `/api/v1`.
         timeout: seconds for all of it.
+        access: how it is verified, and what it is shown.
 
     Raises:
+        ConfigError: what it is to be shown is not where it should be.
         NotOursError: it answers, and not as an agent does.
         SourceError: it does not answer in time, or says that it has no fresh numbers.
     """
     try:
-        async with asyncio.timeout(timeout), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(timeout), await _session(access) as session:
             health, alerts, signals = await asyncio.gather(
                 _get(session, f"{url}/-/healthy"),
                 _get(session, f"{url}/api/v1/alerts"),
@@ -47,6 +55,11 @@ async def ask(url: str, *, timeout: float) -> Told:  # noqa: ASYNC109 - of the w
         raise SourceError(f"{url} gave no answer within {timeout:g} s") from None
     except (aiohttp.ClientError, OSError) as error:
         raise SourceError(f"{url} cannot be reached: {reason(error)}") from error
+    if health[0] == HTTPStatus.UNAUTHORIZED:
+        raise NotOursError(
+            f"{url} wants a user and a password, others than it was shown: say --user and "
+            "--password-file"
+        )
     if health[0] == HTTPStatus.SERVICE_UNAVAILABLE:
         raise SourceError(f"the agent at {url} answers, but its ticks have stopped")
     try:
@@ -55,6 +68,17 @@ async def ask(url: str, *, timeout: float) -> Told:  # noqa: ASYNC109 - of the w
         )
     except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise NotOursError(f"{url} does not answer as an agent does: {reason(error)}") from error
+
+
+async def _session(access: Access) -> aiohttp.ClientSession:
+    """Return what asks."""
+    try:
+        tls = await access.tls_context()
+    except OSError as error:
+        raise ConfigError(f"the files for TLS cannot be used: {reason(error)}") from error
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=tls), headers=await access.credentials()
+    )
 
 
 def _replicas(answer: tuple[int, bytes]) -> list[Mapping[str, Any]]:

@@ -6,11 +6,15 @@ The exit status is 0 for OK, 1 for WARNING, 2 for CRITICAL and 3 for UNKNOWN.
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from agent.app.plugin import NotOursError, ask
+from agent.config import Secret
+from agent.config.access import BasicAuth, Tls
 from agent.config.values import Url
-from agent.model import SourceError
+from agent.http_client import Access
+from agent.model import ConfigError, SourceError
 from exporters.nagios import GAUGES, Status, Wanted, failed, result
 from exporters.perfdata import Range
 
@@ -61,6 +65,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what an agent is that does not answer; critical by default",
     )
 
+    _add_access(parser)
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    """Declare how an agent behind TLS and passwords is asked."""
+    parser.add_argument("--user", metavar="NAME", help="for basic authentication")
+    parser.add_argument(
+        "--password-file", type=Path, metavar="FILE", help="its first line is the password"
+    )
+    parser.add_argument(
+        "--ca-file", type=Path, metavar="FILE", help="authorities that vouch for the agent"
+    )
+    parser.add_argument("--cert-file", type=Path, metavar="FILE", help="a certificate to show it")
+    parser.add_argument("--key-file", type=Path, metavar="FILE", help="the key of that")
+    parser.add_argument(
+        "--insecure", action="store_true", help="take any certificate that the agent shows"
+    )
+
+
+def _access(arguments: argparse.Namespace) -> Access:
+    """Return how the agent is asked.
+
+    Raises:
+        ConfigError: half of a pair is missing.
+    """
+    user, password = arguments.user, arguments.password_file
+    for one, other, names in (
+        (user, password, "--user and --password-file"),
+        (arguments.cert_file, arguments.key_file, "--cert-file and --key-file"),
+    ):
+        if (one is None) != (other is None):
+            raise ConfigError(f"{names} belong together: expected both, found one")
+    return Access(
+        basic_auth=None
+        if user is None
+        else BasicAuth(username=user, password=Secret(file=password)),
+        tls=Tls(
+            ca_file=arguments.ca_file,
+            cert_file=arguments.cert_file,
+            key_file=arguments.key_file,
+            insecure_skip_verify=arguments.insecure,
+        ),
+    )
+
 
 def _refuse_as_plugins_do(parser: argparse.ArgumentParser) -> None:
     """Let wrong arguments be unknown: with argparse's 2 they would be a critical service."""
@@ -91,9 +139,10 @@ def run(arguments: argparse.Namespace) -> int:
         limits=dict(arguments.limit),
     )
     try:
-        told = asyncio.run(ask(arguments.url, timeout=arguments.timeout))
+        access = _access(arguments)
+        told = asyncio.run(ask(arguments.url, timeout=arguments.timeout, access=access))
         status, text = result(told.alerts, told.replicas, wanted)
-    except NotOursError as error:
+    except (ConfigError, NotOursError) as error:
         status, text = failed(Status.UNKNOWN, str(error))
     except SourceError as error:
         status, text = failed(arguments.unreachable, str(error))
