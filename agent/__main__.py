@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from agent.app.common import version
 from agent.commands import COMMANDS
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0 well, 1 failed, 2 wrong input."""
+    _write_anything()
     given = parser().parse_args(arguments)
     try:
         return int(given.run(given))
@@ -38,6 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _write_anything() -> None:
+    """Escape what the locale has no characters for: names come from outside, in any language."""
+    out = sys.stdout
+    if isinstance(out, TextIOWrapper) and out.errors == "strict":
+        out.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -51,8 +51,8 @@ class Poster:
                 allow_redirects=False,
                 server_hostname=self._tls.server_name,
             ) as response:
-                said = (await response.content.read(_SHOWN)).decode(errors="replace").strip()
-                return self._judged(response, said)
+                said = (await response.content.read(_SHOWN)).decode(errors="replace")
+                return self._judged(response, _in_one_line(said))
         except (aiohttp.ClientError, OSError, ConfigError) as error:
             reason = str(error) or type(error).__name__
             raise SourceError(f"telling {self._called} failed: {reason}") from error
@@ -87,3 +87,8 @@ class Poster:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+
+def _in_one_line(text: str) -> str:
+    """Return a text as logs and terminals can take it, whoever wrote it."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())

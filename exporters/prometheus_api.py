@@ -358,11 +358,18 @@ def _guarded(
 
 
 async def _parameters(request: web.Request) -> Parameters:
-    """Return the parameters of the body, then those of the address, as Go has them."""
+    """Return the parameters of the body, then those of the address, as Go has them.
+
+    Raises:
+        NoAnswerError: the body is not what it says it is.
+    """
     given: MultiDict[str] = MultiDict()
     if request.method == "POST" and request.content_type == _FORM:
-        for name, value in (await request.post()).items():
-            if isinstance(value, str):
-                given.add(name, value)
+        try:
+            form = await request.post()
+        except (LookupError, ValueError, web.RequestPayloadError) as error:
+            why = f"error parsing form values: {' '.join(str(error).split())}"
+            raise NoAnswerError(Trouble.BAD_DATA, why) from error
+        given.extend((name, value) for name, value in form.items() if isinstance(value, str))
     given.extend(request.query)
     return Parameters(given)

@@ -1,7 +1,10 @@
 """Settings of the whole suite."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # Deterministic where nobody is there to follow a surprise up; at a desk each run tries anew.
@@ -10,3 +13,10 @@ _CALM = (HealthCheck.too_slow, HealthCheck.data_too_large)
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=_CALM)
 settings.register_profile("desk", deadline=None, suppress_health_check=_CALM)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """Leave no log behind: a command sets it up on what pytest captures, which is closed later."""
+    yield
+    structlog.reset_defaults()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.app.common import version
@@ -65,7 +65,7 @@ def make(settings: Settings, asked: Asked, fleet: Fleet, *, now: float) -> Repor
         cluster_label=settings.fleet.cluster_label,
     )
     with remote(settings, fleet.url) as querier:
-        return build(
+        report = build(
             querier,
             Wanted(
                 part=part,
@@ -78,6 +78,8 @@ def make(settings: Settings, asked: Asked, fleet: Fleet, *, now: float) -> Repor
                 },
             ),
         )
+        missing = [*report.document["missing"], *_not_whole(querier)]
+    return replace(report, document={**report.document, "missing": missing})
 
 
 def make_of_host(settings: Settings, asked: Asked, *, url: str, host: str, now: float) -> Report:
@@ -109,6 +111,11 @@ def make_of_host(settings: Settings, asked: Asked, *, url: str, host: str, now: 
             answers=answers, first=until - PAST, last=until, full_since=_fine_since(asked, until)
         )
         return report_on(seen, settings, asked, incidents=None, host=host, now=now)
+
+
+def _not_whole(querier: Remote) -> list[str]:
+    """Return what a server said of answers in which something is missing, such as a shard."""
+    return [f"the server did not answer in full: {one}" for one in querier.warnings]
 
 
 def _fine_since(asked: Asked, until: float) -> float | None:

@@ -17,6 +17,9 @@ from agent.remote.errors import printable, refusal
 MOST: Final = 64 * 2**20
 """Bytes of an answer, unpacked; more is refused."""
 
+WARNINGS: Final = 10
+"""Different warnings of a server that are kept; the first of many say enough."""
+
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
@@ -30,6 +33,9 @@ class Client:
         headers: sent with every request, such as `X-Scope-OrgID`.
         timeout: seconds for one request with its answer.
         most: bytes of an answer.
+
+    Attributes:
+        warnings: what it said of answers that are not whole, each once.
     """
 
     def __init__(
@@ -49,6 +55,7 @@ class Client:
         self._timeout = timeout
         self._most = most
         self._session: aiohttp.ClientSession | None = None
+        self.warnings: list[str] = []
 
     async def ask(self, path: str, form: Mapping[str, str]) -> Any:
         """Return the `data` of an answer.
@@ -78,7 +85,16 @@ class Client:
             ) from None
         if not isinstance(answer, dict) or answer.get("status") != "success":
             raise SourceError(f"{url}: its answer is none of the Prometheus API")
+        self._warned(answer.get("warnings"))
         return answer.get("data")
+
+    def _warned(self, warnings: Any) -> None:
+        """Keep what a server says beside an answer, such as Thanos of a store that is down."""
+        if not isinstance(warnings, list):
+            return
+        for said in (printable(one) for one in warnings if isinstance(one, str)):
+            if said not in self.warnings and len(self.warnings) < WARNINGS:
+                self.warnings.append(said)
 
     async def aclose(self) -> None:
         """Let go of the connection; safe to call twice."""

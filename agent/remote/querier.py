@@ -36,6 +36,11 @@ class Remote:
         self.asked = 0
         """Queries that were sent."""
 
+    @property
+    def warnings(self) -> list[str]:
+        """What the server said of answers that are not whole."""
+        return self._client.warnings
+
     def instant(self, text: str, time: float) -> Value:
         """Return what a query gives at one time; see `Querier`."""
         form = {"query": text, "time": _number(time)}

@@ -72,11 +72,12 @@ class Served:
 def _answer(one: SeriesSamples, grid: Grid) -> Answer:
     """Return a series that was asked for at the end of each cell."""
     stamps, column = unknown(grid.count), unknown(grid.count)
-    times = np.asarray(one.times, dtype=np.float64)
+    times, values = (np.asarray(each, dtype=np.float64) for each in (one.times, one.values))
     places = grid.place(times)
-    column[places] = np.asarray(one.values, dtype=np.float64)
-    stamps[places] = times
-    stamps[np.isnan(column)] = np.nan
+    # A server is not trusted to answer what it was asked, and with numbers.
+    good = (places >= 0) & (places < grid.count) & np.isfinite(values)
+    column[places[good]] = values[good]
+    stamps[places[good]] = times[good]
     return Answer(dict(one.labels), stamps, column)
 
 

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +19,6 @@ from agent.model import EMPTY_READING, Event, Look
 UP = Look(source="a", duration=0.1, reading=EMPTY_READING)
 DOWN = Look(source="a", duration=0.1, error="connection refused")
 ABSENT = Look(source="a", duration=0.1, error="no driver", unavailable=True)
-
-
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    """Leave structlog as it was."""
-    yield
-    structlog.reset_defaults()
 
 
 class _Terminal(io.StringIO):
@@ -55,6 +47,13 @@ def _configured(chosen: LogFormat, level: LogLevel = LogLevel.INFO) -> io.String
 def _json_lines(stream: io.StringIO) -> list[dict[str, object]]:
     """Return what was written, line by line."""
     return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("run", [1, 2])
+def test_each_test_has_a_log_of_its_own(run: int):
+    """What one test sets up is gone in the next: it may write to what was closed meanwhile."""
+    assert not structlog.is_configured(), run
+    _configured(LogFormat.JSON)
 
 
 def _told(looks: list[tuple[float, Look]]) -> list[tuple[object, object, object]]:

@@ -42,11 +42,13 @@ class Pager:
     def __init__(self) -> None:
         self.notified: list[tuple[str, str, str]] = []
         self.bodies: list[dict[str, Any]] = []
+        self.stamps: list[float] = []
         pager = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                pager.stamps.append(time.time())  # noqa: TID251 - when it was told
                 pager.bodies.append(body)
                 for alert in body["alerts"]:
                     labels = alert["labels"]

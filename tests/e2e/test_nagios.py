@@ -1,6 +1,10 @@
 """`inferwatch nagios` as a monitoring system calls it: one line or more, and an exit status."""
 
+import base64
+import io
 import json
+import ssl
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +15,7 @@ import pytest
 
 from agent.__main__ import main
 from tests.e2e.process import agent_process, free_port
+from tests.fakes.certificates import HASH, PASSWORD, write_authority, write_certificate
 
 CRASH = Path(__file__).parents[1] / "recordings" / "vllm-enginecrash.rec.gz"
 DOWN = {
@@ -43,7 +48,7 @@ class Agent:
                 self.end_headers()
                 self.wfile.write(body.encode())
 
-            def log_message(self, *_arguments: Any) -> None:
+            def log_message(self, format: str, *_arguments: Any) -> None:  # noqa: A002 - its name
                 """Say nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -84,6 +89,20 @@ def test_an_alert_is_critical(agent: Agent, capsys: pytest.CaptureFixture[str]):
     )
     assert check(capsys, "-u", agent.url, "--severity", "critical=warning")[0] == 1
     assert check(capsys, "-u", agent.url, "--alert", "Other")[0] == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "utf-8"])
+def test_what_cannot_be_written_is_escaped(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, encoding: str
+):
+    """Whatever the locale of the monitoring system, the state is told: a traceback would be 1."""
+    odd = {**DOWN, "annotations": {"summary": "\u4f60\ud800 is down"}}
+    agent.answers["/api/v1/alerts"] = (200, {"data": {"alerts": [odd]}})
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert main(["nagios", "-u", agent.url]) == 2
+    sys.stdout.flush()
+    assert written.getvalue().decode(encoding).endswith("\\ud800 is down (critical)\n")
 
 
 def test_nobody_there_is_critical(capsys: pytest.CaptureFixture[str]):
@@ -160,3 +179,40 @@ def test_a_real_agent_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str
             status, out = check(capsys, "-u", running.url, "--instance", "chat")
     assert "chat_kv_cache=" in out.splitlines()[0]
     assert status in (0, 1, 2)
+
+
+def test_an_agent_behind_tls_and_a_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """With the authority, the user and the password it answers; without them it is said why not."""
+    certificate, key = write_certificate(tmp_path, "agent")
+    authority = write_authority(tmp_path)
+    web = tmp_path / "web.yml"
+    web.write_text(
+        f"tls_server_config: {{cert_file: {certificate}, key_file: {key}}}\n"
+        f'basic_auth_users: {{alice: "{HASH}"}}\n'
+    )
+    password = tmp_path / "password"
+    password.write_text(PASSWORD + "\n")
+    port = free_port()
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"history: {{enabled: false}}\nalerts: {{enabled: false}}\n"
+        f'exporters: {{http_api: {{listen: ["127.0.0.1:{port}"], web_config: {web}}}}}\n'
+    )
+    context = ssl.create_default_context(cafile=authority)
+    basic = "Basic " + base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
+    with agent_process(
+        tmp_path, "run", "--config", str(config), port=port, context=context,
+        headers={"Authorization": basic},
+    ):  # fmt: skip
+        url = f"https://127.0.0.1:{port}"
+        known = ("-u", url, "--ca-file", str(authority))
+        allowed = ("--user", "alice", "--password-file", str(password))
+        status, out = check(capsys, *known, *allowed)
+        assert status in (0, 2), out
+        assert "password" not in out
+        status, out = check(capsys, *known)
+        assert (status, "--password-file" in out) == (3, True)
+        assert check(capsys, "-u", url, *allowed)[0] == 2
+        assert check(capsys, "-u", url, "--insecure", *allowed)[0] in (0, 2)
+    status, out = check(capsys, *known, "--user", "alice")
+    assert (status, "belong together" in out) == (3, True)

@@ -264,6 +264,31 @@ async def test_forms_are_bounded_and_other_methods_refused(client: Client, answe
     assert not answering.asked
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"query=\xff", {}),
+        (b"query=up", {"Content-Type": "application/x-www-form-urlencoded; charset=nope"}),
+        (b"\x1f\x8bnope", {"Content-Encoding": "gzip"}),
+        (b"nope", {"Content-Encoding": "deflate"}),
+    ],
+)
+async def test_forms_that_cannot_be_read_are_refused(
+    client: Client,
+    answering: Answering,
+    caplog: pytest.LogCaptureFixture,
+    body: bytes,
+    headers: dict[str, str],
+):
+    """Whatever is wrong with it, whoever sent it is told, and it is no error of the agent's."""
+    form = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+    answer = await client.post("/api/v1/query", data=BytesIO(body), headers=form)
+    assert answer.status == 400
+    assert (await answer.json())["error"].startswith("error parsing form values: ")
+    assert not answering.asked
+    assert not [one for one in caplog.messages if "Error handling" in one]
+
+
 async def test_metadata(client: Client):
     """By name of the metric, and for a target."""
     a = {"type": "counter", "help": "A.", "unit": ""}

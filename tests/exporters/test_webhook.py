@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.config import Secret
 from agent.config.receivers import WebhookReceiver
-from agent.model import Alert
+from agent.model import Alert, SourceError
 from exporters.webhook import Webhook, as_notification
 from tests.fakes.alert_server import AlertServer
 
@@ -35,6 +35,15 @@ async def server() -> AsyncIterator[AlertServer]:
     await one.start()
     yield one
     await one.aclose()
+
+
+async def test_what_a_receiver_says_is_one_line(server: AlertServer):
+    """It goes to logs and terminals, whatever somebody on the way there wrote."""
+    server.status, server.why = 500, "<html>\n\x1b[31mno\x9b2J\r\n gateway\x00"
+    sender = Webhook(WebhookReceiver(name="a", url=f"{server.url}/hook"), external_url="")
+    with pytest.raises(SourceError, match=r"Error: <html> \[31mno 2J gateway$"):
+        await sender.send([alert()])
+    await sender.aclose()
 
 
 async def test_what_is_sent_is_alertmanagers_notification(

@@ -14,6 +14,7 @@ class AlertServer:
         self.url = ""
         self.status = status
         self.hang = False
+        self.why = "because"
         self.paths: list[str] = []
         self.bodies: list[Any] = []
         self.headers: list[Any] = []
@@ -37,7 +38,7 @@ class AlertServer:
         self.bodies.append(await request.json())
         if self.hang:
             await asyncio.sleep(30)
-        return web.Response(status=self.status, text="because" if self.status >= 300 else "")
+        return web.Response(status=self.status, text=self.why if self.status >= 300 else "")
 
     async def aclose(self) -> None:
         """Stop."""

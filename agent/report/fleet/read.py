@@ -198,7 +198,7 @@ def room_of(several: Sequence[Sums]) -> Room:
     """
     count, able = _sum(one.count for one in several), _sum(one.able for one in several)
     covered = _sum(one.covered for one in several)
-    enough = able >= FEWEST * count  # NaN compares as false
+    enough = (able >= FEWEST * count) & (covered > 0)  # NaN compares as false
     # Means over a window may differ in the last digits.
     scale = np.maximum(np.divide(count, covered, out=unknown(len(count)), where=enough), 1.0)
 

@@ -23,7 +23,9 @@ def tail_of(
     """
     summed: dict[float, Column] = {}
     for (le,), column in by_bound.items():
-        bound = float(le)  # `1` and `1.0` are one
+        bound = _number(le)  # `1` and `1.0` are one
+        if bound is None:
+            continue
         summed[bound] = _plus(summed[bound], column) if bound in summed else column
     if float("inf") not in summed:
         return None
@@ -38,6 +40,15 @@ def tail_of(
     )
 
 
+def _number(text: str) -> float | None:
+    """Return a bound, None for what is none."""
+    try:
+        bound = float(text)
+    except ValueError:
+        return None
+    return None if np.isnan(bound) else bound
+
+
 def _plus(one: Column, other: Column) -> Column:
     """Return the sum of two columns; what only one knows is that."""
     both: Column = np.where(np.isnan(one), other, np.where(np.isnan(other), one, one + other))
@@ -45,14 +56,18 @@ def _plus(one: Column, other: Column) -> Column:
 
 
 def _rising(reached: Matrix) -> list[int]:
-    """Return the places of the bounds at which no less is reached than below them."""
+    """Return the places of the bounds at which no less is reached than below, nor more than in all.
+
+    The last, which has no bound, is always one of them.
+    """
+    *below, whole = np.nansum(reached, axis=0).tolist()
     found: list[int] = []
     highest = 0.0
-    for place, total in enumerate(np.nansum(reached, axis=0).tolist()):
-        if total >= highest * (1 - 1e-9):
+    for place, total in enumerate(below):
+        if highest * (1 - 1e-9) <= total <= whole * (1 + 1e-9):
             found.append(place)
             highest = max(highest, total)
-    return found
+    return [*found, len(below)]
 
 
 def alike(tails: Sequence[Tail]) -> list[Tail]:

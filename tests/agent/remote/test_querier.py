@@ -19,6 +19,7 @@ from agent.promql.errors import EvaluationError, PromqlError
 from agent.promql.querier import Querier
 from agent.promql.values import Matrix, Scalar, String, Vector
 from agent.remote import Client, Remote
+from agent.remote.client import WARNINGS
 from agent.remote.querier import POINTS, _forms
 from agent.remote.values import value_of
 from tests.agent.remote.served import Handler, Reply, Request, served
@@ -67,6 +68,32 @@ def test_an_instant_query_gives_what_the_server_said():
     assert got.values[1] == -math.inf
     assert asked[0].path == "/api/v1/query"
     assert asked[0].form == {"query": "up", "time": "5.5"}
+
+
+def test_what_is_missing_in_an_answer_is_kept():
+    """Thanos answers with what it has and a warning; each is told once, in one line, and few."""
+    told = [f"store {place}\nis\x1b down" for place in range(100)]
+    data = {"resultType": "vector", "result": []}
+
+    def answer(_request: Request) -> Reply:
+        body = {"status": "success", "data": data, "warnings": [*told, 5, None]}
+        return Reply(json.dumps(body).encode())
+
+    with remote(answer) as found:
+        found.instant("up", 1.0)
+        found.instant("up", 2.0)
+        assert found.warnings[:2] == ["store 0 is down", "store 1 is down"]
+        assert len(found.warnings) == WARNINGS
+
+
+@pytest.mark.parametrize("warnings", [{}, "store", 1, None, [{}]])
+def test_warnings_that_make_no_sense_are_none(warnings: Any):
+    """What is no list of texts says nothing, and the answer counts."""
+    body = {"status": "success", "warnings": warnings}
+    body["data"] = {"resultType": "scalar", "result": [1, "2"]}
+    with remote(lambda _request: Reply(json.dumps(body).encode())) as found:
+        assert found.instant("1", 0.0) == Scalar(2.0)
+        assert found.warnings == []
 
 
 @pytest.mark.parametrize(

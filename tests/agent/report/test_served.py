@@ -1,20 +1,24 @@
 """The report of a host from whoever answers queries: the same as from its own file."""
 
 import contextlib
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agent.app.report import make, report_on
 from agent.config import Settings
 from agent.promql.querier import Embedded
+from agent.promql.values import Matrix
 from agent.report.asked import Asked
 from agent.report.grid import Grid
 from agent.report.report import History
 from agent.report.served import Served
 from agent.store.five import Part
 from agent.store.reader import HistoryReader
+from agent.store.series import SeriesSamples
 from tests.agent.report.fleet.canned import Canned
 from tests.agent.report.made_up import DAY, START, TARGET
 
@@ -77,6 +81,24 @@ def test_only_the_host_is_asked_about():
         'ALERTS{instance="a\\"b",}[600s]',
     ]
     assert served.known("x") is False
+
+
+def test_what_was_not_asked_for_is_left_out():
+    """Times outside the grid, and what is no number, make no cell, whatever a server answers."""
+
+    class Odd(Canned):
+        """Answers with times of its own."""
+
+        def range(self, text: str, start: float, end: float, step: float) -> Matrix:
+            """Answer."""
+            times = [start - step, start, start + step, end, end + step]
+            values = [1.0, 2.0, math.inf, 4.0, 5.0]
+            return Matrix([SeriesSamples((("a", text),), times, values)])
+
+    served = Served(Odd(lambda _text: [], kept=1.0), "h", since=0.0, until=1.0)
+    (found,) = served.ask("x", Grid(0.0, 60.0, 3))
+    np.testing.assert_equal(found.values, [2.0, np.nan, 4.0])
+    np.testing.assert_equal(found.times, [60.0, np.nan, 180.0])
 
 
 def test_no_cell_no_question():

@@ -15,6 +15,7 @@ from agent.report.fleet import names
 from agent.report.fleet.report import Wanted, build
 from agent.report.fleet.scope import By, Part
 from agent.report.report import Report, ReportError, Window
+from tests.agent.remote.served import Reply, Request, served
 from tests.agent.report.fleet.canned import Canned, Told
 
 END = 1_780_056_000.0
@@ -109,6 +110,33 @@ def test_a_rule_that_is_missing_is_said():
     assert names.VERDICT in sentence
     assert names.RULES in sentence
     assert f"Missing: {sentence}" in FORMS["console"](found)
+
+
+def test_an_answer_that_is_not_whole_is_said():
+    """Thanos without one of its stores answers all the same: the sums are too small, and say so."""
+
+    def answer(request: Request) -> Reply:
+        result: list[Any] = []
+        if names.REPLICAS in request.form["query"]:
+            time = float(request.form.get("start", END))
+            result = [{"metric": {"model_name": "a", "engine": "vllm"}, "values": [[time, "1"]]}]
+        ranged = request.path.endswith("range")
+        data = {"resultType": "matrix" if ranged else "vector", "result": result if ranged else []}
+        told = {"status": "success", "data": data, "warnings": ["store <b> is down"]}
+        return Reply(json.dumps(told).encode())
+
+    with served(answer) as url:
+        found = make(Settings(), Asked(start="1h"), Fleet(url=url), now=END)
+    assert found.document["missing"][-1] == "the server did not answer in full: store <b> is down"
+    assert "Missing: the server did not answer in full: store" in FORMS["console"](found)
+    assert "<b>" not in FORMS["html"](found)
+
+
+@pytest.mark.parametrize("able", [0.0, 3.0])
+def test_a_capacity_of_none_is_not_known(able: float):
+    """Sums of which a part is lost do not fit together: no capacity is made of nothing."""
+    lost = {**FULL, names.REPLICAS: [group("a", 0.0)], names.CAPACITY_REPLICAS: [group("a", able)]}
+    assert subjects(report(told(lost)))["a"]["capacity"]["known"] is False
 
 
 def test_what_is_missing_is_not_zero():

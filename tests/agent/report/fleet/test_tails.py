@@ -37,6 +37,27 @@ def test_one_bound_written_twice_is_one():
     assert tail.each.tolist() == [[3.0, 1.0], [2.0, 1.0]]
 
 
+def test_the_unbounded_bucket_stays():
+    """An answer that is not whole may have fewer in it than below: then nothing is known below."""
+    tail = tail_of(
+        {("0.5",): column(1.0), ("1",): column(9.0), (INF,): column(4.0)}, step=1.0, minutes=0
+    )
+    assert tail is not None
+    assert tail.bounds.tolist() == [0.5, np.inf]
+    assert tail.each.tolist() == [[1.0, 3.0]]
+    assert tail.share_over(0.7) == 0.75
+
+
+@pytest.mark.parametrize("bound", ["", "x", "NaN"])
+def test_a_bound_that_is_no_number_is_none(bound: str):
+    """Whatever a server has there, the others count."""
+    tail = tail_of(
+        {(bound,): column(9.0), ("1",): column(3.0), (INF,): column(4.0)}, step=1.0, minutes=0
+    )
+    assert tail is not None
+    assert tail.bounds.tolist() == [1.0, np.inf]
+
+
 def test_a_bound_that_few_hosts_have_is_left_out():
     """It counts less than the bound below it, which no sum over the same hosts can."""
     tail = tail_of(
