@@ -1,0 +1,392 @@
+"""Breaks a real vLLM in seven ways and writes down who said what, and when: `docs/reliability.md`.
+
+    python -m evaluation.faults
+
+Each fault is made on a server that is up and has users. The agent runs as a process with its
+default configuration, told only where to serve, whom to tell and where to keep its state; beside
+it a Prometheus scrapes vLLM with rules that are commonly published. Both tell one Alertmanager,
+and what it passes on is stamped. `build/reliability.json` has the figures. Takes half an hour, and
+root, for a small file system and a limit on CPU time.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.processes import tree
+from evaluation.faults_client import Load, within
+from evaluation.faults_cost import Meter
+from evaluation.faults_host import (
+    KEY,
+    MAX_LENGTH,
+    ROOT,
+    TARGETS,
+    Engine,
+    agent,
+    node_exporter,
+    prometheus,
+    vllm_folder,
+)
+from evaluation.faults_page import write
+from evaluation.faults_seen import Injected, Told, Verdict, figures, harm, told
+from tests.e2e.alertmanager import running as alertmanager
+from tests.e2e.process import AgentProcess
+
+FIGURES: Final = ROOT / "build" / "reliability.json"
+KEPT: Final = ROOT / "build" / "reliability"
+
+WELL: Final = 90.0
+"""Seconds for which all is well before the first fault."""
+
+USUAL: Final = 4.0
+"""Requests a second of the users, a quarter of what the server can do when the host is quiet."""
+
+_CGROUP: Final = Path("/sys/fs/cgroup/cpu/inferwatch-faults")
+_PERIOD: Final = 100_000
+_SHARE: Final = 0.10
+"""Of one core, that a starved engine is left."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Host:
+    """What faults are made on.
+
+    Attributes:
+        engine: the server.
+        users: who ask it all the time.
+        state: the agent's state folder, a file system of its own.
+        verdicts: every change of the agent's verdict so far.
+        loads: everyone who asks.
+    """
+
+    engine: Engine
+    users: Load
+    state: Path
+    verdicts: list[Verdict] = field(default_factory=list)
+    loads: list[Load] = field(default_factory=list)
+
+    @contextlib.asynccontextmanager
+    async def more(self, **what: Any) -> AsyncIterator[Load]:
+        """Let others ask too during the block."""
+        load = Load(url=self.engine.url, **{"key": KEY, **what})
+        self.loads.append(load)
+        task = asyncio.create_task(load.run(seed=len(self.loads)))
+        try:
+            yield load
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def _kv(host: Host) -> None:
+    """Let long requests grow until they need several times the KV cache."""
+    async with host.more(prompt=(200, 400), output=(300, 500)) as load:
+        for second in range(120):
+            load.rate = 5.0 * second / 120.0
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(150.0)
+
+
+async def _kill(host: Host) -> None:
+    host.engine.end()
+    await asyncio.sleep(100.0)
+    await asyncio.to_thread(host.engine.start)
+
+
+async def _freeze(host: Host) -> None:
+    host.engine.signal(signal.SIGSTOP)
+    await asyncio.sleep(150.0)
+    host.engine.signal(signal.SIGCONT)
+
+
+async def _starve(host: Host) -> None:
+    """Put the engine into a group that has a tenth of a core."""
+    _CGROUP.mkdir(exist_ok=True)
+    (_CGROUP / "cpu.cfs_period_us").write_text(str(_PERIOD))
+    (_CGROUP / "cpu.cfs_quota_us").write_text(str(int(_SHARE * _PERIOD)))
+    _move(tree(host.engine.pid), _CGROUP)
+    try:
+        await asyncio.sleep(180.0)
+    finally:
+        _move(tree(host.engine.pid), _CGROUP.parent)
+        await asyncio.sleep(1.0)
+        _CGROUP.rmdir()
+
+
+def _move(pids: list[int], group: Path) -> None:
+    """Put processes into a cgroup."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            (group / "cgroup.procs").write_text(str(pid))
+
+
+async def _long(host: Host) -> None:
+    async with host.more(rate=4.0, prompt=(MAX_LENGTH + 50, MAX_LENGTH + 150)):
+        await asyncio.sleep(90.0)
+
+
+async def _keys(host: Host) -> None:
+    async with host.more(rate=4.0, key="of-nobody"):
+        await asyncio.sleep(90.0)
+
+
+async def _disk(host: Host) -> None:
+    file = host.state / "other-files"
+    with file.open("wb", buffering=0) as out, contextlib.suppress(OSError):
+        while True:
+            out.write(b"\0" * 65536)
+    await asyncio.sleep(100.0)
+    file.unlink()
+
+
+_LATE: Final = frozenset(
+    {"LatencyBudgetBurnsFast", "EngineQueueGrowing", "EngineQueueWait", "EngineHeadroomLow"}
+)
+
+# Those that the same alert is about stand far apart: it fires on for minutes after the cause.
+FAULTS: Final = (
+    (
+        "KV cache exhausted",
+        "requests of 200 to 400 tokens for answers of 300 to 500 grow within 2 min to 5 a second",
+        _kv,
+        60.0,
+        frozenset({"kv_memory"}),
+        _LATE
+        | {
+            "EngineKvExhaustionSoon",
+            "EnginePreemptionSoon",
+            "EngineKvCacheNearlyFull",
+            "EnginePreemptions",
+            "EngineOverCapacity",
+        },
+    ),
+    (
+        "over-long prompts",
+        "4 requests a second longer than the model takes, answered with 400",
+        _long,
+        20.0,
+        frozenset({"healthy"}),
+        frozenset({"EngineRefusesCallers"}),
+    ),
+    (
+        "engine killed",
+        "`kill -9` of all its processes; started again after 100 s",
+        _kill,
+        45.0,
+        frozenset({"killed"}),
+        frozenset({"EngineDown", "EngineDied"}),
+    ),
+    (
+        "engine frozen",
+        "SIGSTOP to all its processes, SIGCONT after 150 s",
+        _freeze,
+        60.0,
+        frozenset({"stalled", "hung"}),
+        frozenset({"EngineNotAnswering", "EngineStalled"}),
+    ),
+    (
+        "CPU starved",
+        "its processes get a tenth of a core together",
+        _starve,
+        60.0,
+        frozenset({"host_cpu"}),
+        _LATE | {"EngineGenerationSlow", "EngineOverCapacity", "EngineStalled"},
+    ),
+    (
+        "state folder full",
+        "the agent's own file system is filled to the last byte for 100 s",
+        _disk,
+        45.0,
+        frozenset({"healthy"}),
+        frozenset({"HistoryNotWritable", "HostDiskFull"}),
+    ),
+    (
+        "wrong API keys",
+        "4 requests a second with a key that is not known, answered with 401",
+        _keys,
+        20.0,
+        frozenset({"healthy"}),
+        frozenset({"EngineRefusesCallers"}),
+    ),
+)
+
+
+async def _watch(running: AgentProcess, verdicts: list[Verdict]) -> None:
+    """Keep every change of verdict, asking each second."""
+    last = ""
+    while True:
+        with contextlib.suppress(OSError, ValueError):
+            text = (await asyncio.to_thread(running.get, "/api/v1/engines"))[1]
+            for one in json.loads(text)["replicas"][:1]:
+                verdict = one["verdict"] or {}
+                if verdict.get("cause", "") != last:
+                    last = verdict.get("cause", "")
+                    verdicts.append(
+                        Verdict(time=time.time(), cause=last, sentence=verdict["sentence"])
+                    )
+        await asyncio.sleep(1.0)
+
+
+async def _make(host: Host) -> list[Injected]:
+    """Make every fault, one after the other, each on a server that is well."""
+    await asyncio.sleep(WELL)
+    made: list[Injected] = []
+    for name, what, fault, after, right, wanted in FAULTS:
+        began = time.time()
+        print(f"{began:.1f} {name}", file=sys.stderr, flush=True)
+        await fault(host)
+        over = time.time()
+        await asyncio.sleep(after)
+        made.append(
+            Injected(
+                name=name,
+                what=what,
+                began=began,
+                over=over,
+                until=time.time(),
+                right=right,
+                wanted=wanted,
+            )
+        )
+    return made
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Mount a file system of 128 MiB for the block."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+async def _run(folder: Path, engine: Engine) -> dict[str, Any]:
+    """Run it all and return the figures."""
+    with (
+        small_disk(folder / "state") as state,
+        alertmanager(folder, group_by="'...'") as (receiver, pager),
+        agent(folder, alertmanager=receiver.url, state=state) as running,
+        node_exporter(folder) as (node, port),
+        prometheus(folder, engine=engine.port, alertmanager=receiver.url, others=(port,)) as (
+            peer,
+            _url,
+        ),
+    ):
+        users = Load(url=engine.url, key=KEY, rate=USUAL)
+        host = Host(engine=engine, users=users, state=state, loads=[users])
+        began = time.time()
+        meter = Meter(
+            {"inferwatch": running.process.pid, "Prometheus": peer, "node_exporter": node}
+        )
+        tasks = [
+            asyncio.create_task(users.run()),
+            asyncio.create_task(_watch(running, host.verdicts)),
+        ]
+        try:
+            made = await _make(host)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        cost = meter.read()
+        heard = [
+            one
+            for stamp, body in zip(pager.stamps, pager.bodies, strict=True)
+            for one in told(stamp, body)
+        ]
+        incidents = _incidents(folder)
+        (KEPT / "agent.log").write_bytes(running.log.read_bytes())
+    return _figures(host, made, heard, incidents, began) | {"cost": [asdict(one) for one in cost]}
+
+
+def _incidents(folder: Path) -> list[dict[str, Any]]:
+    """Return what `inferwatch incidents` lists, and keep the post mortems."""
+    command = [sys.executable, "-m", "agent", "incidents", "--config", str(folder / "config.yaml")]
+    listed = subprocess.run([*command, "--json"], check=True, capture_output=True, text=True)
+    found: list[dict[str, Any]] = json.loads(listed.stdout)
+    for one in found:
+        shown = subprocess.run(
+            [*command, "show", one["id"]], check=False, capture_output=True, text=True
+        )
+        (KEPT / f"{one['id']}.txt").write_text(shown.stdout, encoding="utf-8")
+    return found
+
+
+def _figures(
+    host: Host,
+    made: list[Injected],
+    heard: list[Told],
+    incidents: list[dict[str, Any]],
+    began: float,
+) -> dict[str, Any]:
+    """Return everything as JSON takes it, and keep every request."""
+    asked_by = [[asdict(one) for one in load.asked] for load in host.loads]
+    (KEPT / "requests.json").write_text(json.dumps(asked_by), encoding="utf-8")
+    rows = []
+    for fault in made:
+        # Who sends what must be refused is let down by design; the others count.
+        asked = [
+            one
+            for load in host.loads
+            for one in load.asked
+            if load.prompt[0] < MAX_LENGTH and load.key == KEY
+        ]
+        harmed = harm(asked, TARGETS, began=fault.began, until=fault.until)
+        rows.append(
+            figures(fault, heard=heard, verdicts=host.verdicts, harmed=harmed, incidents=incidents)
+        )
+    first = made[0].began
+    early = [one for one in heard if one.time < first]
+    return {
+        "faults": rows,
+        "before": {
+            "seconds": first - began,
+            "within": within(
+                [one for one in host.users.asked if one.ended and one.ended < first], TARGETS
+            ),
+            "alerts": sorted({one.alert for one in early}),
+        },
+        "raw": {
+            "began": began,
+            "faults": [{"name": one.name, "began": one.began, "over": one.over} for one in made],
+            "told": [asdict(one) for one in heard],
+            "verdicts": [asdict(one) for one in host.verdicts],
+            "incidents": incidents,
+        },
+    }
+
+
+def main() -> int:
+    """Run it all and write both files."""
+    programs = vllm_folder()
+    if programs is None or os.geteuid() != 0:
+        print("needs root, and vLLM: see INFERWATCH_TEST_VLLM", file=sys.stderr)
+        return 1
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        engine = Engine(Path(name), programs)
+        try:
+            engine.start()
+            found = asyncio.run(_run(Path(name), engine))
+        finally:
+            engine.end()
+    FIGURES.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write(found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""What belongs to which fault, and when users were harmed."""
+
+from typing import Any
+
+from agent.analysis.bottleneck import Targets
+from evaluation.faults_client import Asked
+from evaluation.faults_page import BEGIN, END, text, write
+from evaluation.faults_seen import Injected, Told, Verdict, figures, firsts, harm, told
+
+FAULT = Injected(
+    name="engine killed",
+    what="`kill -9`",
+    began=1000.0,
+    over=1100.0,
+    until=1200.0,
+    right=frozenset({"killed"}),
+    wanted=frozenset({"EngineDown"}),
+)
+
+
+def heard(time: float, alert: str, *, stock: bool = False, cause: str = "") -> Told:
+    """Return a notification."""
+    return Told(
+        time=time, alert=alert, stock=stock, severity="critical", summary="words", cause=cause
+    )
+
+
+def failed(moment: float) -> Asked:
+    """Return a request that was refused."""
+    return Asked(begun=moment, prompt=1, wanted=1, status=500, ended=moment)
+
+
+def row(**changed: Any) -> dict[str, Any]:
+    """Return the figures of the fault."""
+    what: dict[str, Any] = {"heard": [], "verdicts": [], "harmed": None, "incidents": []}
+    return figures(FAULT, **(what | changed))
+
+
+def test_harm_takes_several_requests_close_together():
+    """One late request is a busy machine; three within ten seconds are harm, from the first on."""
+    apart = [failed(1001.0), failed(1020.0), failed(1040.0)]
+    assert harm(apart, Targets(), began=1000.0, until=1200.0) is None
+    close = [failed(1001.0), failed(1050.0), failed(1052.0), failed(1053.0)]
+    assert harm(close, Targets(), began=1000.0, until=1200.0) == 1050.0
+    assert harm(close, Targets(), began=1051.0, until=1200.0) is None
+
+
+def test_an_alert_counts_once_and_in_its_own_time():
+    """What began before the fault or after the next is not the fault's; repeats are one."""
+    every = [
+        heard(999.0, "Before"),
+        heard(1010.0, "EngineDown"),
+        heard(1003.0, "StockTargetDown", stock=True),
+        heard(1050.0, "EngineDown"),
+        heard(1200.0, "After"),
+    ]
+    found = firsts(every, began=1000.0, until=1200.0, stock=False)
+    assert [(one.alert, one.time) for one in found] == [("EngineDown", 1010.0)]
+
+
+def test_notifications_say_who_sent_them_and_leave_out_what_is_over():
+    """Prometheus's alerts carry `from`; a resolved alert is no alarm."""
+    labels = {"alertname": "A", "severity": "info", "cause": "oom_kill"}
+    alerts = [
+        {"status": "firing", "labels": labels, "annotations": {"summary": "s"}},
+        {"status": "resolved", "labels": {"alertname": "B"}, "annotations": {}},
+        {"status": "firing", "labels": {"alertname": "C", "from": "stock"}, "annotations": {}},
+    ]
+    found = [*told(5.0, {"alerts": alerts})]
+    assert [(one.alert, one.stock, one.cause) for one in found] == [
+        ("A", False, "oom_kill"),
+        ("C", True, ""),
+    ]
+
+
+def test_a_cause_of_death_is_a_verdict_too():
+    """The alert that names the cause counts as having said it, when it came."""
+    found = row(heard=[heard(1012.0, "EngineDied", cause="killed")])
+    assert found["right"] == {"after": 12.0, "cause": "killed", "sentence": "words"}
+
+
+def test_verdicts_after_the_cause_was_taken_away_do_not_count():
+    """Being right once it is over is not being right."""
+    late = Verdict(time=1150.0, cause="killed", sentence="s")
+    assert row(verdicts=[late])["right"] is None
+
+
+def test_the_table_says_what_is_missing():
+    """Where nothing fired that should, and no verdict was right, the table shows it."""
+    page = text({"faults": [row(harmed=1001.0)], "before": BEFORE, "cost": []})
+    line = next(line for line in page.splitlines() if line.startswith("| engine killed"))
+    assert "**nothing**" in line
+    assert "**not right**: unchanged" in line
+
+
+def test_the_table_says_before_or_after_the_harm():
+    """An alert at 10 s with harm at 30 s is 20 s before it; Prometheus at 75 s is 45 s after."""
+    every = [heard(1010.0, "EngineDown"), heard(1075.0, "StockTargetDown", stock=True)]
+    page = text({"faults": [row(heard=every, harmed=1030.0)], "before": BEFORE, "cost": []})
+    assert "EngineDown, 10 s, 20 s before the harm" in page
+    assert "StockTargetDown, 75 s, 45 s after the harm" in page
+
+
+def test_writing_leaves_the_rest_of_the_page(tmp_path: Any):
+    """Only what stands between the marks is replaced, however often."""
+    page = tmp_path / "page.md"
+    page.write_text(f"# Head\n\n{BEGIN}\nold\n{END}\n\nfoot\n")
+    found = {"faults": [row()], "before": BEFORE, "cost": []}
+    write(found, page=page)
+    once = page.read_text()
+    write(found, page=page)
+    assert page.read_text() == once
+    assert once.startswith(f"# Head\n\n{BEGIN}\n")
+    assert once.endswith(f"{END}\n\nfoot\n")
+    assert "old" not in once
+
+
+BEFORE = {"seconds": 120.0, "within": 1.0, "alerts": []}
