@@ -32,7 +32,7 @@ from agent.catalog import engine
 WIDEST: Final = log(2.5)
 """Half width of the interval, as a logarithm, beyond which nothing is said."""
 
-OWN_ERROR: Final = 0.08
+OWN_ERROR: Final = 0.1
 """Half width of what the model itself gets wrong, with the true law and the true lengths."""
 
 _WIDE_LATENCY: Final = 0.7 * WIDEST
