@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from agent.analysis import advice, capacity_said, cost, kv_flow, latency, step_time
 from agent.analysis.bottleneck import Targets, judge
-from agent.analysis.evidence import Evidence, gather
+from agent.analysis.evidence import gather
 from agent.analysis.forecasts import kv as kv_forecast
 from agent.analysis.guard import Guard
 from agent.analysis.kv_flow import KvFlow, KvFlows
@@ -16,6 +16,7 @@ from agent.analysis.pace import Pace, batch_within
 from agent.analysis.replica_capacity import EVERY, CapacityResult, ReplicaCapacity
 from agent.analysis.replicas import Replica
 from agent.analysis.shifts import QUANTITIES, Shift, find_shift
+from agent.analysis.stall import learned_step
 from agent.analysis.step_time import StepTime, StepTimeResult
 from agent.analysis.surroundings import surroundings
 from agent.analysis.terms import Terms
@@ -27,8 +28,6 @@ from agent.model import Event, Metric, SeriesTable
 
 SHIFTS_EVERY: Final = 15.0
 """Seconds from one look for shifted latencies to the next."""
-
-_USUAL_WEIGHT: Final = 0.2
 
 
 class ReplicaState:
@@ -172,21 +171,15 @@ class ReplicaState:
         facts = advice.Facts(
             finding, evidence, around, targets, partial(batch_within, self._pace.model)
         )
-        self._learn_usual(evidence)
+        self._usual_step_time = learned_step(
+            self._usual_step_time, evidence.step_time, evidence.stuck_for
+        )
         before = self._regimes.cause
         change = self._regimes.take(time, finding.cause, lambda: advice.sentence(facts))
         if self._regimes.cause is finding.cause:
             self.verdict = Verdict.of(facts, self._regimes.since)
         if change and before is not self.verdict.cause:
             yield changed(self.verdict, before, self.replica._asdict(), time=time)
-
-    def _learn_usual(self, evidence: Evidence) -> None:
-        """Follow the step time slowly, and not at all while something may be stuck."""
-        seen, usual = evidence.step_time, self._usual_step_time
-        if math.isnan(usual):
-            self._usual_step_time = seen
-        elif not math.isnan(seen) and evidence.stuck_for < 2.0 * usual + 1.0:
-            self._usual_step_time += _USUAL_WEIGHT * (seen - usual)
 
     def _look_for_shifts(self, view: View) -> Iterable[Event]:
         """Yield an event for each latency that has shifted since it was last told."""

@@ -21,6 +21,8 @@ STALLED_LOOKS: Final = 3.0
 STALLED_PAUSES: Final = 2.0
 """Pauses as long as it made lately, twice at least: its steps are so long, at this load."""
 
+_USUAL_WEIGHT: Final = 0.2
+
 WORK: Final = ((engine.REQUESTS_RUNNING, ""), (engine.REQUESTS_WAITING, ""))
 PROGRESS: Final = (
     (engine.STEPS, ""),
@@ -41,6 +43,24 @@ def patience(step_time: float, pauses: Column, spacing: float) -> float:
     # The longest may be a stall that ended. Who did a thing twice may do it again.
     again = float(np.partition(pauses, -2)[-2]) if len(pauses) > 1 else 0.0
     return max(STALLED + STALLED_STEPS * usual, STALLED_PAUSES * again, STALLED_LOOKS * spacing)
+
+
+def learned_step(usual: float, seen: float, stuck_for: float) -> float:
+    """Return the seconds that a step usually takes, after one more look.
+
+    Follows slowly, and not at all while something may be stuck. A step that is waited for longer
+    than is usual does not make it longer: it would stretch the patience that it is waited with.
+
+    Args:
+        usual: as known so far; NaN where it is not.
+        seen: seconds a step of the last seconds; NaN where there was none.
+        stuck_for: seconds of work without progress up to now.
+    """
+    if math.isnan(usual):
+        return seen
+    if math.isnan(seen) or stuck_for >= 2.0 * usual + 1.0 or (seen > usual and stuck_for > usual):
+        return usual
+    return usual + _USUAL_WEIGHT * (seen - usual)
 
 
 def work_and_progress(view: View) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -21,7 +21,8 @@ KV_EXHAUSTION = gauge(
 KV_EXHAUSTION_PROBABILITY = gauge(
     "engine_kv_exhaustion_probability_ratio",
     "Share of the foreseen courses in which the KV cache has no room for the next prompt within 5 "
-    "minutes; 1 while it has none; absent where too little is known.",
+    "minutes, less for what earlier ones claimed in vain; 1 while it has none; absent where too "
+    "little is known.",
     *LABELS,
     source=_ANALYSIS,
 )

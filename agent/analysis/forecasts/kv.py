@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from agent.analysis.forecasts.arrivals import arrivals
+from agent.analysis.forecasts.credit import Credit
 from agent.analysis.forecasts.doubt import Doubt
 from agent.analysis.forecasts.endurance import Endurance
 from agent.analysis.forecasts.fill import HORIZON, Fill, Scale, fill
@@ -58,7 +59,8 @@ class KvForecast:
     Attributes:
         exhaustion: until the cache has no room for the next prompt.
         preemption: until a request is thrown out of the batch.
-        soon: probability that the cache is exhausted within `SOON` seconds; None where unknown.
+        soon: probability that the cache is exhausted within `SOON` seconds, weighed by what came of
+            those before; None where unknown.
         level: share of the cache that the load of now fills in the end; None without a forecast.
         known: whether there was enough to go by.
     """
@@ -82,6 +84,7 @@ class KvForecaster:
         self._surprise = 1.0
         self._endurance = Endurance()
         self._doubt = Doubt()
+        self._credit = Credit(within=SOON)
 
     def observe(self, view: View) -> KvForecast:
         """Return the forecast as of the last row of a view."""
@@ -118,6 +121,7 @@ class KvForecaster:
         held_back = known.waiting > 0 or float(known.usage[-1]) > _FULL
         if known.preempted > 0 and held_back:
             self._doubt.take(float(known.times[-1]), NOW)
+            self._credit.come(float(known.times[-1]))
             return KvForecast(exhaustion=NOW, preemption=NOW, soon=1.0, known=True)
         usual = lengths(known.view.histogram(engine.REQUEST_GENERATION_TOKENS))
         if usual is None or known.times[-1] - known.times[0] < _BEGIN:
@@ -141,6 +145,7 @@ class KvForecaster:
             return KvForecast()
         if clients is not None and not known.waiting and clients.since > _SETTLED * made.unit:
             # Everyone who asks is in, and has been for as long as a request lasts: there it is.
+            self._credit.weigh(float(known.times[-1]), 0.0)
             return KvForecast(soon=0.0, level=made.settled, known=True)
         return self._passage(known, who, made, scale.each)
 
@@ -171,10 +176,15 @@ class KvForecaster:
         likely = self._doubt.likely(time)
         exhaustion = NOW if full else interval(reached, HORIZON, likely=likely)
         self._doubt.take(time, exhaustion)
+        soon = float((reached <= SOON).mean())
+        if full:
+            self._credit.come(time)
+        else:
+            soon = self._credit.weigh(time, soon)
         return KvForecast(
             exhaustion=exhaustion,
             preemption=interval(reached + more, HORIZON, likely=likely),
-            soon=float((reached <= SOON).mean()),
+            soon=soon,
             level=made.settled,
             known=True,
         )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.analysis.bottleneck import Targets, judge
 from agent.analysis.evidence import Evidence, gather
-from agent.analysis.stall import moved_again, patience, work_and_progress
+from agent.analysis.stall import learned_step, moved_again, patience, work_and_progress
 from agent.analysis.surroundings import Surroundings
 from agent.analysis.window import Column, View
 from agent.catalog import engine
@@ -145,3 +145,30 @@ def test_patience_grows_with_steps_and_pauses_and_looks(
     assert found >= max(10.0, 3.0 * spacing)
     assert math.isnan(step_time) or found >= 5.0 * step_time
     assert len(pauses) < 2 or found >= 2.0 * sorted(pauses)[-2]
+
+
+def test_step_that_is_waited_for_does_not_stretch_the_patience() -> None:
+    """Steps of six seconds, then none: wall time by steps grows, the usual step hardly."""
+    usual = 6.0
+    for second in range(1, 120):
+        usual = learned_step(usual, 6.0 + 0.5 * second, float(second))
+    assert usual < 9.0
+    assert patience(usual, np.array([6.0, 6.0, 6.0]), 1.0) < 60.0
+
+
+def test_steps_that_ended_are_learned() -> None:
+    """Longer ones where they end, shorter ones at once, the first one whole."""
+    assert learned_step(math.nan, 2.0, 0.0) == 2.0
+    assert 2.0 < learned_step(2.0, 3.0, 0.0) < 3.0
+    assert 1.0 < learned_step(2.0, 1.0, 1.5) < 2.0
+    assert learned_step(2.0, math.nan, 0.0) == 2.0
+
+
+@given(st.floats(1e-3, 100.0), st.floats(1e-3, 100.0), st.floats(0.0, 1e3))
+def test_usual_step_stays_between_what_was_and_what_is(
+    usual: float, seen: float, stuck_for: float
+) -> None:
+    """It moves towards what is seen, never past it, and never up while one is overdue."""
+    learned = learned_step(usual, seen, stuck_for)
+    assert min(usual, seen) <= learned <= max(usual, seen)
+    assert learned <= usual or stuck_for <= usual

@@ -134,6 +134,26 @@ def test_end_of_an_overload_is_seen_at_once():
     assert all(found.exhaustion != NOW for found in empty)
 
 
+def test_claims_in_vain_weaken_the_probability_until_it_is_full():
+    """Who has foreseen ends in vain says less of the same ramp, and all of it once it is full."""
+    rate = ramp(3.0, 14.0, begin=120.0, length=120.0)
+    fresh, wary = (Watched(arriving(rate, highest=14.0)) for _ in range(2))
+    for earlier in range(60):
+        wary.forecaster._credit.weigh(START - 900.0 + 10.0 * earlier, 0.9)
+    fresh.run(300)
+    wary.run(300)
+    (end, *_) = fresh.engine.shortages
+    pairs = [
+        (one.soon, other.soon)
+        for (time, one), (_time, other) in zip(fresh.told, wary.told, strict=True)
+        if one.soon and other.soon and time < end
+    ]
+    assert pairs
+    assert all(less <= more for more, less in pairs)
+    assert max(less for _more, less in pairs[:20]) < 0.5 * max(more for more, _less in pairs[:20])
+    assert wary.told[-1][1].soon == 1.0
+
+
 def test_idle_engine_says_nothing():
     """Without requests nothing is foreseen."""
     watched = Watched(arriving(steady(0.0), highest=0.0)).run(60)

@@ -1,0 +1,60 @@
+"""How far the probability of an exhaustion is believed after what it has claimed so far."""
+
+from collections import deque
+from typing import Final
+
+_WORTH: Final = 0.25
+_FORGOTTEN: Final = 7200.0
+_LONGEST_GAP: Final = 60.0
+
+
+class Credit:
+    """Weighs a probability by what became of those before it.
+
+    A probability p that stands for a while claims p exhaustions for each `within` seconds of that
+    while. What was claimed and did not come counts against the next one, as in the posterior mean
+    of a rate under a Gamma prior: a quarter of an exhaustion is taken to have come as claimed. A
+    load that often looks as if it would fill the cache, and never does, is warned of ever less; one
+    that begins to rise has claimed nothing yet that is overdue, and is warned of in full. Two hours
+    halve what was claimed in vain, and an exhaustion that comes settles it.
+
+    Args:
+        within: seconds within which a probability says that the exhaustion comes.
+    """
+
+    def __init__(self, *, within: float) -> None:
+        self._within = within
+        self._pending: deque[tuple[float, float]] = deque()
+        self._overdue = 0.0
+        self._last: tuple[float, float] | None = None
+
+    @property
+    def pending(self) -> int:
+        """How many claims are not due yet."""
+        return len(self._pending)
+
+    def weigh(self, time: float, chance: float) -> float:
+        """Return the probability that is left of one that is calculated now.
+
+        Args:
+            time: Unix seconds.
+            chance: the probability, from 0 to 1.
+        """
+        if self._last is not None:
+            then, before = self._last
+            if time < then:  # a clock that was set
+                self._pending.clear()
+            passed = min(max(time - then, 0.0), _LONGEST_GAP)
+            self._overdue *= 0.5 ** (passed / _FORGOTTEN)
+            if before > 0.0 and passed > 0.0:
+                self._pending.append((time + self._within, before * passed / self._within))
+        self._last = (time, chance)
+        while self._pending and self._pending[0][0] <= time:
+            self._overdue += self._pending.popleft()[1]
+        return chance * (_WORTH / (_WORTH + self._overdue))
+
+    def come(self, time: float) -> None:
+        """Take note that the cache is exhausted: what was claimed is true."""
+        self._pending.clear()
+        self._overdue = 0.0
+        self._last = (time, 0.0)
