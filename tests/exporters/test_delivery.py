@@ -260,7 +260,7 @@ async def _really(receiver: Receiver, alerts: Sequence[Alert], spool: Spool) -> 
     delivery.start()
     for _turn in range(2000):
         await asyncio.sleep(0.001)
-        if delivery.counts.failures or not delivery.counts.waiting:
+        if delivery.counts.failures or delivery.counts.delivered:
             break
     await delivery.aclose()
 
