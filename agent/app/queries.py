@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -282,8 +283,7 @@ class Queries:
         """End the process; safe to call twice."""
         self._closed = True
         if self._running is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._running.process.kill()
+            _kill(self._running.process)
         async with self._turn:  # whoever waits for an answer learns that there is none
             self._end()
         await asyncio.gather(*self._ending)
@@ -310,10 +310,20 @@ class Body:
             self._release(self.size)
 
 
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kill a process that has not ended yet.
+
+    Not by its own `kill`: that looks first whether it has ended, and takes its status away from
+    asyncio, which then tells 255 of a process that the system had killed.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+
+
 async def _killed(process: asyncio.subprocess.Process) -> None:
     """Kill a process and wait for its end."""
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
+    _kill(process)
     await process.wait()
 
 
