@@ -207,7 +207,7 @@ def profiled(folder: Path, seconds: float, count: int, *, whole: bool) -> Path:
         Gpus(folder) as gpus,
         agent(folder, "agent", engines=ports, gpus=gpus, whole=whole, python=python) as found,
     ):
-        time.sleep(3.0)
+        time.sleep(WARM_UP)
         subprocess.run(["kill", "-USR1", str(found.pid)], check=True)
         with _scraping((found,), []):
             time.sleep(seconds)

@@ -103,14 +103,15 @@ def _values(
     """Yield the labels and the values of the series that are about the same thing."""
     # Most series have a sample each second; only of the others more has to be read.
     oldest = time - BEFORE * 2
-    columns = _columns(matchers, oldest, time, tick)
-    if columns is not None:
-        times = columns.times
-        rows = [_last(times, milliseconds(time - BEFORE * back)) for back in range(3)]
-        block = columns.block()
-        for place in columns.labels.once(("about", about), partial(_agreeing, about)):
-            found = [None if row is None else float(block[place, row]) for row in rows]
-            yield columns.labels[place], _Values(*found)
+    parts = _columns(matchers, oldest, time, tick)
+    if parts is not None:
+        for columns in parts:
+            times = columns.times
+            rows = [_last(times, milliseconds(time - BEFORE * back)) for back in range(3)]
+            block = columns.block()
+            for place in columns.labels.once(("about", about), partial(_agreeing, about)):
+                found = [None if row is None else float(block[place, row]) for row in rows]
+                yield columns.labels[place], _Values(*found)
         return
     wanted = [*matchers, *(Matcher(n, MatchOp.REGEX, f"|{re.escape(v)}") for n, v in about)]
     series = tick.select(wanted, oldest - _USUAL, time)
@@ -122,13 +123,13 @@ def _values(
 
 def _columns(
     matchers: tuple[Matcher, ...], oldest: float, time: float, tick: OneTick
-) -> Columns | None:
+) -> tuple[Columns, ...] | None:
     """Return the samples that are looked at as columns, None where they are not to be had so."""
     end = milliseconds(time)
-    columns = tick.columns(matchers, milliseconds(oldest - _USUAL), end)
-    if columns is not None and (not columns.labels or columns.times[0] > oldest):
-        columns = tick.columns(matchers, milliseconds(oldest - _LOOKBACK), end)
-    return columns
+    parts = tick.columns(matchers, milliseconds(oldest - _USUAL), end)
+    if parts is not None and (not parts or any(it.times[0] > oldest for it in parts)):
+        parts = tick.columns(matchers, milliseconds(oldest - _LOOKBACK), end)
+    return parts
 
 
 def _agreeing(about: _About, shape: Shape) -> list[int]:

@@ -97,7 +97,9 @@ class OneTick:
             return None
         return recent.newest(matchers, start, end)
 
-    def columns(self, matchers: tuple[Matcher, ...], start: int, end: int) -> Columns | None:
+    def columns(
+        self, matchers: tuple[Matcher, ...], start: int, end: int
+    ) -> tuple[Columns, ...] | None:
         """Return the samples in (start, end], in milliseconds; None if `select` has to."""
         recent = self.recent
         if recent is None or self._changed(matchers):

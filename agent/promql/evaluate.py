@@ -167,12 +167,12 @@ class _Fetched:
             self._reads.newest(selector.matchers, newest)
         return None if newest is None else Vector(newest.labels, newest.values)
 
-    def columns(self, index: int, start: int, end: int) -> Columns | None:
+    def columns(self, index: int, start: int, end: int) -> tuple[Columns, ...] | None:
         """Return the samples of a range selector, where the source has them as columns."""
         selector = self._selectors[index]
         if self._columns is None or selector.path:
             return None
-        found: Columns | None = self._columns(selector.matchers, start, end)
+        found: tuple[Columns, ...] | None = self._columns(selector.matchers, start, end)
         if self._reads is not None:
             self._reads.columns(selector.matchers, start, found)
         return found

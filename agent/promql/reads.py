@@ -30,11 +30,14 @@ class Reads:
         else:
             self.matchers[matchers] = None
 
-    def columns(self, matchers: tuple[Matcher, ...], start: int, found: Columns | None) -> None:
+    def columns(
+        self, matchers: tuple[Matcher, ...], start: int, found: tuple[Columns, ...] | None
+    ) -> None:
         """Take note of a range selector that begins after a time and what was found for it."""
-        if found is None or not found.constant or len(found.times) < 2:  # noqa: PLR2004
+        if found is None or not all(it.constant and len(it.times) > 1 for it in found):
             self.steady = False
-        else:
-            self.matchers[matchers] = None
+            return
+        self.matchers[matchers] = None
+        for columns in found:
             # A range that ends in the future has its samples in the part that is over.
-            self.shortest = min(self.shortest, milliseconds(found.times[-1]) - start)
+            self.shortest = min(self.shortest, milliseconds(columns.times[-1]) - start)

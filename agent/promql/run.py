@@ -63,7 +63,7 @@ class Data(Protocol):
         """
         ...
 
-    def columns(self, index: int, start: int, end: int) -> Columns | None:
+    def columns(self, index: int, start: int, end: int) -> tuple[Columns, ...] | None:
         """Return the samples of a range selector in (start, end]; likewise."""
         ...
 
@@ -174,7 +174,7 @@ class RangeExpr:
     rows: Callable[[Run], Sequence[Row]]
     window: Callable[[Run, int], Window]
     matchers: Sequence[Matcher] = ()
-    columns: Callable[[Run, Window], Columns | None] = lambda _run, _window: None
+    columns: Callable[[Run, Window], tuple[Columns, ...] | None] = lambda _run, _window: None
 
 
 Expr: TypeAlias = ScalarExpr | StringExpr | VectorExpr | RangeExpr

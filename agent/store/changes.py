@@ -82,6 +82,11 @@ class Changes:
         begun = self._begun[places]
         return int(begun.min()), int(begun.max())
 
+    def each_begun(self, places: Places) -> list[int]:
+        """Return the row from which on each of some series is there."""
+        rows: list[int] = self._begun[places].tolist()
+        return rows
+
     def last(self, places: Places, begins: Places) -> list[int]:
         """Return the last row in which one of some series changed, for groups of them.
 

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,20 @@ _NOWHERE: Final = -1
 _NONE: Final[Places] = np.empty(0, dtype=np.intp)
 
 
+class Part(NamedTuple):
+    """Series of a selection that came with the same row.
+
+    Attributes:
+        labels: of the series.
+        places: where they are in a row.
+        among: where they are in the selection.
+    """
+
+    labels: Shape
+    places: Places
+    among: list[int]
+
+
 @dataclass(eq=False, slots=True)
 class Selection:
     """What a selector finds in a layout.
@@ -30,12 +44,30 @@ class Selection:
         places: where they are in a row.
         begun: the first and the last of the rows with which one of them came, see `Changes.begun`;
             None where nobody has asked.
+        parts: the series by the row with which they came; likewise.
     """
 
     ids: tuple[int, ...]
     labels: Shape
     places: Places
     begun: tuple[int, int] | None = None
+    parts: dict[int, Part] | None = None
+
+    def cut(self, begun: Sequence[int]) -> dict[int, Part]:
+        """Return the series by the row with which they came.
+
+        Args:
+            begun: the row with which each came.
+        """
+        if self.parts is None:
+            together: dict[int, list[int]] = {}
+            for number, row in enumerate(begun):
+                together.setdefault(row, []).append(number)
+            self.parts = {
+                row: Part(Shape(map(self.labels.__getitem__, among)), self.places[among], among)
+                for row, among in together.items()
+            }
+        return self.parts
 
 
 class Layout:
@@ -130,7 +162,7 @@ class Layout:
         return set(map(self._directory.name, ids))
 
     def places(self, selection: Selection) -> Places:
-        """Return where the series of a selection are in a row, which has all of them."""
+        """Return where the series of a selection are in a row, below 0 for nowhere."""
         found = self._places.get(selection.ids)
         if found is None:
             found = self.find(selection.ids)

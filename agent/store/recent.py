@@ -2,9 +2,9 @@
 
 `History.select` hands out samples series by series and copes with everything: gaps, ends, clocks
 that went back, the disk. Rules ask each second, and nearly always every series they select has a
-sample at every tick of the window. Then all of them are columns of the same rows with one time for
-each row, and much can be said without looking at the samples at all. Where it is not so, there is
-no answer here, and `select` has it.
+sample at every tick of the window, or at every one since it came. Then those that came together
+are columns of the same rows with one time for each row, and much can be said without looking at the
+samples at all. Where it is not so, there is no answer here, and `select` has it.
 """
 
 import math
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from agent.store.changes import Changes
 from agent.store.prelude import Prelude
 from agent.store.ring import Ring
+from agent.store.rows import Places
 from agent.store.segment import Segment
 from agent.store.series import Matcher, after, milliseconds, plain_name
 from agent.store.shape import Shape
@@ -62,7 +63,7 @@ class _Ticks(NamedTuple):
 class Columns:
     """Samples of series of which each has a finite one at every tick of a window, at least one.
 
-    The window begins with the series where all of them came with one tick.
+    The window begins with the series where they came within it.
 
     Attributes:
         labels: of the series.
@@ -159,7 +160,7 @@ class Recent:
         self._prelude = prelude
         self._known_to_cover: dict[int, bool] = {}
         self._ticks: dict[int, _Ticks] = {}
-        self._columns: dict[tuple[_Matchers, int, int], Columns | None] = {}
+        self._columns: dict[tuple[_Matchers, int, int], tuple[Columns, ...] | None] = {}
 
     def newest(self, matchers: _Matchers, start: int, end: int) -> Newest | None:
         """Return the newest samples in (start, end], in milliseconds; None if `select` has to."""
@@ -228,8 +229,12 @@ class Recent:
             covers = self._known_to_cover[start] = self._covered(start)
         return covers
 
-    def columns(self, matchers: _Matchers, start: int, end: int) -> Columns | None:
-        """Return the samples in (start, end], in milliseconds; None if `select` has to."""
+    def columns(self, matchers: _Matchers, start: int, end: int) -> tuple[Columns, ...] | None:
+        """Return the samples in (start, end], in milliseconds; None if `select` has to.
+
+        Series that came at different ticks of the window are in different columns: engines do
+        that for a while after each start of the agent. No series give no columns.
+        """
         name = self._name(matchers, start, end)
         if name is None or not self._covers(start):
             return None
@@ -238,8 +243,8 @@ class Recent:
             self._columns[key] = self._cut(name, matchers, start)
         return self._columns[key]
 
-    def _cut(self, name: str, matchers: _Matchers, start: int) -> Columns | None:
-        """Return the columns of a window, if no series that is meant came or went within it."""
+    def _cut(self, name: str, matchers: _Matchers, start: int) -> tuple[Columns, ...] | None:
+        """Return the columns of a window, if no series that may be meant went within it."""
         ticks = self._ticks.get(start)
         if ticks is None:
             ticks = self._ticks[start] = self._after(start)
@@ -247,24 +252,36 @@ class Recent:
         if changes.ended(name, ticks.first):
             return None
         found = self._segments[-1].spans[-1].layout.select(matchers)
-        places = found.places
+        if not found.ids:
+            return ()
         if found.begun is None:
-            found.begun = changes.begun(places)
-        earliest, latest = found.begun
-        if latest > ticks.first:
-            # Whoever came with the driver or an engine came at once, and none was there before.
-            if earliest != latest:
+            found.begun = changes.begun(found.places)
+        # Not a method: each tick would be held by its own columns until cycles are looked for.
+        pieces = partial(_pieces, self._segments)
+        take = partial(self._tracks.since, matchers, found, pieces, ticks.first, changes.rows)
+        if found.begun[1] <= ticks.first:
+            whole = self._of_each_tick(found.labels, found.places, ticks, take)
+            return None if whole is None else (whole,)
+        parts: list[Columns] = []
+        for row, part in found.cut(changes.each_begun(found.places)).items():
+            late = max(0, row - ticks.first)
+            since = _Ticks(ticks.times[late:], ticks.first + late)
+            rows = partial(_rows, take, part.among, late)
+            columns = self._of_each_tick(part.labels, part.places, since, rows)
+            if columns is None:
                 return None
-            ticks = _Ticks(ticks.times[latest - ticks.first :], latest)
-        first = ticks.first
+            parts.append(columns)
+        return tuple(parts)
+
+    def _of_each_tick(
+        self, labels: Shape, places: Places, ticks: _Ticks, take: Callable[[], NDArray[np.float64]]
+    ) -> Columns | None:
+        """Return the columns of series that are there at every tick, None if one is no number."""
+        changes, first = self._changes, ticks.first
         if not changes.finite(places, first):
             return None
         constant = changes.constant(places, first)
-        fell = partial(changes.fell, places, first)
-        # Not a method: each tick would be held by its own columns until cycles are looked for.
-        pieces = partial(_pieces, self._segments)
-        take = partial(self._tracks.since, matchers, found, pieces, first, changes.rows)
-        return Columns(found.labels, ticks.times, constant, fell, take)
+        return Columns(labels, ticks.times, constant, partial(changes.fell, places, first), take)
 
     def _after(self, start: int) -> _Ticks:
         """Return the ticks after a moment."""
@@ -276,6 +293,13 @@ class Recent:
             stamps = segment.times
             times = stamps[bisect_left(stamps, moment) :] + times
         return _Ticks(times, self._changes.rows - len(times))
+
+
+def _rows(
+    take: Callable[[], NDArray[np.float64]], among: Sequence[int], late: int
+) -> NDArray[np.float64]:
+    """Return the values of some series, without the ticks before they came."""
+    return take()[among, late:]
 
 
 def _pieces(segments: Sequence[Segment], count: int) -> Iterator[Piece]:

@@ -91,7 +91,7 @@ class Tracks:
 
         Args:
             matchers: choose the series.
-            selection: what they choose of the newest row; all of it has a value at every tick.
+            selection: what they choose of the newest row. Before a series came, its value is NaN.
             pieces: tells where the rows of so many of the last ticks are, the newest first.
             first: number of the first tick.
             end: number of the tick after the newest.
@@ -109,7 +109,14 @@ class Tracks:
 
 def _columns(selection: Selection, pieces: Iterable[Piece]) -> NDArray[np.float64]:
     """Return the values of series in these rows."""
-    parts = [
-        span.rows.columns(span.layout.places(selection), low, high) for span, low, high in pieces
-    ]
+    parts: list[NDArray[np.float64]] = []
+    for span, low, high in pieces:
+        places = span.layout.places(selection)
+        here = places >= 0
+        if here.all():
+            values = span.rows.columns(places, low, high)
+        else:
+            values = np.full((len(places), high - low), np.nan)
+            values[here] = span.rows.columns(places[here], low, high)
+        parts.append(values)
     return parts[0] if len(parts) == 1 else np.concatenate(parts[::-1], axis=1)

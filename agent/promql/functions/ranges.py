@@ -8,6 +8,7 @@ from agent.promql.run import Row, Run, VectorExpr, Window, nameless, windows
 from agent.promql.values import NOTHING, Vector
 from agent.store.recent import Columns
 from agent.store.series import Labels
+from agent.store.shape import Shape, once_with
 
 Reduce: TypeAlias = Callable[..., float | None]
 """`reduce(times, values, window, *numbers)`: at least one sample, times in Unix seconds,
@@ -57,17 +58,15 @@ def over_range(
         def at(run: Run, time: int) -> Vector:
             arguments = [number(run, time) for number in numbers]
             window = source.window(run, time)
-            columns = source.columns(run, window)
-            if columns is not None and not (steady is not None and steady(columns)):
-                run.moving()
-            if columns is not None and not columns.labels:
-                return NOTHING
-            if columns is None:
+            parts = source.columns(run, window)
+            if parts is None:
                 found = _one_by_one(reduce, source.rows(run), window, arguments)
-            elif arguments:
-                found = _together(reduce, whole, columns, window, arguments)
+            elif not parts:
+                return NOTHING
             else:
-                found = columns.once(reduce, lambda it: _together(reduce, whole, it, window, ()))
+                if steady is None or not all(map(steady, parts)):
+                    run.moving()
+                found = _joined([_together(reduce, whole, it, window, arguments) for it in parts])
             if check is not None:
                 check(run, call, arguments, found.labels)
             if not named:
@@ -102,6 +101,19 @@ def _together(
     window: Window,
     arguments: Sequence[float],
 ) -> Vector:
+    """Return the numbers of series that share their times, worked out once where that can be."""
+    if arguments:
+        return _each(reduce, whole, columns, window, arguments)
+    return columns.once(reduce, lambda it: _each(reduce, whole, it, window, ()))
+
+
+def _each(
+    reduce: Reduce,
+    whole: Whole | None,
+    columns: Columns,
+    window: Window,
+    arguments: Sequence[float],
+) -> Vector:
     """Return the numbers of series that share their times."""
     labels = columns.labels
     values = None if whole is None else whole(columns, window)
@@ -112,3 +124,18 @@ def _together(
         if len(values) < len(labels):
             labels = labels.where(tuple(answer is not None for answer in answers))
     return Vector(labels, values, [False] * len(labels))
+
+
+def _joined(vectors: Sequence[Vector]) -> Vector:
+    """Return the elements of all of them."""
+    found = vectors[0]
+    for vector in vectors[1:]:
+        labels = once_with(found.labels, vector.labels, _joined, _both)
+        values = [*found.values, *vector.values]
+        found = Vector(labels, values, [False] * len(labels))
+    return found
+
+
+def _both(labels: Sequence[Labels], further: Sequence[Labels]) -> Sequence[Labels]:
+    """Return the ones and the others."""
+    return Shape((*labels, *further))

@@ -49,7 +49,7 @@ def _absent_over_time(call: Call) -> VectorExpr:
         window = source.window(run, time)
         columns = source.columns(run, window)
         if columns is not None:
-            present = bool(columns.labels)
+            present = bool(columns)
         else:
             present = next(windows(source.rows(run), window), None) is not None
         return Vector([], []) if present else Vector([labels], [1.0])

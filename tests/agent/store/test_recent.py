@@ -2,6 +2,7 @@
 
 from agent.model import SeriesTable
 from agent.store.history import History
+from agent.store.recent import Columns
 from agent.store.series import Matcher, MatchOp, milliseconds
 from tests.fakes.clock import ManualClock
 from tests.fakes.history import FULL, frame, named, series
@@ -21,6 +22,13 @@ def _history(values: dict[float, dict[str, float]]) -> History:
     return history
 
 
+def _only(parts: tuple[Columns, ...] | None) -> Columns:
+    """Return the columns of series that share their times."""
+    assert parts is not None
+    (columns,) = parts
+    return columns
+
+
 def _steady(**others: float) -> dict[float, dict[str, float]]:
     """Return ten seconds of two series and others."""
     return {float(s): {"a": float(s), "b": 1.0, **others} for s in range(10)}
@@ -28,8 +36,7 @@ def _steady(**others: float) -> dict[float, dict[str, float]]:
 
 def test_columns_share_their_times():
     """Series with a sample at every tick: first, last, all, and what changed."""
-    columns = _history(_steady()).recent().columns(named(FULL), SINCE, NOW)
-    assert columns is not None
+    columns = _only(_history(_steady()).recent().columns(named(FULL), SINCE, NOW))
     assert [dict(labels)["x"] for labels in columns.labels] == ["a", "b"]
     assert [*columns.times] == [START + second for second in range(5, 10)]
     assert columns.first() == [5.0, 1.0]
@@ -45,8 +52,7 @@ def test_falls_are_told_in_the_order_of_time():
     for second, value in ((5.0, 0.0), (7.0, 2.0), (9.0, 1.0)):
         rows[second]["a"] = value
     rows[4.0]["b"] = 5.0  # it falls with the first tick of the window, from a value before it
-    columns = _history(rows).recent().columns(named(FULL), SINCE, NOW)
-    assert columns is not None
+    columns = _only(_history(rows).recent().columns(named(FULL), SINCE, NOW))
     assert columns.falls() == [(0, 6.0), (0, 8.0)]
 
 
@@ -56,13 +62,43 @@ def test_what_stands_still_is_known_to():
     for second in range(7, 10):
         rows[float(second)] = {"new": 1.0, **rows[float(second)]}
     one = (*named(FULL), Matcher("x", MatchOp.EQUAL, "b"))
-    columns = _history(rows).recent().columns(one, SINCE, NOW)
-    assert columns is not None
+    columns = _only(_history(rows).recent().columns(one, SINCE, NOW))
     assert columns.constant
     assert columns.values() == [[1.0] * 5]
 
 
-def test_there_is_no_answer_where_a_series_came_or_went():
+def test_series_that_came_at_different_ticks_are_in_different_columns():
+    """Each with the ticks since it came, and only once it is older than the window with others."""
+    rows = _steady()
+    for second in range(6, 10):
+        rows[float(second)] = {"c": 10.0 - second, **rows[float(second)]}
+    for second in range(8, 10):
+        rows[float(second)]["d"] = 4.0
+    recent = _history(rows).recent()
+    parts = recent.columns(named(FULL), SINCE, NOW)
+    assert parts is not None
+    found = {
+        dict(labels)["x"]: (len(part.times), values, part.constant)
+        for part in parts
+        for labels, values in zip(part.labels, part.values(), strict=True)
+    }
+    assert found == {
+        "a": (5, [5.0, 6.0, 7.0, 8.0, 9.0], False),
+        "b": (5, [1.0] * 5, False),
+        "c": (4, [4.0, 3.0, 2.0, 1.0], False),
+        "d": (2, [4.0] * 2, True),
+    }
+    assert [part.falls() for part in parts] == [[(0, 4.0), (0, 3.0), (0, 2.0)], [], []]
+    assert len(_only(recent.columns(named(FULL), NOW - 2000, NOW)).labels) == 4
+
+
+def test_no_series_give_no_columns():
+    """That is an answer, too."""
+    other = (Matcher("__name__", MatchOp.EQUAL, "inferwatch_made_up_other"),)
+    assert _history(_steady()).recent().columns(other, SINCE, NOW) == ()
+
+
+def test_there_is_no_answer_where_a_series_went():
     """Then its samples have to be looked for; once it is older than the window it is one more."""
     rows = _steady()
     rows[6.0]["new"] = rows[7.0]["new"] = 1.0
@@ -122,4 +158,4 @@ def test_the_same_window_is_cut_once():
     first = recent.columns(named(FULL), SINCE, NOW)
     assert first is not None
     assert recent.columns(named(FULL), SINCE, NOW) is first
-    assert first.values() is first.values()
+    assert _only(first).values() is _only(first).values()
