@@ -44,7 +44,9 @@ class Front(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.pause_reading()
+        # Up to Python 3.11.4 a transport that is paused right here reads all the same, and TLS
+        # would wait in vain for what was read. This runs before anything can be.
+        asyncio.get_running_loop().call_soon(self._transport.pause_reading)
         self._open_ones.add(self)
         self._task = asyncio.ensure_future(self._begin(self._transport))
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import ssl
+from asyncio import selector_events
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +36,31 @@ async def test_plain_http_gets_nothing(tmp_path: Path):
         assert (await endpoint.ask())[0] == 0
         assert (await endpoint.ask("/-/reload", method="POST"))[0] == 0
         assert endpoint.agent.reloads == 0
+
+
+async def test_a_handshake_while_the_files_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What a client says first waits for TLS, also where asyncio reads in spite of a pause.
+
+    Up to Python 3.11.4, which Debian 12 has, a transport began to read right after
+    `connection_made`, whether it was paused there or not.
+    """
+
+    def add_reader(self: Any, descriptor: int, callback: Callable[..., None], *args: Any) -> None:
+        if not self._closing:
+            self._loop._add_reader(descriptor, callback, *args)
+
+    monkeypatch.setattr(selector_events._SelectorTransport, "_add_reader", add_reader)
+    async with served(tmp_path, TLS) as endpoint:
+
+        async def refresh() -> None:
+            for _ in range(200):  # by then the client has said its first
+                await asyncio.sleep(0)
+
+        monkeypatch.setattr(endpoint.guard, "refresh", refresh)
+        async with asyncio.timeout(5):
+            assert (await endpoint.ask(tls=endpoint.trusting()))[0] == 200
 
 
 async def test_certificates_of_clients(tmp_path: Path):
