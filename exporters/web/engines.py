@@ -28,6 +28,8 @@ _BINDING: Final = {
     "token_budget": "the token budget binds",
     "stability": "the engine's own speed binds",
 }
+# Their sentences say how long, or nothing that was measured over a time.
+_NO_SPAN: Final = frozenset({"idle", "unknown"})
 _UNKNOWN_CAPACITY: Final = (
     "Capacity is learned from the traffic and looked at anew every 15 s. It needs some minutes in "
     "which the engine is busy and the load goes up and down; an idle engine teaches nothing."
@@ -109,7 +111,7 @@ def _replica(seen: Seen, told: JSON, *, several: bool) -> str:
             element("b", {}, term("verdict", words)),
             escaped(since),
         ),
-        paragraph(_sentence(verdict["sentence"]), "detail"),
+        paragraph(_sentence(verdict["sentence"]) + _span(verdict), "detail"),
         element("p", {"class": "advice"}, "<b>What would help:</b> ", escaped(advice))
         if advice
         else "",
@@ -126,6 +128,14 @@ def _replica(seen: Seen, told: JSON, *, several: bool) -> str:
 def _sentence(text: str) -> str:
     """Return a clause as a sentence."""
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _span(verdict: JSON) -> str:
+    """Return which time the numbers of a verdict are of: it is not the minute of the tiles."""
+    seconds = verdict["numbers"].get("span_seconds")
+    if seconds is None or verdict["cause"] in _NO_SPAN:
+        return ""
+    return f" Numbers of the last {lasted(seconds)}."
 
 
 def _of(found: "list[JSON] | tuple[()]", told: JSON) -> JSON | None:

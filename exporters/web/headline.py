@@ -1,6 +1,7 @@
 """What is wrong now, said first; else that all is well."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,8 @@ from exporters.web.verdicts import Mood
 
 _SEVERE: Final = 0
 _SLIGHT: Final = 2
+_MANY: Final = 6
+"""Sentences about what may fire soon; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +124,17 @@ def first(seen: Seen) -> str:
     if firing:
         parts += [heading(2, "Alerts", anchor="alerts"), *(_alert(seen, one) for one in firing)]
     if pending:
-        names = "; ".join(f"{one.summary or one.name}" for one in pending)
-        parts.append(paragraph(f"True now, but not yet for long enough to fire: {names}.", "soft"))
+        parts.append(paragraph(_may_fire(pending), "soft"))
     return "".join(parts)
+
+
+def _may_fire(pending: Sequence[Alert]) -> str:
+    """Return what may fire soon, each sentence once and the first few of them."""
+    counted = Counter(one.summary or one.name for one in pending)
+    told = [f"{text} ({times} times)" if times > 1 else text for text, times in counted.items()]
+    if len(told) > _MANY:
+        told[_MANY:] = [f"and {len(told) - _MANY} more, in /api/v1/alerts"]
+    return f"True now, but not yet for long enough to fire: {'; '.join(told)}."
 
 
 def _alert(seen: Seen, alert: Alert) -> str:

@@ -122,6 +122,15 @@ def test_an_engine_says_what_holds_it_back_and_what_would_help():
         assert words in text
 
 
+def test_a_verdict_says_which_time_its_numbers_are_of():
+    """They are of some seconds, those of the tiles of a minute; a state without any says none."""
+    told = replica()
+    told["verdict"]["numbers"]["span_seconds"] = 9.6
+    assert "none waits. Numbers of the last 10 s.</p>" in body(seen(engines={"replicas": [told]}))
+    told["verdict"]["cause"] = "idle"
+    assert "Numbers of the last" not in body(seen(engines={"replicas": [told]}))
+
+
 def test_a_capacity_that_is_not_known_says_why_and_how_long():
     """The reason in a sentence, what it takes, and no number in its place."""
     capacity = {"replicas": [carried(known=False)], "gpus": []}

@@ -98,3 +98,14 @@ def test_an_alert_that_may_come_is_told():
     text = first(seen(alerts=[alert(firing=False)]))
     assert "True now, but not yet for long enough to fire: KvCacheFull it is." in text
     assert "<article" not in text
+
+
+def test_many_alerts_that_may_come_stay_one_short_paragraph():
+    """The same sentence is said once with its count, and of many different ones the first few."""
+    same = [alert(firing=False) for _ in range(300)]
+    others = [alert(f"Other{number}", firing=False) for number in range(10)]
+    text = first(seen(alerts=[*same, *others]))
+    assert text.count("KvCacheFull it is") == 1
+    assert "KvCacheFull it is (300 times); Other0 it is; " in text
+    assert "Other4 it is; and 5 more, in /api/v1/alerts." in text
+    assert "Other5" not in text
