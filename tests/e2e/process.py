@@ -114,8 +114,12 @@ def agent_process(
 ) -> Iterator[AgentProcess]:
     """Run `python -I -m agent ARGUMENTS` until the block ends; wait for its first page.
 
-    With a context it is asked over TLS; `headers` go with each request.
+    With a context it is asked over TLS; `headers` go with each request. A configuration has to say
+    where the state is kept: by default it would be that of the service of this machine.
     """
+    if "--config" in arguments:
+        written = Path(arguments[arguments.index("--config") + 1]).read_text("utf-8")
+        assert "history:" in written, "the test would write to /var/lib/inferwatch"
     log = folder / "agent.log"
     with log.open("wb") as out:
         process = subprocess.Popen(

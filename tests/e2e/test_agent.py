@@ -16,6 +16,7 @@ from tests.fakes.nvml.controller import StubDriver
 
 CONFIG = """
 tick: {{interval: 200ms}}
+history: {{path: {folder}/history.db}}
 exporters: {{http_api: {{listen: ["127.0.0.1:{port}"]}}}}
 collectors:
   nvml: {{interval: 200ms, timeout: 1s, stale_after: 1500ms}}
@@ -56,7 +57,7 @@ def host(tmp_path: Path, engine_process: tuple[subprocess.Popen[bytes], str]) ->
     driver = StubDriver(tmp_path, gpus=2)
     port = free_port()
     config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.format(port=port, url=engine_process[1]))
+    config.write_text(CONFIG.format(port=port, url=engine_process[1], folder=tmp_path))
     with agent_process(
         tmp_path, "run", "--config", str(config), port=port, env=driver.env()
     ) as agent:

@@ -17,6 +17,7 @@ from tests.simulator.workload import ClosedLoop, Evenly, Mix
 
 CONFIG = """
 tick: {{interval: 200ms}}
+history: {{path: {folder}/history.db}}
 exporters: {{http_api: {{listen: ["127.0.0.1:{port}"]}}}}
 collectors:
   nvml: {{interval: 200ms, timeout: 1s, stale_after: 1500ms}}
@@ -63,7 +64,8 @@ def test_the_daemon_sees_what_is_simulated(tmp_path: Path):
     with ServerThread(server):
         config = tmp_path / "config.yaml"
         config.write_text(
-            CONFIG.format(port=port, tight=server.urls[0], roomy=server.urls[1]), encoding="utf-8"
+            CONFIG.format(port=port, tight=server.urls[0], roomy=server.urls[1], folder=tmp_path),
+            encoding="utf-8",
         )
         with agent_process(
             tmp_path, "run", "--config", str(config), port=port, env=driver.env()

@@ -109,7 +109,10 @@ def agent(tmp_path: Path, engine: Engine) -> Iterator[AgentProcess]:
     """An agent that was told nothing of the engine."""
     port = free_port()
     config = tmp_path / "config.yaml"
-    config.write_text(f'exporters: {{http_api: {{listen: ["127.0.0.1:{port}"]}}}}\n')
+    config.write_text(
+        f"history: {{path: {tmp_path / 'history.db'}}}\n"
+        f'exporters: {{http_api: {{listen: ["127.0.0.1:{port}"]}}}}\n'
+    )
     with agent_process(tmp_path, "run", "--config", str(config), port=port) as running:
         running.wait_for(
             f'inferwatch_engine_up{{engine="vllm",instance_name="vllm-{engine.port}"}}', 1.0
