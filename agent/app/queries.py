@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from agent.config.queries import Queries as Limits
+from agent.framing import HEADER, Unframer, frame
 from agent.model import Clock
 from agent.queries import wire
 from agent.queries.asked import Asked, NoAnswerError, Trouble, to_json
@@ -198,12 +199,12 @@ class Queries:
         loop = asyncio.get_running_loop()
         connection = running.connection
         shift = self._wall.time() - self._clock.time()
-        question = wire.frame(wire.ASKED, to_json(_shifted(asked, shift), shift=shift))
-        head = question[: wire.HEADER.size]
+        question = frame(wire.ASKED, to_json(_shifted(asked, shift), shift=shift))
+        head = question[: HEADER.size]
         socket.send_fds(connection, [head], [body.fileno()])
         await loop.sock_sendall(connection, question[len(head) :])
         turns = Turns(loop.time)
-        frames = wire.Unframer()
+        frames = Unframer()
         while True:
             received = await loop.sock_recv(connection, 1 << 16)
             if not received:

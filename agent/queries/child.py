@@ -20,6 +20,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, Final, cast
 
+from agent.framing import HEADER
 from agent.queries import wire
 from agent.queries.answers import Setting, pieces
 from agent.queries.asked import NoAnswerError, Trouble, from_json
@@ -52,11 +53,11 @@ class Agent:
 
     def question(self) -> tuple[bytes, int] | None:
         """Return the next question and the file for its answer; None when the agent is gone."""
-        head, files, _flags, _address = socket.recv_fds(self._connection, wire.HEADER.size, 1)
+        head, files, _flags, _address = socket.recv_fds(self._connection, HEADER.size, 1)
         if not head:
             return None
-        head += self._bytes(wire.HEADER.size - len(head))
-        _kind, length = wire.HEADER.unpack(head)
+        head += self._bytes(HEADER.size - len(head))
+        _kind, length = HEADER.unpack(head)
         return self._bytes(length), files[0]
 
     def ask(self, frame: bytes) -> Iterator[tuple[int, bytes]]:
@@ -69,7 +70,7 @@ class Agent:
 
     def _frame(self) -> tuple[int, bytes] | None:
         """Return the next frame of an answer, None at its end."""
-        kind, length = wire.HEADER.unpack(self._bytes(wire.HEADER.size))
+        kind, length = HEADER.unpack(self._bytes(HEADER.size))
         body = self._bytes(length)
         self._answering = kind != wire.END
         return (kind, body) if self._answering else None
@@ -116,7 +117,7 @@ def limit_itself(memory: int) -> None:
     when that runs out, and ends with the agent.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    with contextlib.suppress(OSError):  # the sandbox of the service refuses it
+    with contextlib.suppress(OSError):  # a sandbox may refuse it
         os.nice(NICE)
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     with contextlib.suppress(OSError):

@@ -4,6 +4,7 @@ import struct
 from array import array
 from collections.abc import Callable, Iterator
 
+from agent.framing import frame
 from agent.queries import wire
 from agent.store.lending import Lent, blocks, records
 from agent.store.sparse import SparseSegment
@@ -42,7 +43,7 @@ class Lender:
                 raise ValueError(f"a frame of unknown kind {kind}")
         except (struct.error, IndexError) as error:
             raise ValueError(str(error)) from None
-        yield wire.frame(wire.END)
+        yield frame(wire.END)
 
     def _segments(self) -> Iterator[bytes]:
         """Yield which segments there are, and the series that were not told before."""
@@ -57,7 +58,7 @@ class Lender:
                 "stored": lent.stored,
             },
         )
-        yield wire.frame(wire.LIVE, lent.live().tobytes())
+        yield frame(wire.LIVE, lent.live().tobytes())
         for told in lent.names(self._told):
             self._told = max(self._told, told[-1].number) if told else self._told
             yield wire.json_frame(wire.SERIES, [list(one) for one in told])
@@ -69,7 +70,7 @@ class Lender:
         low, high = segment.ticks_within(wanted.first, wanted.last)
         if wanted.newest:
             low = max(low, high - 1)
-        yield wire.frame(wire.TIMES, segment.times[low:high].tobytes())
+        yield frame(wire.TIMES, segment.times[low:high].tobytes())
         if isinstance(segment, SparseSegment):
             for columns in records(segment, wanted.ids, low, high):
                 yield wire.columns_frame(columns.items(), low)
@@ -79,7 +80,7 @@ class Lender:
 
     def _present(self, place: int) -> Iterator[bytes]:
         """Yield which series a segment has."""
-        yield wire.frame(wire.LIVE, array("i", self._held().segments[place].series()).tobytes())
+        yield frame(wire.LIVE, array("i", self._held().segments[place].series()).tobytes())
 
     def _held(self) -> Lent:
         """Return what was lent.

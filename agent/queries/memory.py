@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from agent.framing import frame
 from agent.queries import wire
 from agent.store.gather import Found, Query
 from agent.store.lending import Block
@@ -120,7 +121,7 @@ class LentStretch:
     def present(self) -> Iterator[Labels]:
         """Yield the labels of every series that has samples here."""
         body = self._place.to_bytes(4, "little")
-        for _kind, answer in self._ask(wire.frame(wire.PRESENT, body)):
+        for _kind, answer in self._ask(frame(wire.PRESENT, body)):
             for number in wire.numbers(answer):
                 labels = self._known.labels(number)
                 if labels is not None:
@@ -159,7 +160,7 @@ def borrow(ask: Ask, known: Known) -> Memory:
     """Ask the agent what it has, and learn of the series that are new."""
     memory = NOTHING
     live = array("i")
-    for kind, body in ask(wire.frame(wire.LEND)):
+    for kind, body in ask(frame(wire.LEND)):
         if kind == wire.LIVE:
             live = wire.numbers(body)
             continue

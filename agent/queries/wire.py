@@ -5,8 +5,7 @@
             process ► READ  place ids first last   TIMES  BLOCKS… or COLUMNS…  END
             process ► PRESENT  place               LIVE  END
 
-A frame is its kind (one byte), the length of its body (four bytes, little-endian) and the body.
-Both ends run on one host: numbers in bodies are native.
+Frames are those of `agent.framing`. Both ends run on one host: numbers in bodies are native.
 """
 
 import json
@@ -17,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from agent.framing import frame
 from agent.store.lending import Block
 from agent.store.segment import Column
 
@@ -34,49 +34,14 @@ BLOCK: Final = ord("B")
 COLUMNS: Final = ord("C")
 END: Final = ord("E")
 
-HEADER: Final = struct.Struct("<BI")
-LONGEST: Final = 16 * 2**20
-"""No honest body is longer, in bytes."""
-
 _READ: Final = struct.Struct("<Iqq?")
 _COLUMN: Final = struct.Struct("<iI")
 _BLOCK: Final = struct.Struct("<II")
 
 
-def frame(kind: int, body: bytes = b"") -> bytes:
-    """Return a frame as it is sent."""
-    return HEADER.pack(kind, len(body)) + body
-
-
 def json_frame(kind: int, what: Mapping[str, Any] | list[Any]) -> bytes:
     """Return a frame that holds JSON."""
     return frame(kind, json.dumps(what, separators=(",", ":")).encode())
-
-
-class Unframer:
-    """Cuts a stream of bytes into frames."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield kind and body of each frame that is now complete.
-
-        Raises:
-            ValueError: this is not a stream of frames.
-        """
-        buffer = self._buffer
-        buffer += data
-        while len(buffer) >= HEADER.size:
-            kind, length = HEADER.unpack_from(buffer)
-            if length > LONGEST:
-                raise ValueError(f"a frame of {length} bytes")
-            end = HEADER.size + length
-            if len(buffer) < end:
-                return
-            body = bytes(buffer[HEADER.size : end])
-            del buffer[:end]
-            yield kind, body
 
 
 class Wanted(NamedTuple):

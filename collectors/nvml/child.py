@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+from agent.framing import frame
 from collectors.nvml import driver, wire
 from collectors.nvml.fleet import Fleet
 from collectors.nvml.waiting import Waiting
@@ -56,12 +57,12 @@ class _Agent:
 
     def notice(self, event: dict[str, str]) -> None:
         """Send an event at once, so that a call that hangs next does not swallow it."""
-        self.send(wire.frame(wire.EVENT, json.dumps(event).encode()))
+        self.send(frame(wire.EVENT, json.dumps(event).encode()))
 
     def failure(self, stage: str, code: int, message: str) -> None:
         """Send why this process ends."""
         body = {"stage": stage, "code": code, "message": message}
-        self.send(wire.frame(wire.FAILURE, json.dumps(body).encode()))
+        self.send(frame(wire.FAILURE, json.dumps(body).encode()))
 
 
 def main() -> int:
@@ -94,9 +95,9 @@ def _answer(agent: _Agent, fleet: Fleet) -> None:
     waiting = Waiting(fleet, agent.notice, realtime=time.time)  # noqa: TID251
     while True:
         changed = fleet.sample(agent.request())
-        sample = wire.frame(wire.SAMPLE, fleet.values())
+        sample = frame(wire.SAMPLE, fleet.values())
         if changed:
-            agent.send(wire.frame(wire.LAYOUT, fleet.layout()), sample)
+            agent.send(frame(wire.LAYOUT, fleet.layout()), sample)
         else:
             agent.send(sample)
         if not waiting.is_alive():

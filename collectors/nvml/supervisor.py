@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from agent.framing import Unframer
 from agent.model import SourceError
 from collectors.nvml import codes, messages, wire
 from collectors.nvml.backoff import Backoff
@@ -50,7 +51,7 @@ class _Child:
     def __init__(self, process: Process, connection: socket.socket) -> None:
         self.process = process
         self.connection = connection
-        self.frames = wire.Unframer()
+        self.frames = Unframer()
         self.answer = Answer()
         self.deadline: float | None = None
         self.fresh = True

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from agent.framing import Unframer
 from agent.queries import wire
 from agent.queries.lend import Lender
 from agent.queries.memory import Known, borrow
@@ -39,8 +40,8 @@ class Borrowed:
 
     def _ask(self, asked: bytes) -> Iterator[tuple[int, bytes]]:
         """Pass a frame on and yield what comes back, as bytes that are cut into frames again."""
-        ((kind, body),) = wire.Unframer().feed(asked)
-        frames = wire.Unframer()
+        ((kind, body),) = Unframer().feed(asked)
+        frames = Unframer()
         for answer in self.lender.answer(kind, body):
             for one in frames.feed(answer):
                 if one[0] == wire.END:

@@ -2,10 +2,10 @@
 
 from array import array
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.framing import Unframer
 from agent.queries import wire
 from agent.store.segment import Column
 from tests.fakes.history import bits
@@ -30,7 +30,7 @@ def test_columns_arrive_bit_by_bit(found: list[tuple[int, Column]], low: int):
     """Ticks count from the first that was sent, NaNs keep what is in them."""
     for _number, column in found:
         column.runs = [(begin + low, end + low) for begin, end in column.runs]
-    ((kind, body),) = wire.Unframer().feed(wire.columns_frame(found, low))
+    ((kind, body),) = Unframer().feed(wire.columns_frame(found, low))
 
     received = list(wire.columns_of(body))
 
@@ -48,28 +48,7 @@ def test_requests_for_samples_arrive(place: int, first: int, newest: bool, ids: 
     """Whatever they ask for."""
     wanted = wire.Wanted(place, first, first + 7, newest, array("i", ids))
 
-    ((kind, body),) = wire.Unframer().feed(wire.read_frame(wanted))
+    ((kind, body),) = Unframer().feed(wire.read_frame(wanted))
 
     assert kind == wire.READ
     assert wire.wanted_of(body) == wanted
-
-
-@given(st.lists(st.binary(max_size=40), max_size=5), st.integers(1, 17))
-def test_frames_are_found_in_any_pieces(bodies: list[bytes], size: int):
-    """A stream has no borders of its own."""
-    stream = b"".join(wire.frame(wire.SERIES, body) for body in bodies)
-    frames = wire.Unframer()
-
-    found = [
-        one
-        for begin in range(0, len(stream), size)
-        for one in frames.feed(stream[begin : begin + size])
-    ]
-
-    assert found == [(wire.SERIES, body) for body in bodies]
-
-
-def test_a_frame_of_gigabytes_is_none():
-    """Whoever is at the other end, the agent does not wait for it to come."""
-    with pytest.raises(ValueError, match="a frame of"):
-        list(wire.Unframer().feed(wire.HEADER.pack(wire.SERIES, 2**31)))

@@ -71,6 +71,28 @@ async def test_at_most_two_are_abandoned(tmp_path: Path) -> None:
     spared_last.process.wait(5)
 
 
+async def test_nothing_is_left_of_a_process_that_ended(tmp_path: Path) -> None:
+    """Without a driver each try ends its process, and none stays a zombie until the next try."""
+    driver = StubDriver(tmp_path)
+    driver.loaded = False
+    driver.write()
+    killed: list[Process] = []
+
+    def kill(process: Process) -> None:
+        killed.append(process)
+        process.kill()
+
+    async with watched(driver, kill=kill) as watching:
+        with pytest.raises(SourceError):
+            await watching.look()
+        for process in killed:  # none, where it had ended by itself and was seen to
+            for _ in range(500):
+                if not Path(f"/proc/{process.pid}").exists():
+                    break
+                await asyncio.sleep(0.01)
+            assert not Path(f"/proc/{process.pid}").exists()
+
+
 async def test_backoff_doubles(tmp_path: Path) -> None:
     """A source that keeps failing is tried after 1 s, 2 s, 4 s, and not in between."""
     driver = StubDriver(tmp_path)
