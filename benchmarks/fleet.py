@@ -23,7 +23,8 @@ import yaml
 from agent.report.fleet import names
 from agent.report.fleet.report import PAST
 from benchmarks.processes import cpu_seconds
-from tests.e2e.fleet import RULES, Server, fill, record, server
+from tests.e2e.fleet import RULES, fill, record, server
+from tests.e2e.prometheus import Prometheus
 from tests.fakes.fleet import DAY, hosts, openmetrics, wave
 
 OUT = Path(__file__).parents[1] / "build" / "fleet.json"
@@ -72,7 +73,7 @@ def query(url: str, path: str, **form: object) -> float:
     return time.perf_counter() - begun
 
 
-def report(running: Server, start: float, end: float, by: str, form: str) -> dict[str, float]:
+def report(running: Prometheus, start: float, end: float, by: str, form: str) -> dict[str, float]:
     """Make a report as users do, and return what it cost."""
     before, cpu = answered(running.url), cpu_seconds(running.process.pid)
     begun = time.perf_counter()
@@ -149,7 +150,7 @@ def long_ago(groups: int, end: float) -> dict[str, object]:
             }
 
 
-def evaluation(running: Server, end: float) -> float:
+def evaluation(running: Prometheus, end: float) -> float:
     """Return the seconds of one evaluation of all rules in turn; of three the median."""
     rules = [
         rule["expr"]

@@ -4,16 +4,13 @@ import contextlib
 import re
 import shutil
 import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from tests.e2e.process import free_port
+from tests.e2e.prometheus import Prometheus, prometheus
 from tests.fakes.fleet import Host, openmetrics
 
 RULES: Final = Path(__file__).parents[2] / "deploy" / "prometheus" / "fleet.yml"
@@ -21,57 +18,16 @@ BLOCK: Final = 7200.0
 _RECORD: Final = re.compile(r"inferwatch:[a-z0-9_:]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A running Prometheus.
-
-    Attributes:
-        url: of its web interface.
-        process: itself.
-    """
-
-    url: str
-    process: subprocess.Popen[bytes]
-
-
 @contextlib.contextmanager
-def server(folder: Path, *, rules: Path | None = None) -> Iterator[Server]:
+def server(folder: Path, *, rules: Path | None = None) -> Iterator[Prometheus]:
     """Keep a Prometheus running on the history in a folder; it scrapes nothing.
 
     Raises:
         AssertionError: it does not get ready.
     """
-    config = folder / "prometheus.yml"
-    config.write_text(yaml.safe_dump({"rule_files": [] if rules is None else [str(rules)]}))
-    port = free_port()
-    command = [
-        "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--storage.tsdb.retention.time=100y",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=warn",
-    ]
-    with (folder / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            found = Server(f"http://127.0.0.1:{port}", process)
-            _wait(found, folder / "prometheus.log")
-            yield found
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def _wait(found: Server, log: Path) -> None:
-    """Wait until it answers."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{found.url}/-/ready", timeout=5).close()
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"Prometheus does not get ready\n{log.read_text()}")
+    config = yaml.safe_dump({"rule_files": [] if rules is None else [str(rules)]})
+    with prometheus(folder, config, "--log.level=warn") as running:
+        yield running
 
 
 def fill(folder: Path, several: Sequence[Host], start: float, end: float, *, step: float) -> None:

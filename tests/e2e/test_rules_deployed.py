@@ -3,24 +3,17 @@
 import contextlib
 import http.server
 import json
-import shutil
-import subprocess
 import threading
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.e2e.process import free_port
+from tests.e2e.prometheus import NEEDED, prometheus
 
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs prometheus on the PATH"),
-]
+pytestmark = [pytest.mark.server, NEEDED]
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
 PAGE = b'inferwatch_gpu_up{gpu="0",uuid="GPU-0"} 0\n'
@@ -93,31 +86,10 @@ def test_prometheus_shows_and_does_not_page(tmp_path: Path):
         config["scrape_configs"][0]["static_configs"] = [{"targets": [address]}]
         config["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [address]}]
         (tmp_path / "control.yml").write_text(yaml.safe_dump(CONTROL))
-        (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
-        port = free_port()
-        with (tmp_path / "prometheus.log").open("wb") as log:
-            process = subprocess.Popen(
-                [
-                    "prometheus",
-                    f"--config.file={tmp_path / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={tmp_path / 'data'}",
-                    f"--web.listen-address=127.0.0.1:{port}",
-                ],
-                stdout=log,
-                stderr=log,
-            )
-            try:
-                end = time.monotonic() + 60
-                while "Control" not in told and time.monotonic() < end:
-                    time.sleep(0.2)
-                query = urllib.parse.urlencode(
-                    {"query": 'ALERTS{alertname="GpuLost", alertstate="firing"}'}
-                )
-                url = f"http://127.0.0.1:{port}/api/v1/query?{query}"
-                with urllib.request.urlopen(url, timeout=5) as answer:
-                    firing = json.load(answer)["data"]["result"]
-            finally:
-                process.terminate()
-                process.wait(timeout=10)
+        with prometheus(tmp_path, yaml.safe_dump(config)) as server:
+            end = time.monotonic() + 60
+            while "Control" not in told and time.monotonic() < end:
+                time.sleep(0.2)
+            firing = server.found('ALERTS{alertname="GpuLost", alertstate="firing"}')
     assert [alert["metric"]["gpu"] for alert in firing] == ["0"]
     assert told == {"Control"}

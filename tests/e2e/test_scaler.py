@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -17,11 +16,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.process import free_port
+from tests.e2e.prometheus import NEEDED, prometheus
 
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs prometheus on the PATH"),
-]
+pytestmark = [pytest.mark.server, NEEDED]
 
 _LABELS = 'engine="vllm",instance_name="chat",model_name="org/m",rank="0"'
 PAGE = f"""\
@@ -68,9 +65,9 @@ def _host() -> Iterator[ThreadingHTTPServer]:
 
 
 @contextlib.contextmanager
-def _running(folder: Path, name: str, *command: str) -> Iterator[None]:
+def _running(said: Path, *command: str) -> Iterator[None]:
     """Run a command until the block ends."""
-    with (folder / f"{name}.log").open("wb") as log:
+    with said.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             yield
@@ -104,26 +101,17 @@ def _until(url: str, good: Callable[[int, str], bool], *, seconds: float = 40.0)
 @pytest.fixture
 def scaler(tmp_path: Path) -> Iterator[tuple[str, int, ThreadingHTTPServer]]:
     """Two hosts, a Prometheus and the scaler: its address, that of its gRPC, one of the hosts."""
-    prometheus, http, grpc = (free_port() for _ in range(3))
+    http, grpc = (free_port() for _ in range(2))
     with _host() as one, _host() as other:
-        config = tmp_path / "prometheus.yml"
-        config.write_text(CONFIG.format(one=one.server_port, other=other.server_port))
+        config = CONFIG.format(one=one.server_port, other=other.server_port)
         settings = tmp_path / "config.yaml"
         settings.write_text("scaler: {interval: 1s, stale_after: 20s, scale_in_after: 3s}\n")
         with (
+            prometheus(tmp_path, config) as server,
             _running(
-                tmp_path,
-                "prometheus",
-                "prometheus",
-                f"--config.file={config}",
-                f"--storage.tsdb.path={tmp_path / 'data'}",
-                f"--web.listen-address=127.0.0.1:{prometheus}",
-            ),
-            _running(
-                tmp_path,
-                "scaler",
+                tmp_path / "scaler.log",
                 *(sys.executable, "-m", "agent", "scaler"),
-                *("--prometheus", f"http://127.0.0.1:{prometheus}"),
+                *("--prometheus", server.url),
                 *("--listen", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"),
                 *("--config", str(settings)),
             ),

@@ -1,11 +1,9 @@
 """The daemon behind a web configuration: TLS, users, renewals, and who may reload."""
 
 import base64
-import json
 import shutil
 import ssl
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 
 from agent.__main__ import main
 from tests.e2e.process import AgentProcess, agent_process, free_port
-from tests.e2e.test_prometheus import Prometheus
+from tests.e2e.prometheus import NEEDED, prometheus
 from tests.fakes.certificates import HASH, PASSWORD, write_authority, write_certificate
 
 CONFIG = """
@@ -257,38 +255,19 @@ scrape_configs:
 
 
 @pytest.mark.server
-@pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs prometheus on the PATH")
+@NEEDED
 def test_a_real_prometheus(folder: Path, agent: AgentProcess):
     """Prometheus scrapes with certificate and password, and by no other way."""
-    own = free_port()
-    text = PROMETHEUS.format(password=PASSWORD, port=agent.url.rpartition(":")[2])
-    (folder / "prometheus.yml").write_text(text)
-    with (folder / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                "prometheus",
-                "--config.file=prometheus.yml",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{own}",
-            ],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-        )
-    try:
-        prometheus = Prometheus(f"http://127.0.0.1:{own}")
-        prometheus.wait_for('sum_over_time(up{job="good"}[10s]) >= 3')
+    config = PROMETHEUS.format(password=PASSWORD, port=agent.url.rpartition(":")[2])
+    with prometheus(folder, config) as server:
+        server.wait_for('sum_over_time(up{job="good"}[10s]) >= 3')
         for job in ("wrong-password", "no-certificate", "plain"):
-            prometheus.wait_for(f'count_over_time(up{{job="{job}"}}[10s]) >= 3')
-            assert prometheus.query(f'max_over_time(up{{job="{job}"}}[1m])')[0]["value"][1] == "0"
+            server.wait_for(f'count_over_time(up{{job="{job}"}}[10s]) >= 3')
+            assert server.found(f'max_over_time(up{{job="{job}"}}[1m])')[0]["value"][1] == "0"
         write_certificate(folder, "server")
-        prometheus.wait_for('count_over_time(up{job="good"}[3s]) >= 3')
-        assert prometheus.query('min_over_time(up{job="good"}[3s])')[0]["value"][1] == "1"
-        with urllib.request.urlopen(f"{prometheus.url}/api/v1/targets", timeout=5) as answer:
-            targets = json.load(answer)["data"]["activeTargets"]
+        server.wait_for('count_over_time(up{job="good"}[3s]) >= 3')
+        assert server.found('min_over_time(up{job="good"}[3s])')[0]["value"][1] == "1"
+        targets = server.ask("targets")[1]["data"]["activeTargets"]
         errors = {target["labels"]["job"]: target["lastError"] for target in targets}
         assert errors["good"] == ""
         assert "401" in errors["wrong-password"]
-    finally:
-        process.terminate()
-        process.wait(timeout=10)

@@ -7,7 +7,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,61 +15,9 @@ from typing import Any
 import pytest
 
 from agent.app import queries
-from agent.app.queries import Queries
-from agent.config.queries import Queries as Limits
-from agent.model import SeriesTable
-from agent.queries.asked import Asked, Kind, NoAnswerError, Trouble
-from agent.store.history import History
-from agent.store.target import Target
-from tests.fakes.clock import ManualClock
-from tests.fakes.history import FULL, frame, series
-
-START = 1_800_000_000.0
-TARGET = Target(job="j", instance="i")
-REAL = (sys.executable, "-I", "-m", "agent.queries.child")
-SLOW = "sum_over_time(vector(time())[11d:1s])"
-"""Takes far longer than any test waits."""
-
-
-def always() -> bool:
-    """Return that somebody waits for the answer."""
-    return True
-
-
-def instant(query: str) -> Asked:
-    """Return an instant query."""
-    return Asked(kind=Kind.INSTANT, query=query, start=START + 9)
-
-
-class World:
-    """Queries over ten seconds of three series."""
-
-    def __init__(self, path: Path | None = None, **limits: Any) -> None:
-        table = SeriesTable()
-        self.clock = ManualClock(time=START + 9)
-        self.history = History(table, clock=self.clock, target=TARGET, path=path)
-        for tick in range(10):
-            values = {series(table, FULL, str(name)): float(tick) for name in range(3)}
-            self.history.append(frame(table, START + tick, values))
-        self.program: Sequence[str] = REAL
-        self.limits = replace(Limits(timeout=20.0), **limits)
-        self.wall = ManualClock(time=START + 9)
-        self.path = path
-        self.made: list[Queries] = []
-
-    def queries(self) -> Queries:
-        """Return what answers."""
-        made = Queries(
-            self.limits,
-            lend=self.history.lend,
-            path=self.path,
-            target=TARGET,
-            clock=self.clock,
-            wall=self.wall,
-            program=self.program,
-        )
-        self.made.append(made)
-        return made
+from agent.queries.asked import NoAnswerError, Trouble
+from tests.agent.app.asking import SLOW, START, World, always, child_of, gone, instant, result
+from tests.fakes.history import FULL
 
 
 @pytest.fixture
@@ -86,30 +34,6 @@ async def worlds() -> AsyncIterator[Callable[..., World]]:
         for one in world.made:
             await one.aclose()
         world.history.close()
-
-
-async def result(
-    asking: Queries, query: str, *, listens: Callable[[], bool] = always, **further: Any
-) -> Any:
-    """Return the result of an instant query."""
-    body = await asking.answer(instant(query), listens=listens, **further)
-    try:
-        answer = json.loads(body.file.read())
-        assert answer["status"] == "success"
-        return answer["data"]["result"]
-    finally:
-        body.close()
-
-
-def child_of(asking: Queries) -> int:
-    """Return the number of the process."""
-    assert asking._running is not None
-    return asking._running.process.pid
-
-
-def gone(pid: int) -> bool:
-    """Return whether there is no such process."""
-    return not Path(f"/proc/{pid}").exists()
 
 
 async def test_one_process_answers_all(worlds: Callable[..., World]):
@@ -378,7 +302,7 @@ def test_the_process_dies_with_the_agent():
     code = (
         "import asyncio, sys, os\n"
         "sys.path.insert(0, os.getcwd())\n"
-        "from tests.agent.app.test_queries import World, result, child_of, SLOW\n"
+        "from tests.agent.app.asking import World, result, child_of, SLOW\n"
         "async def main():\n"
         "    asking = World().queries()\n"
         "    await result(asking, '1')\n"

@@ -1,16 +1,8 @@
 """Random queries on random samples: a real Prometheus has the same answers."""
 
-import contextlib
-import json
 import math
-import shutil
 import subprocess
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -27,16 +19,10 @@ from tests.agent.promql.grammar import (
     samples,
     source_of,
 )
-from tests.e2e.process import free_port
+from tests.e2e.prometheus import NEEDED, Server, prometheus
 from tests.promqltest.memory import MemorySource, labelled
 
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif(
-        shutil.which("prometheus") is None or shutil.which("promtool") is None,
-        reason="needs prometheus and promtool on the PATH",
-    ),
-]
+pytestmark = [pytest.mark.server, NEEDED]
 
 QUERIES = 3000
 RANGES = 400
@@ -45,31 +31,12 @@ SEED = 20_231_114
 Answer = dict[Labels, list[tuple[float, float]]]
 
 
-class Prometheus:
-    """A Prometheus that serves blocks of old samples."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def ask(self, path: str, **parameters: object) -> Answer | None:
-        """Return series of samples, or None where the query is refused."""
-        query = urllib.parse.urlencode(parameters)
-        try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=20) as answer:
-                found = json.load(answer)["data"]["result"]
-        except urllib.error.HTTPError as error:
-            with error:
-                return None
-        return {_labels(item): _points(item) for item in found}
-
-    def wait(self) -> None:
-        """Wait until it answers."""
-        for _ in range(150):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{self.url}/-/ready", timeout=5).close()
-                return
-            time.sleep(0.1)
-        raise AssertionError("Prometheus never became ready")
+def _asked(server: Server, path: str, **parameters: object) -> Answer | None:
+    """Return series of samples, or None where the query is refused."""
+    status, answer = server.ask(path, [(name, str(value)) for name, value in parameters.items()])
+    if status != 200:
+        return None
+    return {_labels(item): _points(item) for item in answer["data"]["result"]}
 
 
 def _labels(item: dict[str, Any]) -> Labels:
@@ -84,38 +51,16 @@ def _points(item: dict[str, Any]) -> list[tuple[float, float]]:
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MemorySource, Prometheus]]:
+def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MemorySource, Server]]:
     """The same samples here and there."""
     folder = tmp_path_factory.mktemp("prometheus")
     found = samples(Random(SEED))
-    text, config, data = folder / "samples.om", folder / "prometheus.yml", folder / "data"
+    text, data = folder / "samples.om", folder / "data"
     text.write_text(open_metrics(found))
-    config.write_text("global: {evaluation_interval: 1m}\n")
     create = ["promtool", "tsdb", "create-blocks-from", "openmetrics", text, data]
     subprocess.run(create, check=True, capture_output=True, timeout=60)
-    with (folder / "prometheus.log").open("wb") as log, _serving(config, data, log) as server:
+    with prometheus(folder, "global: {evaluation_interval: 1m}\n") as server:
         yield source_of(found), server
-
-
-@contextlib.contextmanager
-def _serving(config: Path, data: Path, log: Any) -> Iterator[Prometheus]:
-    """Run a Prometheus on existing blocks."""
-    port = free_port()
-    command = [
-        "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={data}",
-        "--storage.tsdb.retention.time=100y",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        server = Prometheus(f"http://127.0.0.1:{port}")
-        server.wait()
-        yield server
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 def _same(ours: Answer | None, theirs: Answer | None) -> bool:
@@ -154,7 +99,7 @@ def _range(source: MemorySource, text: str, start: float, end: float, step: floa
     return {item.labels: [*zip(item.times, item.values, strict=True)] for item in found.series}
 
 
-def test_instant_queries(history: tuple[MemorySource, Prometheus]):
+def test_instant_queries(history: tuple[MemorySource, Server]):
     """Queries from a grammar give the same series and values at a time, or fail on both sides."""
     source, server = history
     random = Random(SEED)
@@ -165,7 +110,7 @@ def test_instant_queries(history: tuple[MemorySource, Prometheus]):
         # A quarter second off: steps of subqueries are full seconds, ends of ranges then not.
         at = START + random.randrange(300, LENGTH) + 0.25
         ours = _instant(source, text, at)
-        theirs = server.ask("query", query=in_version_2(text), time=at)
+        theirs = _asked(server, "query", query=in_version_2(text), time=at)
         filled += bool(theirs)
         if ours == {} and theirs is None:
             unasked += 1
@@ -177,7 +122,7 @@ def test_instant_queries(history: tuple[MemorySource, Prometheus]):
     assert unasked < QUERIES / 100
 
 
-def test_range_queries(history: tuple[MemorySource, Prometheus]):
+def test_range_queries(history: tuple[MemorySource, Server]):
     """Queries from a grammar give the same series over time, or fail on both sides."""
     source, server = history
     random = Random(SEED + 1)
@@ -188,19 +133,19 @@ def test_range_queries(history: tuple[MemorySource, Prometheus]):
         start, step = START + random.randrange(LENGTH) + 0.25, random.choice((7, 15, 60))
         end = start + 8 * step + 3
         ours = _range(source, text, start, end, step)
-        theirs = server.ask(
-            "query_range", query=in_version_2(text), start=start, end=end, step=step
+        theirs = _asked(
+            server, "query_range", query=in_version_2(text), start=start, end=end, step=step
         )
         if not _same(ours, theirs) and (ours or theirs is not None):
             wrong.append((text, start, step, ours, theirs))
     assert not wrong, f"{len(wrong)} differ, first {wrong[0]}"
 
 
-def test_an_instant_before_all_samples_is_empty(history: tuple[MemorySource, Prometheus]):
+def test_an_instant_before_all_samples_is_empty(history: tuple[MemorySource, Server]):
     """Where there is nothing both sides say nothing, and `absent` says so."""
     source, server = history
     for text, wanted in (("temp", {}), ('absent(temp{host="a"})', {labelled(host="a"): 1.0})):
-        theirs = server.ask("query", query=in_version_2(text), time=START - 1000)
+        theirs = _asked(server, "query", query=in_version_2(text), time=START - 1000)
         assert theirs is not None
         assert {labels: points[0][1] for labels, points in theirs.items()} == wanted
         assert _same(_instant(source, text, START - 1000), theirs)

@@ -1,16 +1,9 @@
 """What is exported is OpenMetrics, and Prometheus takes it."""
 
-import json
 import math
-import shutil
 import subprocess
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from contextlib import closing
 from pathlib import Path
-from socket import socket
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -22,6 +15,7 @@ from agent.store.openmetrics import export
 from agent.store.reader import HistoryReader
 from agent.store.series import STALE
 from agent.store.target import Target
+from tests.e2e.prometheus import NEEDED, prometheus
 from tests.fakes.clock import ManualClock
 from tests.fakes.history import FULL, frame, named, series
 
@@ -123,10 +117,9 @@ def test_the_command_says_what_is_wrong(
 
 
 @pytest.mark.server
+@NEEDED
 def test_prometheus_answers_from_an_export_as_the_history_does(tmp_path: Path):
     """`promtool` makes blocks of the text; a Prometheus on them gives the same samples."""
-    for program in ("promtool", "prometheus"):
-        assert shutil.which(program), f"needs {program}"
     path = tmp_path / "history.db"
     _write(path)
     text = tmp_path / "history.om"
@@ -137,47 +130,11 @@ def test_prometheus_answers_from_an_export_as_the_history_does(tmp_path: Path):
         check=True,
         capture_output=True,
     )
-    config = tmp_path / "prometheus.yml"
-    config.write_text("global: {}\n")
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            "prometheus",
-            f"--config.file={config}",
-            f"--storage.tsdb.path={blocks}",
-            "--storage.tsdb.retention.time=100y",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        found = _asked(port, 'inferwatch_test_total{job="j"}[400s]', START + 399)
-    finally:
-        process.terminate()
-        process.wait(10)
+    with prometheus(tmp_path, "global: {}\n", data=blocks) as server:
+        (found,) = server.found('inferwatch_test_total{job="j"}[400s]', time=str(START + 399))
     with closing(HistoryReader(path, Target(job="j", instance="i"))) as reader:
         (wanted,) = reader.select(named(COUNTER), START - 1, START + 399)
     assert found["metric"] == dict(wanted.labels)
     assert [(time, float(value)) for time, value in found["values"]] == list(
         zip(wanted.times, wanted.values, strict=True)
     )
-
-
-def _asked(port: int, query: str, moment: float) -> dict[str, list[tuple[float, str]]]:
-    """Return the one series that a Prometheus gives, once it has started."""
-    arguments = urllib.parse.urlencode({"query": query, "time": moment})
-    address = f"http://127.0.0.1:{port}/api/v1/query?{arguments}"
-    end = time.monotonic() + 20
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5) as answer:
-                result = json.load(answer)["data"]["result"]
-        except (urllib.error.URLError, ConnectionError):
-            result = []
-        if result:
-            (series_found,) = result
-            return series_found  # type: ignore[no-any-return]
-        assert time.monotonic() < end, "Prometheus does not answer"
-        time.sleep(0.1)
