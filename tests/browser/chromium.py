@@ -10,10 +10,39 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 PROGRAM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
+NEEDED = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not PROGRAM, reason="Chromium is not installed: apt install chromium"),
+]
+"""Marks of tests that run it."""
+
+BUILD = Path(__file__).parents[2] / "build"
+"""Where tests leave what a page looks like."""
+
+CUT = """
+(() => {
+  const wide = document.documentElement.clientWidth;
+  const bad = [];
+  for (const e of document.querySelectorAll('h1,h2,h3,p,li,td,th,dt,dd,article,.tile,.key,svg'))
+    { const r = e.getBoundingClientRect();
+      if (r.width > 1 && !e.closest('.scroll') && (r.right > wide + 1 || r.left < -1))
+        bad.push(e.tagName + ' ' + e.textContent.slice(0, 40)); }
+  for (const s of document.querySelectorAll('svg'))
+    { const b = s.getBoundingClientRect();
+      for (const t of s.querySelectorAll('text'))
+        { const r = t.getBoundingClientRect();
+          if (r.width && (r.right > b.right + 2 || r.left < b.left - 2 || r.top < b.top - 4))
+            bad.push('text ' + t.textContent); } }
+  if (document.documentElement.scrollWidth > wide) bad.push('page scrolls sideways');
+  return bad;
+})()
+"""
+"""Elements that are wider than the window, and text of a plot that leaves it."""
 
 
 class Tab:

@@ -11,29 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chromium import PROGRAM, Tab, chromium
+from tests.browser.chromium import BUILD, CUT, NEEDED, Tab, chromium
 from tests.e2e.process import AgentProcess, agent_process, free_port
 
-BUILD = Path(__file__).parents[2] / "build"
+pytestmark = NEEDED
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not PROGRAM, reason="Chromium is not installed: apt install chromium"),
-]
-
-# Elements that are wider than the window.
-_CUT = """
-(() => {
-  const wide = document.documentElement.clientWidth;
-  const bad = [];
-  for (const e of document.querySelectorAll('h1,h2,h3,p,li,td,th,dt,dd,article,.tile'))
-    { const r = e.getBoundingClientRect();
-      if (r.width > 1 && !e.closest('.scroll') && (r.right > wide + 1 || r.left < -1))
-        bad.push(e.tagName + ' ' + e.textContent.slice(0, 40)); }
-  if (document.documentElement.scrollWidth > wide) bad.push('page scrolls sideways');
-  return bad;
-})()
-"""
 # Text against what is behind it, by WCAG 2: (lighter + 0.05) / (darker + 0.05).
 _FAINT = """
 (() => {
@@ -106,7 +88,7 @@ async def test_it_is_whole_and_refreshes(
         await until(tab, _NOW, before)
         await tab.screenshot(BUILD / f"page-{width}{'-dark' if dark else ''}.png")
 
-        assert await tab.value(_CUT) == []
+        assert await tab.value(CUT) == []
         assert await tab.value(_FAINT) == []
         assert await tab.value(_READ) == []
         assert " s old; looked at anew every 2 s." in str(await tab.value(_AGE))
@@ -126,7 +108,7 @@ async def test_it_says_when_the_agent_is_gone(demo: AgentProcess, tmp_path: Path
         assert "The agent cannot be reached since" in said
         assert "it gives no answer. What stands below is old" in said
         assert await tab.value("document.title") == "No answer - inferwatch"
-        assert await tab.value(_CUT) == []
+        assert await tab.value(CUT) == []
         age = await tab.value(_AGE)
         assert await until(tab, _AGE, age) != age
 

@@ -11,34 +11,10 @@ from agent.app.report import FORMS, make
 from agent.config import Settings
 from agent.report.asked import Asked
 from tests.agent.report.made_up import DAY, START, write
-from tests.browser.chromium import PROGRAM, chromium
+from tests.browser.chromium import BUILD, CUT, NEEDED, chromium
 
-BUILD = Path(__file__).parents[2] / "build"
+pytestmark = NEEDED
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not PROGRAM, reason="Chromium is not installed: apt install chromium"),
-]
-
-# Elements that are wider than the window, or text of a plot that leaves it.
-_CUT = """
-(() => {
-  const wide = document.documentElement.clientWidth;
-  const bad = [];
-  for (const e of document.querySelectorAll('h1,h2,h3,p,li,td,th,.tile,.key,svg'))
-    { const r = e.getBoundingClientRect();
-      if (r.width && !e.closest('.scroll') && (r.right > wide + 1 || r.left < -1))
-        bad.push(e.tagName + ' ' + e.textContent.slice(0, 40)); }
-  for (const s of document.querySelectorAll('svg'))
-    { const b = s.getBoundingClientRect();
-      for (const t of s.querySelectorAll('text'))
-        { const r = t.getBoundingClientRect();
-          if (r.width && (r.right > b.right + 2 || r.left < b.left - 2 || r.top < b.top - 4))
-            bad.push('text ' + t.textContent); } }
-  if (document.documentElement.scrollWidth > wide) bad.push('page scrolls sideways');
-  return bad;
-})()
-"""
 _SMALLEST = """
 Math.min(...[...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height)
   .filter(h => h > 0))
@@ -66,7 +42,7 @@ async def test_nothing_is_cut_off(page: Path, tmp_path: Path, width: int, dark: 
         name = f"report-{width}{'-dark' if dark else ''}.png"
         await tab.screenshot(BUILD / name)
 
-        assert await tab.value(_CUT) == []
+        assert await tab.value(CUT) == []
         assert await tab.value(_SMALLEST) >= 11
         assert await tab.value("document.querySelectorAll('svg').length") > 8
         assert tab.complaints == []

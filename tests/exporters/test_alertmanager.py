@@ -14,25 +14,16 @@ from agent.config.receivers import AlertReceiver
 from agent.model import Alert, SourceError
 from exporters.alertmanager import Alertmanager, as_sent
 from exporters.delivery import RefusedError
-from tests.fakes.alert_server import AlertServer
+from tests.fakes.alert_server import AlertServer, alert_server, an_alert
 
-ALERT = Alert(
-    labels={"alertname": "A", "severity": "info"},
-    annotations={"summary": "s"},
-    starts_at=1_800_000_000.0,
-    ends_at=1_800_000_240.25,
-    resolved=False,
-    generator_url="http://host:9745/?alert=A",
-)
+ALERT = an_alert()
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[AlertServer]:
     """A server that listens."""
-    one = AlertServer()
-    await one.start()
-    yield one
-    await one.aclose()
+    async with alert_server() as one:
+        yield one
 
 
 async def send(receiver: AlertReceiver) -> str:

@@ -13,29 +13,20 @@ from agent import http_client
 from agent.config import Secret
 from agent.config.access import Tls
 from agent.config.receivers import AlertReceiver
-from agent.model import Alert, Frame, SeriesTable
+from agent.model import Frame, SeriesTable
 from agent.service import SystemClock
 from exporters.alertmanager import Alertmanager
 from exporters.receivers import Channel, Receivers
-from tests.fakes.alert_server import AlertServer
+from tests.fakes.alert_server import AlertServer, alert_server, an_alert
 
-ALERT = Alert(
-    labels={"alertname": "A", "severity": "info"},
-    annotations={"summary": "s"},
-    starts_at=1_800_000_000.0,
-    ends_at=1_800_000_240.25,
-    resolved=False,
-    generator_url="http://host:9745/?alert=A",
-)
+ALERT = an_alert()
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[AlertServer]:
     """A server that listens."""
-    one = AlertServer()
-    await one.start()
-    yield one
-    await one.aclose()
+    async with alert_server() as one:
+        yield one
 
 
 def channel(receiver: AlertReceiver) -> Channel:

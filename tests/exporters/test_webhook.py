@@ -11,30 +11,16 @@ from agent.config import Secret
 from agent.config.receivers import WebhookReceiver
 from agent.model import Alert, SourceError
 from exporters.webhook import Webhook, as_notification
-from tests.fakes.alert_server import AlertServer
+from tests.fakes.alert_server import AlertServer, alert_server, an_alert
 
 LABELS = {"alertname": "A", "severity": "info"}
-
-
-def alert(*, resolved: bool = False) -> Alert:
-    """Return an alert."""
-    return Alert(
-        labels=LABELS,
-        annotations={"summary": "s"},
-        starts_at=1_800_000_000.0,
-        ends_at=1_800_000_240.25,
-        resolved=resolved,
-        generator_url="http://host:9745/?alert=A",
-    )
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[AlertServer]:
     """A webhook that listens."""
-    one = AlertServer()
-    await one.start()
-    yield one
-    await one.aclose()
+    async with alert_server() as one:
+        yield one
 
 
 async def test_what_a_receiver_says_is_one_line(server: AlertServer):
@@ -42,7 +28,7 @@ async def test_what_a_receiver_says_is_one_line(server: AlertServer):
     server.status, server.why = 500, "<html>\n\x1b[31mno\x9b2J\r\n gateway\x00"
     sender = Webhook(WebhookReceiver(name="a", url=f"{server.url}/hook"), external_url="")
     with pytest.raises(SourceError, match=r"Error: <html> \[31mno 2J gateway$"):
-        await sender.send([alert()])
+        await sender.send([an_alert()])
     await sender.aclose()
 
 
@@ -56,7 +42,7 @@ async def test_what_is_sent_is_alertmanagers_notification(
     )
     sender = Webhook(receiver, external_url="http://host:9745")
     try:
-        assert await sender.send([alert()]) == "200 OK"
+        assert await sender.send([an_alert()]) == "200 OK"
     finally:
         await sender.aclose()
         await sender.aclose()
@@ -74,7 +60,7 @@ async def test_what_is_sent_is_alertmanagers_notification(
                     "startsAt": "2027-01-15T08:00:00Z",
                     "endsAt": "0001-01-01T00:00:00Z",
                     "generatorURL": "http://host:9745/?alert=A",
-                    "fingerprint": alert().fingerprint,
+                    "fingerprint": an_alert().fingerprint,
                 }
             ],
             "groupLabels": LABELS,
@@ -90,7 +76,7 @@ async def test_what_is_sent_is_alertmanagers_notification(
 
 def test_an_end_says_when():
     """A resolved alert has the time of its end, in whatever fraction of a second."""
-    sent = as_notification(alert(resolved=True), receiver="r", external_url="")
+    sent = as_notification(an_alert(resolved=True), receiver="r", external_url="")
     assert (sent["status"], sent["alerts"][0]["status"]) == ("resolved", "resolved")
     assert sent["alerts"][0]["endsAt"] == "2027-01-15T08:04:00.25Z"
 

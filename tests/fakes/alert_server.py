@@ -1,10 +1,26 @@
-"""A server on loopback that takes alerts."""
+"""A server on loopback that takes alerts, and an alert to take."""
 
 import asyncio
+import contextlib
 import ssl
+from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import web
+
+from agent.model import Alert
+
+
+def an_alert(*, resolved: bool = False) -> Alert:
+    """Return an alert."""
+    return Alert(
+        labels={"alertname": "A", "severity": "info"},
+        annotations={"summary": "s"},
+        starts_at=1_800_000_000.0,
+        ends_at=1_800_000_240.25,
+        resolved=resolved,
+        generator_url="http://host:9745/?alert=A",
+    )
 
 
 class AlertServer:
@@ -44,3 +60,14 @@ class AlertServer:
         """Stop."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def alert_server(context: ssl.SSLContext | None = None) -> AsyncIterator[AlertServer]:
+    """Keep one listening."""
+    server = AlertServer()
+    await server.start(context)
+    try:
+        yield server
+    finally:
+        await server.aclose()

@@ -19,7 +19,7 @@ from agent.config.receivers import (
 from agent.config.settings import Exporters, Settings
 from agent.model import Alert, Frame, SeriesTable
 from exporters.receivers import Receivers
-from tests.fakes.alert_server import AlertServer
+from tests.fakes.alert_server import AlertServer, alert_server
 from tests.fakes.clock import ManualClock
 
 NOW = 1_800_000_000.0
@@ -28,10 +28,8 @@ NOW = 1_800_000_000.0
 @pytest.fixture
 async def server() -> AsyncIterator[AlertServer]:
     """One server for all receivers; they ask at other paths."""
-    one = AlertServer()
-    await one.start()
-    yield one
-    await one.aclose()
+    async with alert_server() as one:
+        yield one
 
 
 def settings(url: str) -> Settings:
