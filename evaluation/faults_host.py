@@ -6,7 +6,6 @@ folder of an environment that has it, or `vllm` is on the PATH.
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -30,15 +29,6 @@ MAX_LENGTH: Final = 1024
 START_SECONDS: Final = 300.0
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def vllm_folder() -> Path | None:
-    """Return the folder with `vllm` and its `python`, if there is one."""
-    chosen = os.environ.get("INFERWATCH_TEST_VLLM")
-    if chosen:
-        return Path(chosen)
-    found = shutil.which("vllm")
-    return Path(found).parent if found else None
 
 
 class Engine:

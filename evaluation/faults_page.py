@@ -103,12 +103,14 @@ def _verdict(row: Mapping[str, Any]) -> str:
 
 def _fault(row: Mapping[str, Any]) -> str:
     """Return all that was said of one fault."""
-    lines = [f"### {row['fault'][0].upper()}{row['fault'][1:]}", "", f"{row['what']}.", ""]
+    what = f"{row['what']}; over after {_after(row['lasted'])}."
+    lines = [f"### {row['fault'][0].upper()}{row['fault'][1:]}", "", what, ""]
     for one in row["alerts"]:
         mark = "" if one["wanted"] else " (not listed for this fault)"
-        lines.append(
-            f"- {_after(one['after'])}: {one['alert']}, {one['severity']}{mark}: {one['summary']}"
-        )
+        when = _after(one["after"])
+        if one.get("ended") is not None:
+            when += f" to {_after(one['ended'])}"
+        lines.append(f"- {when}: {one['alert']}, {one['severity']}{mark}: {one['summary']}")
     lines += [f"- {_after(one['after'])}: Prometheus: {one['alert']}" for one in row["stock"]]
     lines += [
         f"- {_after(one['after'])}: verdict {one['cause']}: {one['sentence']}"

@@ -16,7 +16,7 @@ _STAMP: Final = "time_timestamp_seconds"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One notification that an alert fires.
+    """One notification that an alert fires, or that it is over.
 
     Attributes:
         time: Unix seconds at which it reached the receiver.
@@ -25,6 +25,7 @@ class Told:
         severity: of the agent's.
         summary: in its own words.
         cause: its label `cause`, if it has one.
+        fires: whether it fires; else it is over.
     """
 
     time: float
@@ -33,6 +34,7 @@ class Told:
     severity: str
     summary: str
     cause: str
+    fires: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +70,18 @@ class Injected:
 
 
 def told(stamp: float, body: dict[str, Any]) -> Iterable[Told]:
-    """Yield the alerts of a notification that fire."""
+    """Yield the alerts of a notification."""
     for alert in body["alerts"]:
         labels = alert["labels"]
-        if alert["status"] == "firing":
-            yield Told(
-                time=stamp,
-                alert=labels["alertname"],
-                stock=labels.get("from") == "stock",
-                severity=labels.get("severity", ""),
-                summary=alert["annotations"].get("summary", ""),
-                cause=labels.get("cause", ""),
-            )
+        yield Told(
+            time=stamp,
+            alert=labels["alertname"],
+            stock=labels.get("from") == "stock",
+            severity=labels.get("severity", ""),
+            summary=alert["annotations"].get("summary", ""),
+            cause=labels.get("cause", ""),
+            fires=alert["status"] == "firing",
+        )
 
 
 def harm(asked: Iterable[Asked], targets: Targets, *, began: float, until: float) -> float | None:
@@ -101,9 +103,19 @@ def firsts(heard: Iterable[Told], *, began: float, until: float, stock: bool) ->
     """
     found: dict[str, Told] = {}
     for one in sorted(heard, key=lambda one: one.time):
-        if began <= one.time < until and one.stock == stock:
+        if one.fires and began <= one.time < until and one.stock == stock:
             found.setdefault(one.alert, one)
     return [*found.values()]
+
+
+def ended(heard: Iterable[Told], alert: Told, *, until: float) -> float | None:
+    """Return when an alert was first told as over after it had begun, None if it was not."""
+    times = (
+        one.time
+        for one in heard
+        if not one.fires and one.alert == alert.alert and alert.time <= one.time < until
+    )
+    return min(times, default=None)
 
 
 def figures(
@@ -141,6 +153,9 @@ def figures(
                 "alert": one.alert,
                 "severity": one.severity,
                 "after": one.time - began,
+                "ended": None
+                if (end := ended(heard, one, until=fault.until)) is None
+                else end - began,
                 "summary": one.summary,
                 "wanted": one.alert in fault.wanted,
             }

@@ -31,10 +31,10 @@ from evaluation.faults_host import (
     agent,
     node_exporter,
     prometheus,
-    vllm_folder,
 )
 from evaluation.planner_page import write
 from tests.e2e.process import AgentProcess
+from tests.e2e.vllm import vllm_folder
 
 FIGURES: Final = ROOT / "build" / "planner.json"
 FOLDER: Final = ROOT / "build" / "planner"

@@ -7,7 +7,6 @@ PATH. The server runs on the CPU or on a GPU, whatever that vLLM was built for.
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -19,18 +18,10 @@ from typing import Any
 import pytest
 
 from tests.e2e.process import AgentProcess, agent_process, free_port
+from tests.e2e.vllm import vllm_folder
 
 MODEL = Path(__file__).parents[1] / "fakes" / "tiny_model.py"
 START_SECONDS = 240
-
-
-def vllm_folder() -> Path | None:
-    """Return the folder with `vllm` and its `python`, if there is one."""
-    chosen = os.environ.get("INFERWATCH_TEST_VLLM")
-    if chosen:
-        return Path(chosen)
-    found = shutil.which("vllm")
-    return Path(found).parent if found else None
 
 
 pytestmark = [

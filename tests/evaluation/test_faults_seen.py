@@ -1,5 +1,6 @@
 """What belongs to which fault, and when users were harmed."""
 
+from dataclasses import replace
 from typing import Any
 
 from agent.analysis.bottleneck import Targets
@@ -58,8 +59,8 @@ def test_an_alert_counts_once_and_in_its_own_time():
     assert [(one.alert, one.time) for one in found] == [("EngineDown", 1010.0)]
 
 
-def test_notifications_say_who_sent_them_and_leave_out_what_is_over():
-    """Prometheus's alerts carry `from`; a resolved alert is no alarm."""
+def test_notifications_say_who_sent_them_and_what_is_over():
+    """Prometheus's alerts carry `from`; a resolved alert is told, and does not fire."""
     labels = {"alertname": "A", "severity": "info", "cause": "oom_kill"}
     alerts = [
         {"status": "firing", "labels": labels, "annotations": {"summary": "s"}},
@@ -67,10 +68,28 @@ def test_notifications_say_who_sent_them_and_leave_out_what_is_over():
         {"status": "firing", "labels": {"alertname": "C", "from": "stock"}, "annotations": {}},
     ]
     found = [*told(5.0, {"alerts": alerts})]
-    assert [(one.alert, one.stock, one.cause) for one in found] == [
-        ("A", False, "oom_kill"),
-        ("C", True, ""),
+    assert [(one.alert, one.stock, one.cause, one.fires) for one in found] == [
+        ("A", False, "oom_kill", True),
+        ("B", False, "", False),
+        ("C", True, "", True),
     ]
+
+
+def test_when_an_alert_was_told_as_over():
+    """The first time after it began, before the next fault; the end of another is not its."""
+    every = [
+        replace(heard(1005.0, "EngineDown"), fires=False),
+        heard(1010.0, "EngineDown"),
+        replace(heard(1060.0, "Other"), fires=False),
+        replace(heard(1090.0, "EngineDown"), fires=False),
+        heard(1020.0, "LastsOn"),
+        replace(heard(1300.0, "LastsOn"), fires=False),
+    ]
+    alerts = {one["alert"]: one["ended"] for one in row(heard=every)["alerts"]}
+    assert alerts == {"EngineDown": 90.0, "LastsOn": None}
+    page = text({"faults": [row(heard=every)], "before": BEFORE, "cost": []})
+    assert "- 10 s to 90 s: EngineDown" in page
+    assert "- 20 s: LastsOn" in page
 
 
 def test_a_cause_of_death_is_a_verdict_too():
