@@ -40,17 +40,35 @@ def cgroup_of(proc: str, pid: int) -> Cgroup | None:
 
     Of a host with both versions, that of version 2 counts unless it is the root.
     """
+    found = _paths(proc, pid)
+    for controller in ("", *_FIRST_VERSION):
+        path = found.get(controller, "")
+        if path.startswith("/") and path != "/":
+            return Cgroup(path, controller)
+    return None
+
+
+def group_of(proc: str, pid: int, controller: str) -> Cgroup | None:
+    """Return the group in which a controller holds a process, or None where that is not shown.
+
+    A controller is in one hierarchy: of version 1 where that has it, else of version 2. The root
+    has no limits.
+    """
+    found = _paths(proc, pid)
+    folder = controller if controller in found else ""
+    path = found.get(folder, "")
+    return Cgroup(path, folder) if path.startswith("/") and path != "/" else None
+
+
+def _paths(proc: str, pid: int) -> dict[str, str]:
+    """Return where a process is in each hierarchy, by controller; version 2 has no name."""
     found: dict[str, str] = {}
     for line in (read_file(f"{proc}/{pid}/cgroup") or b"").decode("utf-8", "replace").splitlines():
         _number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         for controller in controllers.split(","):
             found[controller] = path
-    for controller in ("", *_FIRST_VERSION):
-        path = found.get(controller, "")
-        if path.startswith("/") and path != "/":
-            return Cgroup(path, controller)
-    return None
+    return found
 
 
 def members(sys: str, cgroup: Cgroup) -> set[int]:

@@ -13,9 +13,12 @@ from typing import Final
 
 from agent.catalog import placement
 from agent.catalog import process as catalog
-from agent.model import Reading, SeriesTable
+from agent.model import Event, Reading, SeriesTable
 from collectors.cgroup import container_members
+from collectors.cgroup_cpu import CgroupCpu
 from collectors.cgroup_memory import CgroupMemory
+from collectors.cpu_waits import CpuWaits
+from collectors.process_ends import End, ProcessEnds
 from collectors.process_rank import ProcessRanks
 from collectors.process_tree import ProcessTree
 from collectors.procfs import ProcessStat, count_fds
@@ -58,11 +61,13 @@ class EngineProcessRef:
         instance_name: as in the label.
         engine: the kind, as in the label.
         pid: its process id.
+        start_time: Unix seconds; None where that is not known.
     """
 
     instance_name: str
     engine: str
     pid: int
+    start_time: float | None = None
 
 
 def role_of(stat: ProcessStat, root: int) -> Role:
@@ -73,15 +78,21 @@ def role_of(stat: ProcessStat, root: int) -> Role:
     return Role.SERVER if stat.pid == root else Role.OTHER
 
 
+def _serves(end: End) -> bool:
+    """Return whether it is the end of a server itself."""
+    return end.role == Role.SERVER
+
+
 @dataclass(slots=True)
 class _RoleSum:
     """What the processes of one role add up to."""
 
     ids: tuple[int, ...]
     cpu_seconds: float = 0.0
+    waited: float | None = None
     resident: int = 0
     threads: int = 0
-    pids: list[int] = field(default_factory=list)
+    stats: list[ProcessStat] = field(default_factory=list)
     fds: int | None = None
 
 
@@ -107,6 +118,7 @@ class ProcessesCollector:
         table: where series are interned.
         engine_processes: the engines that run on this host now.
         monotonic: a clock that never goes back, in seconds.
+        time: Unix seconds.
         proc: mount point of the host's procfs.
         sys: mount point of the host's sysfs.
     """
@@ -119,12 +131,14 @@ class ProcessesCollector:
         *,
         engine_processes: Callable[[], Sequence[EngineProcessRef]],
         monotonic: Callable[[], float],
+        time: Callable[[], float],
         proc: Path = Path("/proc"),
         sys: Path = Path("/sys"),
     ) -> None:
         self._table = table
         self._engine_processes = engine_processes
         self._monotonic = monotonic
+        self._time = time
         self._proc = str(proc)
         self._tree = ProcessTree(
             self._proc,
@@ -134,6 +148,9 @@ class ProcessesCollector:
         self._ranks = ProcessRanks(self._proc)
         self._family: list[tuple[int, int, int, str]] = []
         self._memory = CgroupMemory(self._proc, str(sys))
+        self._quotas = CgroupCpu(self._proc, str(sys))
+        self._waits = CpuWaits(self._proc)
+        self._ends = ProcessEnds(self._proc)
         self._instances: dict[tuple[str, str], _Instance] = {}
         self._builder = ReadingBuilder(table)
 
@@ -142,17 +159,38 @@ class ProcessesCollector:
         found = self._engine_processes()
         names = {(ref.engine, ref.instance_name) for ref in found}
         self._instances = {key: kept for key, kept in self._instances.items() if key in names}
-        self._memory.keep({ref.pid for ref in found})
+        pids = {ref.pid for ref in found}
+        self._memory.keep(pids)
+        self._quotas.keep(pids)
+        now = self._monotonic()
         if found:
-            stats = self._tree.stats({ref.pid for ref in found})
+            stats = self._tree.stats(pids)
             await self._recognise([stat for tree in stats.values() for stat in tree])
-            now = self._monotonic()
             for ref in found:
                 self._read(ref, stats[ref.pid], now)
-        return self._builder.finish()
+        self._waits.turn()
+        # A helper that is done is no news.
+        ends = (end for end in self._ends.ended(now) if end.status or end.signal or _serves(end))
+        return self._builder.finish([self._told(end) for end in ends])
 
     async def aclose(self) -> None:
-        """Do nothing: nothing stays open."""
+        """Let go of the processes that are held; safe to call twice."""
+        self._ends.close()
+
+    def _told(self, end: End) -> Event:
+        """Return the end of a process as an event."""
+        engine, instance = end.engine
+        how = f"was ended by SIG{end.signal}" if end.signal else f"ended with status {end.status}"
+        labels = {
+            "engine": engine,
+            "instance_name": instance,
+            "process": end.role,
+            "pid": str(end.pid),
+            "signal": end.signal,
+            "status": "" if end.status is None else str(end.status),
+        }
+        text = f"process {end.pid} of {instance} ({end.role}) {how}"
+        return Event(self._time(), "engine_process_ended", self.name, labels, text)
 
     async def _recognise(self, stats: Sequence[ProcessStat]) -> None:
         """Learn which processes these are, if they are others than before."""
@@ -169,7 +207,7 @@ class ProcessesCollector:
         instance = self._instances.setdefault((ref.engine, ref.instance_name), _Instance())
         for role_sum in instance.roles.values():
             role_sum.resident = role_sum.threads = 0
-            role_sum.pids.clear()
+            role_sum.stats.clear()
         seen: dict[tuple[int, int], float] = {}
         first: dict[tuple[int, int], float] = {}
         for stat in stats:
@@ -183,23 +221,39 @@ class ProcessesCollector:
             role_sum.cpu_seconds += seen[identity] - before
             role_sum.resident += stat.resident_bytes
             role_sum.threads += stat.threads
-            role_sum.pids.append(stat.pid)
+            role_sum.stats.append(stat)
         instance.seen, instance.first = seen, first
         if instance.fds_counted is None or now - instance.fds_counted >= FDS_INTERVAL:
             instance.fds_counted = now
             for role_sum in instance.roles.values():
-                role_sum.fds = self._count_fds(role_sum.pids)
-        for role_sum in instance.roles.values():
-            self._add(role_sum)
+                role_sum.fds = self._count_fds(role_sum.stats)
+        # Where the core is known by its name, what has no name of its own only helps.
+        helped = Role.CORE in instance.roles
+        for role, role_sum in instance.roles.items():
+            if helped and role is Role.OTHER:
+                self._add(role_sum, waits=False)
+                continue
+            key = (ref.engine, ref.instance_name)
+            self._ends.see(key, [(stat, role.value) for stat in role_sum.stats])
+            self._add(role_sum, waits=True)
         self._name(ref, instance, stats, now)
+        if ref.start_time is not None:
+            labels = (ref.engine, ref.instance_name)
+            self._builder.put(catalog.SERVER_START, ref.start_time, *labels)
         self._limit(ref, now)
 
     def _limit(self, ref: EngineProcessRef, now: float) -> None:
-        """Add what the control group of an instance may hold and holds."""
+        """Add what the control group of an instance may have, and has."""
+        labels = (ref.engine, ref.instance_name)
+        quota = self._quotas.read(ref.pid, now)
+        if quota is not None:
+            self._builder.put(catalog.CGROUP_CPU_LIMIT, quota.cores, *labels)
+            self._builder.put(catalog.CGROUP_CPU_PERIODS, quota.periods, *labels)
+            self._builder.put(catalog.CGROUP_CPU_THROTTLED_PERIODS, quota.throttled, *labels)
+            self._builder.put(catalog.CGROUP_CPU_THROTTLED, quota.throttled_seconds, *labels)
         memory = self._memory.read(ref.pid, now)
         if memory is None:
             return
-        labels = (ref.engine, ref.instance_name)
         self._builder.put(catalog.CGROUP_MEMORY_USED, memory.used, *labels)
         self._builder.put(catalog.CGROUP_MEMORY_LIMIT, memory.limit, *labels)
         if memory.reclaimable is not None:
@@ -253,24 +307,30 @@ class ProcessesCollector:
                         catalog.RESIDENT_MEMORY,
                         catalog.THREADS,
                         catalog.OPEN_FDS,
+                        catalog.CPU_WAIT,
                     )
                 )
             )
             instance.fds_counted = None
         return instance.roles[role]
 
-    def _count_fds(self, pids: Sequence[int]) -> int | None:
+    def _count_fds(self, stats: Sequence[ProcessStat]) -> int | None:
         """Return the file descriptors of all these processes, or None when one is not shown."""
-        counts = [count_fds(self._proc, pid) for pid in pids]
+        counts = [count_fds(self._proc, stat.pid) for stat in stats]
         known = [count for count in counts if count is not None]
         return sum(known) if known and len(known) == len(counts) else None
 
-    def _add(self, role_sum: _RoleSum) -> None:
+    def _add(self, role_sum: _RoleSum, *, waits: bool) -> None:
         """Add the samples of one role; a role without processes has no memory to speak of."""
-        cpu, processes, resident, threads, fds = role_sum.ids
+        cpu, processes, resident, threads, fds, wait = role_sum.ids
         self._builder.add(cpu, role_sum.cpu_seconds)
-        self._builder.add(processes, len(role_sum.pids))
-        if not role_sum.pids:
+        self._builder.add(processes, len(role_sum.stats))
+        waited = self._waits.longest(role_sum.stats) if waits else None
+        if waited is not None:
+            role_sum.waited = (role_sum.waited or 0.0) + waited
+        if role_sum.waited is not None:
+            self._builder.add(wait, role_sum.waited)
+        if not role_sum.stats:
             return
         self._builder.add(resident, role_sum.resident)
         self._builder.add(threads, role_sum.threads)

@@ -10,12 +10,13 @@ from typing import Final
 
 import numpy as np
 
-from agent.analysis.bottleneck import IDLE, Finding, Targets
+from agent.analysis.bottleneck import IDLE, WAITS, Finding, Targets
 from agent.analysis.evidence import Evidence
 from agent.analysis.surroundings import Surroundings
 from agent.analysis.window import mean
 from agent.catalog.verdict import Cause
 
+_THROTTLED: Final = 0.1  # of the periods: a quota that is used up less often is not what slows it
 _ROOM: Final = 0.9  # of the KV cache, or of a target: nobody should be led to the very edge
 
 
@@ -95,6 +96,9 @@ def numbers(facts: Facts) -> dict[str, float]:
         "slowdown_ratio": around.slowdown,
         "other_tenants_bytes": around.tenants,
         **{f"{role}_cores": cores for role, cores in around.cores.items()},
+        **{f"{role}_cpu_wait_ratio": share for role, share in around.waits.items()},
+        "cpu_throttled_ratio": around.throttled,
+        "cpu_limit_cores": around.quota,
     }
     if reason:
         found[f"{reason}_ratio"] = share
@@ -111,6 +115,11 @@ def _seconds(value: float) -> str:
     if math.isnan(value):
         return "an unknown time"
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def _cores(value: float) -> str:
+    """Return a number of CPU cores."""
+    return f"{value:.3g} cores" if value != 1 else "1 core"
 
 
 def _count(value: float) -> str:
@@ -195,6 +204,18 @@ def _decode(facts: Facts) -> str:
 
 
 def _host(facts: Facts) -> str:
+    waiting, share = facts.around.longest_wait
+    if share >= WAITS:
+        who = "one of its processes" if waiting == "other" else f"its {waiting} process"
+        said = f"{who} waits for a CPU in {share:.0%} of the time"
+        if facts.around.throttled >= _THROTTLED:
+            said += (
+                f": its quota of {_cores(facts.around.quota)} is used up in "
+                f"{facts.around.throttled:.0%} of the periods"
+            )
+        return (
+            f"{said}, while {_count(facts.running)} requests run and {_count(facts.waiting)} wait"
+        )
     role, cores = max(facts.around.cores.items(), key=lambda item: item[1])
     where = " (tokenisation, detokenisation and HTTP)" if role == "server" else ""
     return (
@@ -302,6 +323,16 @@ def _smaller_batch(facts: Facts) -> str:
 
 
 def _more_cpu(facts: Facts) -> str:
+    if facts.around.longest_wait[1] >= WAITS:
+        if facts.around.throttled >= _THROTTLED:
+            return (
+                f"raise the CPU quota of its unit, container or pod above "
+                f"{_cores(facts.around.quota)}, or take it away; no setting of the engine helps"
+            )
+        return (
+            "give the engine cores of its own: move or limit what else runs on this host; no "
+            "setting of the engine helps"
+        )
     role = max(facts.around.cores.items(), key=lambda item: item[1])[0]
     if role == "server":
         return "give the server more processes (--api-server-count) or faster cores"

@@ -30,6 +30,12 @@ QUEUEING: Final = 0.5
 SLOWED: Final = 1.2
 """Step time against its model from which on something from outside slows the engine."""
 
+STARVED: Final = 0.5
+"""Share of the time for which a process waits for a CPU that doubles, at least, what it takes."""
+
+WAITS: Final = 1.0 - 1.0 / SLOWED
+"""Share of the time for which it waits that makes its steps longer by what `SLOWED` says."""
+
 _FULL: Final = 0.9  # fill of the KV cache
 _AT_LIMIT: Final = 0.88  # the mean: those that ended in the step of a look are out of it
 _BUDGET: Final = 0.8  # of the token budget, as the mean of all steps
@@ -85,7 +91,7 @@ def judge(
         targets: which latencies are well.
         prefill_share: share of the step time that its model gives to prompt tokens, if it is known.
     """
-    still = _still(evidence)
+    still = _still(evidence, around)
     if still is not None:
         return still
     waiting = evidence.waiting >= 1
@@ -102,12 +108,12 @@ def judge(
     return found or _phase(evidence, targets, prefill_share, slow_gaps=slow_gaps)
 
 
-def _still(evidence: Evidence) -> Finding | None:
+def _still(evidence: Evidence, around: Surroundings) -> Finding | None:
     """Return why there is nothing to judge, if there is not."""
     if not evidence.present:
         return Finding(cause=Cause.UNKNOWN, because="its page cannot be read")
     if evidence.stuck_for >= evidence.patience:
-        return Finding(cause=Cause.STALLED, because="there are requests and nothing moves")
+        return _stuck(around)
     if evidence.idle_for >= IDLE:
         return Finding(cause=Cause.IDLE, because="there are no requests")
     if evidence.span < IDLE and evidence.resumed:
@@ -115,6 +121,13 @@ def _still(evidence: Evidence) -> Finding | None:
     if evidence.span < IDLE:
         return Finding(cause=Cause.UNKNOWN, because="it was seen for too short a time")
     return None
+
+
+def _stuck(around: Surroundings) -> Finding:
+    """Return why nothing moves: what hangs wants no CPU."""
+    if around.longest_wait[1] >= STARVED:
+        return Finding(cause=Cause.HOST_CPU, because="it waits for a CPU and nothing moves")
+    return Finding(cause=Cause.STALLED, because="there are requests and nothing moves")
 
 
 def _over(share: float | None) -> bool:
@@ -129,6 +142,9 @@ def _outside(around: Surroundings) -> Finding | None:
     unmodelled = math.isnan(around.slowdown)
     if share >= QUEUEING and around.clock < _LOW_CLOCK and not around.slowdown < _HARDLY:
         return Finding(cause=Cause.POWER_THERMAL, because=f"clocks are held down by {reason}")
+    waits = around.longest_wait[1]
+    if waits >= STARVED or (waits >= WAITS and slowed):
+        return Finding(cause=Cause.HOST_CPU, because="its processes wait for a CPU")
     busiest = max(around.cores.values(), default=0.0)
     if around.gpu_activity < _IDLE_GPU and (slowed or (unmodelled and busiest >= _BUSY_CORE)):
         return Finding(cause=Cause.HOST_CPU, because="the GPU waits while the CPU works")

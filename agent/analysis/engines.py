@@ -25,6 +25,7 @@ from agent.analysis.placement import Placer
 from agent.analysis.replica_state import ReplicaState
 from agent.analysis.replicas import GpuKey, Replica, Replicas
 from agent.analysis.window import View, Window, rounded
+from agent.catalog import agent as agent_catalog
 from agent.catalog import engine, gpu, host, process
 from agent.catalog import placement as placement_catalog
 from agent.model import EMPTY_READING, Event, Frame, Reading
@@ -35,6 +36,7 @@ EVERY: Final = 5
 
 WANTED: Final = frozenset(
     {
+        agent_catalog.ENGINE_UP,
         engine.REQUESTS_RUNNING,
         engine.REQUESTS_WAITING,
         engine.KV_CACHE_USAGE,
@@ -65,6 +67,10 @@ WANTED: Final = frozenset(
         engine.MAX_NUM_BATCHED_TOKENS,
         engine.MAX_MODEL_LEN,
         process.CPU_SECONDS,
+        process.CPU_WAIT,
+        process.CGROUP_CPU_LIMIT,
+        process.CGROUP_CPU_PERIODS,
+        process.CGROUP_CPU_THROTTLED_PERIODS,
         process.RESIDENT_MEMORY,
         host.CPU_SECONDS,
         host.CPUS,

@@ -18,7 +18,7 @@ from agent.analysis.stall import (
     work_and_progress,
 )
 from agent.analysis.window import Column, View, median
-from agent.catalog import engine
+from agent.catalog import agent, engine
 
 SHORTEST: Final = 10.0
 """Seconds that are looked at, at least."""
@@ -201,6 +201,17 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
         max_num_batched_tokens=float(gauges[-1, 6]),
         patience=patience(known, pauses, spacing),
         resumed=span >= since,
+    )
+
+
+def is_held(view: View) -> bool:
+    """Return whether the last row repeats a page: the looks since it have failed.
+
+    Such a page stays in frames for a while, as the best that is known. A count that stands still in
+    it says nothing about the engine.
+    """
+    return bool(view[agent.ENGINE_UP][-1] == 0.0) and not np.isnan(
+        view[engine.REQUESTS_RUNNING][-1]
     )
 
 

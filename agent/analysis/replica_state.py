@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from agent.analysis import advice, capacity_said, cost, kv_flow, latency, step_time
 from agent.analysis.bottleneck import Targets, judge
-from agent.analysis.evidence import gather
+from agent.analysis.evidence import gather, is_held
 from agent.analysis.forecasts import kv as kv_forecast
 from agent.analysis.guard import Guard
 from agent.analysis.kv_flow import KvFlow, KvFlows
@@ -157,6 +157,8 @@ class ReplicaState:
     def _judge(self, view: View, targets: Targets, tenants: float) -> Iterable[Event]:
         """Judge anew; yield the change of regime, if there is one."""
         time = self.judged_at = float(view.times[-1])
+        if is_held(view):
+            return
         evidence = gather(view, step_time=self._usual_step_time)
         pace = self._pace.compare(self._steps, evidence, time=time)
         # What the GPU did while the engine was stalled says nothing about the steps since.

@@ -1,5 +1,6 @@
 """What goes on around an engine: its processes, its GPUs, and who else is on them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,6 +31,9 @@ class Surroundings:
 
     Attributes:
         cores: CPU cores that the engine's processes of each role keep busy.
+        waits: share of the time for which a process of each role was ready to run and had no CPU.
+        throttled: share of the periods in which the engine's CPU quota was used up.
+        quota: cores that this quota is.
         gpu_activity: share of time in which the SMs of its GPUs have work, their mean.
         dram_activity: share of their memory bandwidth in use.
         clock: SM clock as a share of its highest, of the slowest GPU.
@@ -39,6 +43,9 @@ class Surroundings:
     """
 
     cores: Mapping[str, float] = field(default_factory=dict)
+    waits: Mapping[str, float] = field(default_factory=dict)
+    throttled: float = _NAN
+    quota: float = _NAN
     gpu_activity: float = _NAN
     dram_activity: float = _NAN
     clock: float = _NAN
@@ -50,6 +57,11 @@ class Surroundings:
     def main_reason(self) -> tuple[str, float]:
         """The reason that slowed a GPU most, and its share; no reason is the empty one."""
         return max(self.slowed.items(), key=lambda item: item[1], default=("", 0.0))
+
+    @property
+    def longest_wait(self) -> tuple[str, float]:
+        """The role whose process waited most for a CPU, and its share of the time."""
+        return max(self.waits.items(), key=lambda item: item[1], default=("", 0.0))
 
 
 def surroundings(view: View, *, tenants: float = _NAN, slowdown: float = _NAN) -> Surroundings:
@@ -76,7 +88,18 @@ def surroundings(view: View, *, tenants: float = _NAN, slowdown: float = _NAN) -
         if (columns := recent.gpu(gpu.CLOCKS_EVENT_REASON, reason)).size
         and (share := mean(columns.max(axis=1))) > 0
     }
+    periods = growth(recent[process.CGROUP_CPU_PERIODS])
     return Surroundings(
+        waits={
+            role: share
+            for (role,) in recent.labels(process.CPU_WAIT)
+            if span > 0
+            and not math.isnan(share := growth(recent.of(process.CPU_WAIT, role)) / span)
+        },
+        throttled=growth(recent[process.CGROUP_CPU_THROTTLED_PERIODS]) / periods
+        if periods > 0
+        else _NAN,
+        quota=float(recent[process.CGROUP_CPU_LIMIT][-1]),
         cores={
             role: growth(recent.of(process.CPU_SECONDS, role)) / span
             for (role,) in recent.labels(process.CPU_SECONDS)

@@ -169,7 +169,10 @@ class Sources:
                 settings.processes,
                 None,
                 lambda: ProcessesCollector(
-                    table, engine_processes=self._engine_processes, monotonic=clock.monotonic
+                    table,
+                    engine_processes=self._engine_processes,
+                    monotonic=clock.monotonic,
+                    time=clock.time,
                 ),
             ),
             KernelLogCollector.name: _Planned(
@@ -241,6 +244,7 @@ class Sources:
                 instance_name=collector.instance.name,
                 engine=collector.instance.engine,
                 pid=process.pid,
+                start_time=process.start_time,
             )
             for collector in self.engines()
             if (process := self._process_of(collector.instance)) is not None

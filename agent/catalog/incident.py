@@ -27,6 +27,26 @@ LAST_DEATH_REQUESTS = gauge(
     *_DEATH,
     source="analysis",
 )
+SILENT = gauge(
+    "engine_silent_seconds",
+    "Seconds since the engine's page was last read; absent while it is, and before it ever was.",
+    *INSTANCE,
+    source="analysis",
+)
+LOADING = gauge(
+    "engine_loading_seconds",
+    "Seconds since the engine's server process began, while that has not answered yet; absent once "
+    "it has, and where the process of an engine that does not answer is as old as its last answer.",
+    *INSTANCE,
+    source="analysis",
+)
+STARTUP = gauge(
+    "engine_startup_seconds",
+    "Seconds from the beginning of the engine's server process to its first answer, of the last "
+    "start that was seen.",
+    *INSTANCE,
+    source="analysis",
+)
 ERROR_SHARE = gauge(
     "engine_error_share_ratio",
     "Share of the requests of the last two minutes that failed: answered with 5xx, ended in an "

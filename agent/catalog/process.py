@@ -34,11 +34,55 @@ OPEN_FDS = gauge(
     *LABELS,
     source="/proc/PID/fd, every 10 s",
 )
+CPU_WAIT = counter(
+    "engine_process_cpu_wait_seconds",
+    "Seconds in which the main thread of an engine's process was ready to run and had no CPU: "
+    "others had it, or the quota of its control group was used up. Of the process of the role that "
+    "waited longest from one look to the next, so at most 1 a second; absent where the kernel does "
+    "not count it.",
+    *LABELS,
+    source="/proc/PID/schedstat",
+)
 PROCESSES = gauge(
     "engine_processes",
     "Processes of an engine that play one role; 0 when a role that was there has none left.",
     *LABELS,
     source="/proc",
+)
+
+SERVER_START = gauge(
+    "engine_server_start_time_seconds",
+    "Unix time at which the server process that runs on this host began, also while it does not "
+    "answer yet.",
+    *INSTANCE,
+    source="/proc/PID/stat",
+)
+
+CGROUP_CPU_LIMIT = gauge(
+    "engine_cgroup_cpu_limit_cores",
+    "Cores that the quota of the engine's control group lets it keep busy: its own quota or the "
+    "smallest above it; absent where there is none.",
+    *INSTANCE,
+    source="/sys/fs/cgroup/…/cpu.max",
+)
+CGROUP_CPU_PERIODS = counter(
+    "engine_cgroup_cpu_periods",
+    "Periods of that quota in which there was something to run.",
+    *INSTANCE,
+    source="/sys/fs/cgroup/…/cpu.stat",
+)
+CGROUP_CPU_THROTTLED_PERIODS = counter(
+    "engine_cgroup_cpu_throttled_periods",
+    "Of these periods, those in which the quota was used up and everything in the group stood "
+    "still until the next.",
+    *INSTANCE,
+    source="/sys/fs/cgroup/…/cpu.stat",
+)
+CGROUP_CPU_THROTTLED = counter(
+    "engine_cgroup_cpu_throttled_seconds",
+    "Seconds for which the group stood still, added up over the CPUs on which it ran.",
+    *INSTANCE,
+    source="/sys/fs/cgroup/…/cpu.stat",
 )
 
 CGROUP_MEMORY_USED = gauge(

@@ -98,6 +98,7 @@ async def test_an_engine_has_the_samples(groups: Groups) -> None:
         table,
         engine_processes=lambda: [EngineProcessRef(instance_name="chat", engine="vllm", pid=100)],
         monotonic=ManualClock().monotonic,
+        time=ManualClock().time,
         proc=groups.root / "proc",
         sys=groups.root / "sys",
     )

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ class World:
             self.table,
             engine_processes=lambda: self.engines,
             monotonic=self.clock.monotonic,
+            time=self.clock.time,
             proc=proc.root,
             sys=proc.root / "sys",
         )
@@ -143,6 +145,32 @@ async def test_role_that_ended_keeps_its_counter(proc: FakeProc) -> None:
     assert found["processes{worker}"] == 0
     assert found["process_cpu_seconds_total{worker}"] == 500
     assert "process_resident_memory_bytes{worker}" not in found
+
+
+async def test_waits_for_a_cpu_are_of_the_process_that_waited_longest(proc: FakeProc) -> None:
+    """Of two workers one waited 0.3 s since the look before and the other 0.8 s: 0.8 s more."""
+    world = World(proc)
+    proc.process(103, "VLLM::Worker_TP", ppid=102, waited=50.0)
+    proc.process(104, "VLLM::Worker_TP", ppid=102, waited=7.0)
+    assert "process_cpu_wait_seconds_total{worker}" not in await world.look()
+    proc.process(103, "VLLM::Worker_TP", ppid=102, waited=50.3)
+    proc.process(104, "VLLM::Worker_TP", ppid=102, waited=7.8)
+    found = await world.look()
+    assert found["process_cpu_wait_seconds_total{worker}"] == pytest.approx(0.8)
+    proc.end(104)
+    found = await world.look()
+    assert found["process_cpu_wait_seconds_total{worker}"] == pytest.approx(0.8)
+    assert "process_cpu_wait_seconds_total{core}" not in found
+
+
+async def test_when_the_server_began(proc: FakeProc) -> None:
+    """It is said from the first look on, and not of a server of which it is not known."""
+    world = World(proc)
+    labels = 'engine="vllm",instance_name="chat"'
+    name = f"engine_server_start_time_seconds{{{labels}}}"
+    assert name not in samples(world.table, await world.collector.collect())
+    world.engines = [replace(world.engines[0], start_time=1_800_000_000.0)]
+    assert samples(world.table, await world.collector.collect())[name] == 1_800_000_000.0
 
 
 async def test_title_set_after_start(proc: FakeProc) -> None:
@@ -322,7 +350,10 @@ async def test_real_processes() -> None:
         await shell.stdout.readline()
         ref = EngineProcessRef(instance_name="chat", engine="vllm", pid=shell.pid)
         collector = ProcessesCollector(
-            table, engine_processes=lambda: [ref], monotonic=ManualClock().monotonic
+            table,
+            engine_processes=lambda: [ref],
+            monotonic=ManualClock().monotonic,
+            time=ManualClock().time,
         )
         found = samples(table, await collector.collect())
     finally:

@@ -7,7 +7,7 @@ from collectors.procfs import PAGE_SIZE, TICKS
 
 
 class FakeProc:
-    """Writes a process's `stat`, `fd`, `cmdline` and `cgroup` in the kernel's format."""
+    """Writes a process's `stat`, `schedstat`, `fd`, `cmdline` and `cgroup` as the kernel does."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -25,6 +25,7 @@ class FakeProc:
         fds: int | None = None,
         title: str | None = None,
         cgroup: str | None = None,
+        waited: float | None = None,
     ) -> None:
         """Write a process, or write it anew with other numbers."""
         folder = self.root / str(pid)
@@ -34,6 +35,9 @@ class FakeProc:
         before = f"S {ppid} {pid} {pid} 0 -1 4194304 900 0 3 0 {user} {system} 0 0 20 0"
         after = f"{threads} 0 {start} 9000000 {resident_bytes // PAGE_SIZE} 18446744073709551615"
         (folder / "stat").write_text(f"{pid} ({comm}) {before} {after} 1 1 0 0 0 0 0\n")
+        if waited is not None:
+            text = f"{round(cpu_seconds * 1e9)} {round(waited * 1e9)} 700\n"
+            (folder / "schedstat").write_text(text)
         if fds is not None:
             shutil.rmtree(folder / "fd", ignore_errors=True)
             (folder / "fd").mkdir()

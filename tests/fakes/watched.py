@@ -55,8 +55,15 @@ class Watched:
         self.set(agent.ENGINE_UP, 0.0, *self._instance)
         self.failures[f"engine/{self._instance[1]}"] = why
 
-    def processes(self, *pids: str, on: str = "") -> None:
-        """Let these be the engine's processes, the first its server, all on a GPU if given."""
+    def processes(self, *pids: str, on: str = "", began: float | None = None) -> None:
+        """Let these be the engine's processes, the first its server, all on a GPU if given.
+
+        Args:
+            pids: their numbers.
+            on: the GPU.
+            began: Unix seconds at which the server began, None where that is not known.
+        """
+        self.set(process.SERVER_START, began, *self._instance)
         for series_id in list(self._values):
             if self.table[series_id].metric in (placement.PROCESS_INFO, gpu.PROCESS_MEMORY):
                 del self._values[series_id]

@@ -40,13 +40,20 @@ class Finding(NamedTuple):
         time: Unix seconds of what was seen.
         cause: what it speaks for.
         text: it, as a part of a sentence.
-        ends: it is the end of the server's process itself.
+        ends: it is the end of the server's process itself, as its unit tells it.
+        follows: it may be how the server took the end of another of its processes.
     """
 
     time: float
     cause: Cause
     text: str
     ends: bool = False
+    follows: bool = False
+
+    @property
+    def place(self) -> float:
+        """Place among others, of which the lowest counts."""
+        return RANK[Cause.KILLED] + 0.5 if self.follows else float(RANK[self.cause])
 
 
 # XIDs that follow from the end of a process or change nothing for one that runs (NVIDIA, "XID
@@ -94,7 +101,27 @@ def of_engine(event: Event) -> Finding | None:
         return None if cause is None else Finding(event.time, cause, text)
     if event.kind == "engine_unit":
         return _of_unit(event)
+    if event.kind == "engine_process_ended":
+        return _of_process(event)
     return None
+
+
+def _of_process(event: Event) -> Finding | None:
+    """Return what the end of one process says; a server ends its own processes in good order."""
+    role, name = event.labels.get("process", ""), event.labels.get("signal", "")
+    status, pid = event.labels.get("status", ""), event.labels.get("pid", "")
+    server = role == "server"
+    who = f"another process of it ({pid})" if role == "other" else f"its {role} process ({pid})"
+    if name:
+        cause = _of_signal(name)
+        if cause is Cause.STOPPED and not server:
+            return None
+        return Finding(event.time, cause, f"{who} was ended by SIG{name}")
+    if status == "0":
+        text = f"{who} ended by itself with exit status 0"
+        return Finding(event.time, Cause.STOPPED, text) if server else None
+    text = f"{who} ended with exit status {status}"
+    return Finding(event.time, Cause.CRASHED, text, follows=True)
 
 
 def _of_unit(event: Event) -> Finding | None:
@@ -109,7 +136,8 @@ def _of_unit(event: Event) -> Finding | None:
         case "exited" if event.labels.get("code") == "exited":
             cause = Cause.STOPPED if status in ("0", "") else Cause.CRASHED
             text = f"the main process of {unit} ended with exit status {status}"
-            return Finding(event.time, cause, text, ends=True)
+            failed = cause is Cause.CRASHED
+            return Finding(event.time, cause, text, ends=True, follows=failed)
         case "exited":
             text = f"the main process of {unit} was ended by SIG{status}"
             return Finding(event.time, _of_signal(status), text, ends=True)
@@ -126,7 +154,7 @@ def _of_signal(name: str) -> Cause:
 
 def strongest(findings: Iterator[Finding] | list[Finding]) -> Finding | None:
     """Return the finding that counts, the oldest of those that speak for the same."""
-    return min(findings, key=lambda one: (RANK[one.cause], one.time), default=None)
+    return min(findings, key=lambda one: (one.place, one.time), default=None)
 
 
 _SPACE: Final = re.compile(r"\s+")

@@ -151,6 +151,9 @@ class Deaths:
         samples: dict[int, float] = {
             intern(catalog.ERROR_SHARE, instance): share for instance, share in shares
         }
+        for instance, life in self._lives.items():
+            for metric, value in life.loading.samples():
+                samples[intern(metric, instance)] = value
         for key, ending in self._counts.items():
             samples[intern(catalog.DEATHS, key)] = float(self._numbers[key])
             samples[intern(catalog.LAST_DEATH, key)] = ending.since

@@ -13,8 +13,9 @@ from typing import Final
 
 from agent.analysis.deaths.causes import RANK, Cause, Finding, strongest
 from agent.analysis.deaths.evidence import REACH, Evidence
+from agent.analysis.deaths.loading import Loading
 from agent.analysis.deaths.page import Instance, Page
-from agent.analysis.deaths.words import Ending
+from agent.analysis.deaths.words import Ending, duration
 
 SETTLE: Final = 3.0
 """Seconds after the end of an engine in which a better reason may still come."""
@@ -22,11 +23,18 @@ SETTLE: Final = 3.0
 SEARCH: Final = 10.0
 """Seconds after its end in which any reason may come."""
 
+AT_ONCE: Final = 2.0
+"""Seconds between two moments that looks once a second cannot tell apart."""
+
 HANG: Final = 30.0
 """Seconds without an answer after which an engine whose process lives is hung."""
 
 STALL: Final = 60.0
 """Seconds with requests and without a step after which an engine that answers is hung."""
+
+
+_HOW: Final = frozenset({Cause.STOPPED, Cause.CRASHED, Cause.KILLED})
+"""How a process ended, which is not why it had hung."""
 
 
 class Phase(Enum):
@@ -62,6 +70,7 @@ class Life:
     page: Page | None = None
     evidence: Evidence = field(default_factory=Evidence)
     ending: Ending | None = None
+    loading: Loading = field(default_factory=Loading)
     _restarted: bool = False
     _process: bool | None = None
     _failure: str = ""
@@ -92,6 +101,7 @@ class Life:
         for wait in (self._away, self._still, self._gone):
             if wait is not None:
                 wait.lasted += passed
+        self.loading.tick(time, page, passed=passed, processes=processes)
         self._see_process(time, page, known=processes)
         self.evidence.count_kills(time, page.oom_kills)
         ended = self._answers(time, page) if page.up else self._is_silent(time, failure)
@@ -104,7 +114,10 @@ class Life:
             self._gone = None
             return
         there = bool(page.servers)
-        if there:
+        if there and self.phase is Phase.SILENT and self.loading.lasted is not None:
+            # Another has taken the place of the one that served.
+            self._gone = self._gone or _Wait(time)
+        elif there:
             self._process, self._gone = True, None
         elif self._process is not None:
             self._process = False
@@ -196,7 +209,7 @@ class Life:
             if self._gone.lasted < enough:
                 return None
             kind = "died" if self.phase is Phase.SILENT else "failed to start"
-            return self._end(time, kind, how="its process has ended", gone=True)
+            return self._end(time, kind, how=self._how_gone(), gone=True)
         if self.phase is Phase.STARTING:
             return None
         refused = self._process is None and self._failure.startswith("cannot connect")
@@ -205,6 +218,15 @@ class Life:
         if self._away.lasted >= HANG:
             return self._end(time, "hung")
         return None
+
+    def _how_gone(self) -> str:
+        """Return how its end shows; a server that is asked to end closes its port before."""
+        if self._gone is None or self.phase is not Phase.SILENT:
+            return "its process has ended"
+        after = self._gone.since - self._away.since
+        if after < AT_ONCE:
+            return "its process was gone as soon as its page"
+        return f"its process ended {duration(after)} after it had ceased to answer"
 
     def _ended_unseen(self, time: float) -> Ending | None:
         """Return a start that failed between two looks at the processes, if its unit told of it."""
@@ -223,6 +245,8 @@ class Life:
         found = strongest(self._relevant(self.ending.since))
         if found is None or RANK[found.cause] >= RANK[self.ending.cause]:
             return None
+        if self.ending.kind == "hung" and found.cause in _HOW:
+            return None  # whoever saw it hang ended it
         self.evidence.clear()
         evidence = (found.text, *self.ending.evidence)
         self.ending = replace(self.ending, cause=found.cause, evidence=evidence)
@@ -280,6 +304,7 @@ class Life:
             evidence=tuple(evidence),
             gone=gone,
             stalled=stalled,
+            seen=self._process is not None,
         )
         self.phase, self.ending, self._left = Phase.OVER, ending, gone
         self.evidence.clear()

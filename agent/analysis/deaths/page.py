@@ -18,7 +18,8 @@ class Page(NamedTuple):
     Attributes:
         up: whether its page could be read at this tick; what follows is of the last that could.
         servers: server processes of it on this host.
-        started: Unix seconds.
+        started: Unix seconds, as its page or the process behind it said.
+        began: Unix seconds at which the server process that runs now began.
         requests: running and waiting.
         running: of these.
         kv_usage: the highest of its replicas.
@@ -31,6 +32,7 @@ class Page(NamedTuple):
     up: bool
     servers: float | None
     started: float | None
+    began: float | None
     requests: float | None
     running: float | None
     kv_usage: float | None
@@ -55,6 +57,7 @@ class Page(NamedTuple):
 _PLACES: Final[dict[tuple[Metric, str], str]] = {
     (agent_catalog.ENGINE_UP, ""): "up",
     (catalog.START_TIME, ""): "started",
+    (process.SERVER_START, ""): "began",
     (catalog.REQUESTS_WAITING, ""): "waiting",
     (catalog.REQUESTS_RUNNING, ""): "running",
     (catalog.KV_CACHE_USAGE, ""): "kv_usage",
@@ -127,6 +130,7 @@ def _reader(places: dict[str, list[int]]) -> Callable[[Sequence[float]], Page]:
             up=values[up] == 1.0,
             servers=total("servers"),
             started=total("started"),
+            began=total("began"),
             requests=sum(known) if known else None,
             running=running,
             kv_usage=None if usage is None else max(values[place] for place in usage),

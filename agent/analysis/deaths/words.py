@@ -32,6 +32,7 @@ class Ending:
         how: how its end shows.
         evidence: parts of sentences, the one that decided first.
         gone: its process is not there any more.
+        seen: its process was seen on this host before.
         stalled: it answers and does not move.
     """
 
@@ -48,6 +49,7 @@ class Ending:
     evidence: tuple[str, ...]
     gone: bool
     stalled: bool
+    seen: bool = False
 
     @property
     def requests(self) -> float | None:
@@ -108,6 +110,8 @@ def _seen(ending: Ending) -> Iterator[str]:
         yield f"its last good page, {before} before, showed {_load(page)}"
         if ending.cause is Cause.UNKNOWN and not ending.evidence:
             yield "nothing wrong there, so only its log can tell"
+        if ending.cause is Cause.UNKNOWN and ending.gone and ending.seen:
+            yield "how its process ended is told by a unit of systemd, or by Linux from 6.15 on"
     if ending.how:
         yield ending.how
     if ending.failure:

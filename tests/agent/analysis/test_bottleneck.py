@@ -189,6 +189,32 @@ class TestWhatIsFound:
         assert found(slow, starved).cause is Cause.HOST_CPU
         assert found(slow, replace(starved, gpu_activity=0.95)).cause is Cause.DECODE_BANDWIDTH
 
+    def test_an_engine_without_a_cpu_is_held_back_by_the_host(self) -> None:
+        """Half of the time is enough by itself, with or without a GPU: its limits are not asked."""
+        at_limit = replace(QUEUE, running=column(256))
+        assert found(at_limit, Surroundings(waits={"core": 0.5})).cause is Cause.HOST_CPU
+        assert found(at_limit, Surroundings(waits={"core": 0.4})).cause is Cause.SEQUENCE_LIMIT
+        busy = replace(ALONE, waits={"server": 0.1, "core": 0.7})
+        assert found(at_limit, busy).cause is Cause.HOST_CPU
+
+    def test_shorter_waits_need_steps_that_take_longer(self) -> None:
+        """A sixth of the time makes steps a fifth longer; by how much they are is then asked."""
+        at_limit = replace(QUEUE, running=column(256))
+        waits = replace(ALONE, waits={"core": 0.2}, slowdown=1.3)
+        assert found(at_limit, waits).cause is Cause.HOST_CPU
+        assert found(at_limit, replace(waits, slowdown=1.0)).cause is Cause.SEQUENCE_LIMIT
+        assert found(at_limit, replace(waits, waits={"core": 0.1})).cause is Cause.SEQUENCE_LIMIT
+
+    def test_waits_that_harm_nobody_are_no_trouble(self) -> None:
+        """While latencies hold, an engine may wait for a CPU as long as it likes."""
+        assert found(HEALTHY, replace(ALONE, waits={"core": 0.9})).cause is Cause.HEALTHY
+
+    def test_what_stands_still_for_want_of_a_cpu_does_not_hang(self) -> None:
+        """A process that hangs is not ready to run."""
+        stuck = replace(QUEUE, stuck_for=12.0)
+        assert found(stuck, replace(ALONE, waits={"core": 0.9})).cause is Cause.HOST_CPU
+        assert found(stuck, replace(ALONE, waits={"core": 0.1})).cause is Cause.STALLED
+
 
 class TestInWords:
     """A finding is a sentence with its numbers and, where one can be had, a number to set."""
@@ -223,6 +249,30 @@ class TestInWords:
         facts = self.facts(slow, batch_within=lambda _seconds: 32.0)
         assert "at batch 48" in sentence(facts)
         assert "batch 32 would hold it" in suggestion(facts)
+
+    def test_a_quota_that_is_used_up_is_what_should_be_raised(self) -> None:
+        """With the role, the share, the quota; and nothing of the engine's own settings."""
+        around = Surroundings(waits={"server": 0.6, "core": 0.91}, quota=0.5, throttled=0.97)
+        facts = self.facts(replace(QUEUE, running=column(256)), around=around)
+        assert sentence(facts) == (
+            "its core process waits for a CPU in 91% of the time: its quota of 0.5 cores is used "
+            "up in 97% of the periods, while 256 requests run and 12 wait"
+        )
+        assert "raise the CPU quota of its unit, container or pod above 0.5 cores" in suggestion(
+            facts
+        )
+        assert "max-num-seqs" not in suggestion(facts)
+        assert numbers(facts)["core_cpu_wait_ratio"] == 0.91
+        assert numbers(facts)["cpu_throttled_ratio"] == 0.97
+        assert numbers(facts)["cpu_limit_cores"] == 0.5
+
+    def test_other_work_that_has_the_cpus_is_what_should_go(self) -> None:
+        """Where no quota is used up, somebody else runs."""
+        around = Surroundings(waits={"other": 0.8}, quota=4.0, throttled=0.02)
+        facts = self.facts(QUEUE, around=around)
+        assert sentence(facts).startswith("one of its processes waits for a CPU in 80% of the time")
+        assert "quota" not in sentence(facts) + suggestion(facts)
+        assert "what else runs on this host" in suggestion(facts)
 
     @pytest.mark.parametrize("cause", list(Cause))
     def test_every_cause_has_words_whatever_is_unknown(self, cause: Cause) -> None:

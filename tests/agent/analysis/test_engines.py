@@ -6,7 +6,9 @@ import pytest
 
 from agent.analysis.engines import EVERY, EngineAnalysis
 from agent.analysis.replica_state import ReplicaState
+from agent.catalog import agent as agent_catalog
 from agent.catalog import engine
+from agent.catalog.verdict import Cause
 from agent.model import Event, Frame, Reading, SeriesTable
 from agent.pipeline import Pipeline
 from agent.steps import Steps
@@ -132,3 +134,49 @@ def test_rare_ticks_judge_every_engine(judged: list[str]) -> None:
         analysis.observe(Frame(frame.time, table, frame.ids[:6], frame.values[:6]))
         assert sorted(judged) == ["engine-0", "engine-1", "engine-2"]
         judged.clear()
+
+
+def _frames_of_one(up: list[float], running: list[float | None]) -> list[Frame]:
+    """Return the frames of an engine that makes a token each second in which it runs something.
+
+    Args:
+        up: whether the last look at its page succeeded, each second.
+        running: what is shown, None where its page is not shown any more.
+    """
+    table, frames, tokens = SeriesTable(), [], 0.0
+    replica = ("vllm", "chat", "m", "0")
+    for second, (answered, shown) in enumerate(zip(up, running, strict=True)):
+        given = {table.intern(agent_catalog.ENGINE_UP, replica[:2]): answered}
+        if shown is not None:
+            tokens += shown
+            given |= {
+                table.intern(engine.REQUESTS_RUNNING, replica): shown,
+                table.intern(engine.REQUESTS_WAITING, replica): 0.0,
+                table.intern(engine.GENERATION_TOKENS, replica): tokens,
+            }
+        frames.append(Frame(START + second, table, [*given], [*given.values()]))
+    return frames
+
+
+def test_a_page_that_is_held_says_nothing_new() -> None:
+    """Nine seconds after its last page a frozen engine is not idle; without a page it is unknown.
+
+    Its last page happened to show no request. While looks fail that page is shown on for a while.
+    """
+    analysis = EngineAnalysis()
+    busy, held, gone = 20, 9, 6
+    running = [2.0] * busy + [0.0] * held + [None] * gone
+    seen = []
+    for frame in _frames_of_one([1.0] * (busy + 1) + [0.0] * (held - 1 + gone), running):
+        analysis.observe(frame)
+        seen.append(analysis.states()[0].verdict.cause)
+    assert set(seen[busy : busy + held]) == {Cause.HEALTHY}
+    assert seen[-1] is Cause.UNKNOWN
+
+
+def test_an_engine_that_answers_with_nothing_to_do_is_idle() -> None:
+    """The same numbers from a page that is read each second."""
+    analysis = EngineAnalysis()
+    for frame in _frames_of_one([1.0] * 32, [2.0] * 20 + [0.0] * 12):
+        analysis.observe(frame)
+    assert analysis.states()[0].verdict.cause is Cause.IDLE

@@ -41,6 +41,7 @@ async def test_children_of_a_server(tmp_path: Path) -> None:
                 watching.table,
                 engine_processes=lambda: [ref],
                 monotonic=watching.clock.monotonic,
+                time=watching.clock.time,
             )
             await processes.collect()
             watching.clock.advance(max(SETTLED, SCAN_INTERVAL))

@@ -7,9 +7,9 @@ import pytest
 from agent.analysis.replicas import GpuKey, Replicas
 from agent.analysis.surroundings import surroundings
 from agent.analysis.window import Window
-from agent.catalog import engine, gpu
+from agent.catalog import engine, gpu, process
 from agent.model import Frame, SeriesTable
-from tests.agent.analysis.views import REPLICA, START
+from tests.agent.analysis.views import REPLICA, START, view_of
 
 CARDS: tuple[GpuKey, ...] = (("0", "GPU-0", ""), ("1", "GPU-1", ""))
 
@@ -33,3 +33,39 @@ def test_a_clock_without_a_limit_is_no_share(highest: float, clock: float) -> No
     replicas = Replicas(window, lambda *_replica: CARDS)
     view = replicas.views(table)[REPLICA]
     assert surroundings(view).clock == pytest.approx(clock, nan_ok=True)
+
+
+def test_waits_for_a_cpu_and_a_quota() -> None:
+    """Shares of the last seconds: of the time by role, and of the periods of the quota."""
+    own = REPLICA[:2]
+    seconds = range(30)
+    view = view_of(
+        {(engine.REQUESTS_RUNNING, ""): [1.0 for _ in seconds]},
+        host={
+            (process.CPU_WAIT, (*own, "core")): [10.0 + 0.8 * second for second in seconds],
+            (process.CPU_WAIT, (*own, "server")): [0.25 * second for second in seconds],
+            (process.CPU_WAIT, (*own, "worker")): [math.nan for _ in seconds],
+            (process.CGROUP_CPU_PERIODS, own): [10.0 * second for second in seconds],
+            (process.CGROUP_CPU_THROTTLED_PERIODS, own): [9.0 * second for second in seconds],
+            (process.CGROUP_CPU_LIMIT, own): [0.5 for _ in seconds],
+        },
+    )
+    found = surroundings(view)
+    assert found.waits == pytest.approx({"core": 0.8, "server": 0.25})
+    assert found.longest_wait == ("core", pytest.approx(0.8))
+    assert found.throttled == pytest.approx(0.9)
+    assert found.quota == 0.5
+
+
+def test_no_quota_and_no_counted_waits() -> None:
+    """What is not known is not zero; a quota in whose periods nothing ran was not used up."""
+    own = REPLICA[:2]
+    view = view_of(
+        {(engine.REQUESTS_RUNNING, ""): [1.0] * 5},
+        host={(process.CGROUP_CPU_PERIODS, own): [7.0] * 5},
+    )
+    found = surroundings(view)
+    assert found.waits == {}
+    assert found.longest_wait == ("", 0.0)
+    assert math.isnan(found.throttled)
+    assert math.isnan(found.quota)

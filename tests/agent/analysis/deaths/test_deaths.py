@@ -70,6 +70,13 @@ def killed(time: float) -> Event:
     return unit("exited", time, code="killed", status="KILL")
 
 
+def ended(role: str, time: float, *, signal: str = "", status: str = "") -> Event:
+    """Return how the kernel says that a process of the engine ended."""
+    labels = {"engine": CHAT[0], "instance_name": CHAT[1], "process": role, "pid": "11"}
+    more = {"signal": signal, "status": status}
+    return Event(time, "engine_process_ended", "processes", {**labels, **more})
+
+
 EVIDENCE: list[tuple[Cause, Callable[[float], list[Event]], str]] = [
     (Cause.OOM_KILL, lambda t: [oom("11", t), killed(t)], "kernel killed"),
     (Cause.OOM_KILL, lambda t: [unit("oom_killed", t)], "chat.service"),
@@ -82,6 +89,25 @@ EVIDENCE: list[tuple[Cause, Callable[[float], list[Event]], str]] = [
     (Cause.CRASHED, lambda t: [unit("exited", t, code="dumped", status="SEGV")], "SIGSEGV"),
     (Cause.CRASHED, lambda t: [unit("exited", t, code="exited", status="1")], "exit status 1"),
     (Cause.KILLED, lambda t: [killed(t)], "SIGKILL"),
+    (Cause.KILLED, lambda t: [ended("server", t, signal="KILL")], "server process (11) was ended"),
+    (Cause.STOPPED, lambda t: [ended("server", t, signal="TERM")], "SIGTERM"),
+    (Cause.STOPPED, lambda t: [ended("server", t, status="0")], "exit status 0"),
+    (Cause.CRASHED, lambda t: [ended("core", t, signal="SEGV")], "core process (11) was ended by"),
+    (Cause.CRASHED, lambda t: [ended("server", t, status="1")], "exit status 1"),
+    (
+        Cause.KILLED,
+        lambda t: [ended("server", t, status="1"), ended("core", t, signal="KILL")],
+        "its core process (11) was ended by SIGKILL",
+    ),
+    (
+        Cause.STOPPED,
+        lambda t: [ended("core", t, signal="KILL"), ended("server", t, signal="TERM")],
+        "its server process (11) was ended by SIGTERM",
+    ),
+    (Cause.OOM_KILL, lambda t: [ended("server", t, signal="KILL"), oom("11", t)], "lack of memory"),
+    (Cause.ENGINE_ERROR, lambda t: [ended("server", t, status="1"), log("fatal", "Oops", t)], "Oo"),
+    (Cause.UNKNOWN, lambda t: [ended("core", t, signal="TERM")], "nothing that can be seen"),
+    (Cause.UNKNOWN, lambda t: [ended("core", t, status="0")], "nothing that can be seen"),
     (Cause.UNKNOWN, lambda t: [xid(t, "45")], "nothing that can be seen"),
     (Cause.UNKNOWN, lambda t: [xid(t, "79", "GPU-b")], "nothing that can be seen"),
     (Cause.UNKNOWN, lambda t: [oom("99", t - 100)], "nothing that can be seen"),
@@ -180,6 +206,33 @@ def test_a_process_that_does_not_answer_hangs():
     events = told(deaths, host.frames(3))
     assert [one.kind for one in events] == ["engine_recovered"]
     assert "after 40 s" in events[0].message
+
+
+@pytest.mark.parametrize("gap", [1, 6])
+def test_how_it_went_is_told_where_nothing_says_why(gap: int):
+    """Whether the page or the process went first is what is left, and who could have known more."""
+    host, deaths = serving()
+    host.silent()
+    told(deaths, host.frames(gap))
+    host.processes()
+    (died,) = told(deaths, host.frames(20))
+    assert died.labels["cause"] == Cause.UNKNOWN
+    how = {
+        1: "its process was gone as soon as its page",
+        6: "its process ended 6.0 s after it had ceased to answer",
+    }
+    assert how[gap] in died.message
+    assert "told by a unit of systemd" in died.message
+
+
+def test_who_ends_a_process_that_hangs_does_not_say_why_it_hung():
+    """The operator who kills it, and a better reason that comes later, are told apart."""
+    host, deaths = serving()
+    host.silent("gave no answer within 2s")
+    assert [one.kind for one in told(deaths, host.frames(40))] == ["engine_hung"]
+    assert told(deaths, [host.frame(ended("server", host.time, signal="KILL"))]) == []
+    events = told(deaths, [host.frame(xid(host.time))])
+    assert [one.kind for one in events] == ["engine_death_explained"]
 
 
 def test_an_engine_that_is_started_again_has_recovered():
