@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.app.common import version
-from agent.app.doctor import Finding, State, examine
+from agent.app.doctor import Finding, State, become_service, examine
 from agent.commands.common import (
     add_config_argument,
     config_path,
@@ -43,15 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="where the agent listens or will, in the place of what the configuration says",
     )
+    parser.add_argument(
+        "--as-service",
+        action="store_true",
+        help="look as the installed service: as its user, with the groups that its unit adds",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Say it; 0 unless something is broken."""
     configure_logging(Logging(level=LogLevel.ERROR))
+    service = become_service() if arguments.as_service else ""
     path = config_path(arguments)
     return asyncio.run(
-        _say(_settings(path, arguments.listen), path, as_json=arguments.json),
+        _say(_settings(path, arguments.listen), path, as_json=arguments.json, service=service),
     )
 
 
@@ -67,10 +73,13 @@ def _settings(path: Path | None, listen: Listen | None) -> Settings | ConfigErro
     return replace(settings, exporters=replace(settings.exporters, http_api=http_api))
 
 
-async def _say(settings: Settings | ConfigError, path: Path | None, *, as_json: bool) -> int:
+async def _say(
+    settings: Settings | ConfigError, path: Path | None, *, as_json: bool, service: str
+) -> int:
     """Print what is found as it is found, or all of it at the end; return the exit status."""
     if not as_json:
-        print(f"inferwatch {version()} looks at {socket.gethostname()}, {_who()}.\n", flush=True)
+        who = f"as the service, {service}" if service else _who()
+        print(f"inferwatch {version()} looks at {socket.gethostname()}, {who}.\n", flush=True)
     findings: list[Finding] = []
     async for finding in examine(settings, config=path, clock=SystemClock()):
         findings.append(finding)
@@ -86,18 +95,14 @@ async def _say(settings: Settings | ConfigError, path: Path | None, *, as_json: 
 
 
 def _who() -> str:
-    """Return as whom it is looked: what a service may see is seen by its own user alone."""
-    try:
-        service = pwd.getpwnam(_SERVICE).pw_uid
-    except KeyError:
-        service = os.geteuid()
-    me = os.geteuid()
-    name = pwd.getpwuid(me).pw_name if any(one.pw_uid == me for one in pwd.getpwall()) else str(me)
-    if me == service:
-        return f"as {name}"
+    """Return as whom it is looked: what a service may see is seen with its own rights alone."""
+    known = {one.pw_uid: one.pw_name for one in pwd.getpwall()}
+    me = known.get(os.geteuid(), str(os.geteuid()))
+    if _SERVICE not in known.values():
+        return f"as {me}"
     return (
-        f"as {name}; the service runs as {_SERVICE}: what that may see, "
-        f"sudo -u {_SERVICE} inferwatch doctor says"
+        f"as {me}; what the service may see, sudo inferwatch doctor --as-service says: its user "
+        "and the groups of its unit"
     )
 
 

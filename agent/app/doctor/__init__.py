@@ -5,5 +5,6 @@ The sources are the agent's own, looked at a few times; nothing is served, kept 
 
 from agent.app.doctor.examine import examine
 from agent.app.doctor.finding import Finding, State
+from agent.app.doctor.service import become_service
 
-__all__ = ["Finding", "State", "examine"]
+__all__ = ["Finding", "State", "become_service", "examine"]

@@ -1,14 +1,16 @@
 """All that the doctor looks at, in the order in which it is told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from agent.app.doctor.address import address, web_configuration
 from agent.app.doctor.engines import engines
 from agent.app.doctor.finding import Finding, State, ok
 from agent.app.doctor.hardware import hardware
 from agent.app.doctor.host import Places, host
 from agent.app.doctor.look import looked
-from agent.app.doctor.surroundings import address, receivers, state_folder
+from agent.app.doctor.surroundings import receivers, state_folder
 from agent.app.judging import rules_of
 from agent.config import Settings
 from agent.model import Clock, ConfigError
@@ -31,8 +33,13 @@ async def examine(
     """
     yield _configuration(settings, config)
     used = Settings() if isinstance(settings, ConfigError) else settings
+    web_config = used.exporters.http_api.web_config
+    certificates = False
+    if web_config is not None:
+        finding, certificates = await asyncio.to_thread(web_configuration, web_config)
+        yield finding
     for listen in used.exporters.http_api.listen:
-        yield await address(listen)
+        yield await address(listen, certificates=certificates)
     yield state_folder(used.history)
     seen = await looked(used.collectors, clock=clock)
     for finding in (*hardware(seen), *engines(seen), *host(seen, places)):

@@ -1,4 +1,4 @@
-"""What the doctor says of what the agent itself needs: its folder, its address, its receivers."""
+"""What the doctor says of what the agent itself needs: its folder and its receivers of alerts."""
 
 import asyncio
 import errno
@@ -8,22 +8,17 @@ import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator
-from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from agent.app.doctor.finding import Finding, State, ok
-from agent.config import Listen, Settings
+from agent.config import Settings
 from agent.config.access import Tls
 from agent.config.settings import History
 from agent.http_client import tls_context
 
 _PATIENCE: Final = 3.0
-_HEALTHY: Final = "healthy"
-_LONGEST: Final = 200
 
 
 def state_folder(history: History) -> Finding:
@@ -82,80 +77,6 @@ def _user(number: int) -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return f"user {number}"
-
-
-async def address(listen: Listen) -> Finding:
-    """Return who answers at an address of the agent, or whether it is free."""
-    topic = f"address {listen}"
-    where = urlsplit(listen.url)
-    for scheme in ("http", "https"):
-        try:
-            status, said = await _asked(f"{scheme}://{where.netloc}/-/healthy")
-        except (aiohttp.ClientError, OSError):  # a time that is up is one of the latter
-            continue
-        return _answered(topic, f"{scheme}://{where.netloc}", status, said)
-    return await _bindable(topic, listen)
-
-
-async def _asked(url: str) -> tuple[int, str]:
-    """Return status and words of an answer; who it is does not matter, so nothing is verified."""
-    async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as session,
-        session.get(url, ssl=False, allow_redirects=False) as response,
-    ):
-        said = await response.content.read(_LONGEST)
-        return response.status, said.decode("utf-8", "replace").strip()
-
-
-def _answered(topic: str, url: str, status: int, said: str) -> Finding:
-    """Return what an answer means."""
-    if (status, said) == (HTTPStatus.OK, _HEALTHY):
-        return ok(topic, f"an agent runs and is healthy; its page for people: {url}")
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return ok(topic, f"{url} answers and wants credentials; its health was not asked")
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return Finding(
-            topic=topic,
-            state=State.BROKEN,
-            found=f"an agent answers at {url} and is not well: {said}",
-            costs="numbers of now; alerts do not fire",
-            advice="journalctl -u inferwatch says why",
-        )
-    return Finding(
-        topic=topic,
-        state=State.BROKEN,
-        found=f"another program answers at {url} (status {status})",
-        costs="the agent cannot listen there and does not start",
-        advice="choose another address: exporters.http_api.listen, or --listen",
-    )
-
-
-async def _bindable(topic: str, listen: Listen) -> Finding:
-    """Return whether the agent could listen at an address."""
-    loop = asyncio.get_running_loop()
-    try:
-        server = await loop.create_server(
-            asyncio.Protocol, listen.host or None, listen.port, start_serving=False
-        )
-    except (OSError, UnicodeError) as error:
-        return Finding(
-            topic=topic,
-            state=State.BROKEN,
-            found=f"it cannot be had: {getattr(error, 'strerror', None) or error}; nobody there "
-            "answers a question about health",
-            costs="an agent does not start there",
-            advice="nothing, where an agent listens that wants a certificate of its clients; else "
-            "choose another address: exporters.http_api.listen, or --listen",
-        )
-    server.close()
-    await server.wait_closed()
-    return Finding(
-        topic=topic,
-        state=State.MISSING,
-        found="nobody answers, and the agent could listen there",
-        costs="nothing is watched until an agent runs",
-        advice="inferwatch run, make run, or systemctl start inferwatch",
-    )
 
 
 async def receivers(settings: Settings) -> AsyncIterator[Finding]:

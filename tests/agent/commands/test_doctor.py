@@ -84,3 +84,11 @@ def test_another_address(monkeypatch: pytest.MonkeyPatch):
     asked = examined(monkeypatch, WELL)
     assert main(["doctor", "--listen", "127.0.0.1:9800"]) == 0
     assert [str(one) for one in asked[0].exporters.http_api.listen] == ["127.0.0.1:9800"]
+
+
+def test_as_the_service(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Rights are given up before anything is looked at, and it is said whose eyes these are."""
+    examined(monkeypatch, WELL)
+    monkeypatch.setattr(doctor, "become_service", lambda: "watcher")
+    assert main(["doctor", "--as-service"]) == 0
+    assert ", as the service, watcher.\n" in capsys.readouterr().out

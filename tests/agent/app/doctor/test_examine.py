@@ -57,3 +57,11 @@ async def test_rule_files_belong_to_the_configuration(tmp_path: Path):
     first = (await found_with(replace(SETTINGS, alerts=alerts)))[0]
     assert (first.topic, first.state) == ("configuration", State.BROKEN)
     assert "none.yml" in first.found
+
+
+async def test_the_web_configuration_is_looked_at(tmp_path: Path):
+    """What keeps the service from starting is found, certificates included."""
+    http_api = Http(listen=(), web_config=tmp_path / "none.yml")
+    found = await found_with(replace(SETTINGS, exporters=Exporters(http_api=http_api)))
+    (broken,) = (one for one in found if one.topic == "web configuration")
+    assert (broken.state, "none.yml" in broken.found) == (State.BROKEN, True)
