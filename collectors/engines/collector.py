@@ -13,6 +13,7 @@ from agent.catalog import engine as catalog
 from agent.catalog import placement
 from agent.config import EngineInstance
 from agent.model import Clock, Event, Reading, SeriesTable, SourceError
+from collectors.engines.bounded import MAX_LABEL
 from collectors.engines.derived import Derived, slot_use
 from collectors.engines.facts import Facts, fact_samples
 from collectors.engines.mapping import Page, PageMap, Plan
@@ -95,6 +96,7 @@ class EngineCollector:
         self._watch = RestartWatch()
         self._change = Change.NONE
         self._plan: Plan | None = None
+        self._cut = 0
         self._layout: tuple[Plan | None, list[int]] = (None, [])
         self._ids: list[int] = []
 
@@ -149,6 +151,7 @@ class EngineCollector:
         change, self._change = self._change, Change.NONE
         if change is Change.RESTARTED:
             self._derived.restarted()
+            self._cut = 0
         if page.plan is not self._plan:
             self._derived.prepare(page.plan)
             self._plan = page.plan
@@ -168,7 +171,7 @@ class EngineCollector:
             *self._start_time(page, process),
             *self._slots(document, page, known, process),
         ]
-        return self._reading(page, further, self._events(change))
+        return self._reading(page, further, (*self._events(change), *self._labels_cut(page.plan)))
 
     def _slots(
         self, document: Any, page: Page, known: Mapping[Fact, str], process: EngineProcess | None
@@ -220,6 +223,19 @@ class EngineCollector:
                 else f"counters of {self.instance.name} fell although it was not restarted",
             ),
         )
+
+    def _labels_cut(self, plan: Plan) -> Iterable[Event]:
+        """Yield that label values were cut, whenever there are more of them than ever."""
+        if plan.cut > self._cut:
+            self._cut = plan.cut
+            yield Event(
+                time=self._clock.time(),
+                kind="labels_cut",
+                source=self.name,
+                labels={"engine": self._engine.name, "instance_name": self.instance.name},
+                message=f"{plan.cut} series of {self.instance.name} have label values of more than "
+                f"{MAX_LABEL} characters: they are cut, and told apart by a digest at their end",
+            )
 
     def _reading(
         self, page: Page, further: list[tuple[int, float]], events: tuple[Event, ...]

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from agent.catalog import engine as catalog
 from agent.model import Clock, Metric, SeriesTable, SourceError
+from collectors.engines.bounded import bounded
 from collectors.engines.profile import Endpoint, Engine, Fact
 from collectors.http import Documents, GoneError
 
@@ -74,7 +75,7 @@ class Facts:
         known = {**process, **page}
         for answered in self._answered.values():
             known.update(answered)
-        return known
+        return {fact: bounded(value) for fact, value in known.items()}
 
     async def _ask(self, endpoint: Endpoint) -> None:
         """Read the facts of one endpoint."""

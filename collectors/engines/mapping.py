@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from agent.model import Metric, MetricType, Series, SeriesTable, SourceError
 from agent.picking import Pick, picker
+from collectors.engines.bounded import bounded
 from collectors.engines.profile import Engine, Fact, Family
 from collectors.openmetrics import PageScanner
 
@@ -51,6 +52,7 @@ class Plan:
             is the count alone: its parts begin anew together.
         facts: facts on the page, for each rank.
         start_time: index of the value that is the server's start, or -1.
+        cut: how many of `ids` have a label value that was too long for one.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Plan:
     counters: list[int] = field(default_factory=list)
     facts: dict[str, dict[Fact, str]] = field(default_factory=dict)
     start_time: int = -1
+    cut: int = 0
 
     def values(self, raw: Sequence[float]) -> list[float]:
         """Return the values of `ids`."""
@@ -171,17 +174,21 @@ class PageMap:
         # Later samples of the same slot replace earlier ones, as Prometheus takes the last.
         parts: dict[int, dict[int, int]] = {}
         families: dict[int, Family] = {}
+        cut: set[int] = set()
         for index, (number, slot) in enumerate(zip(slots, found, strict=True)):
             for use in self._uses.get(slot.name, ()):
                 if variants[use.family] == use.variant:
                     family = self._engine.families[use.family]
-                    series = self._series(family, slot, use.suffix, model)
+                    labels, is_cut = self._labels(family, slot, model)
+                    series = self._series(family, slot, use.suffix, labels)
                     if series is None:
                         self._refused = slots
                         raise _too_many()
+                    if is_cut:
+                        cut.add(series)
                     parts.setdefault(series, {})[number] = index
                     families[series] = family
-        plan = Plan()
+        plan = Plan(cut=len(cut))
         for series, samples in parts.items():
             _add(plan, series, families[series], list(samples.values()))
         plan.pick = picker(plan.picks)
@@ -191,23 +198,30 @@ class PageMap:
         self._add_facts(plan, found)
         return plan
 
-    def _series(self, family: Family, slot: _Slot, suffix: str, model: str) -> int | None:
-        """Return the series of the catalogue that a sample belongs to; None for one too many."""
+    def _labels(self, family: Family, slot: _Slot, model: str) -> tuple[list[str], bool]:
+        """Return the label values of a sample, and whether one had to be cut."""
         engine = self._engine
-        values = [*self._prefix, slot.labels.get("model_name") or model]
-        values.append(slot.labels.get(engine.rank, "") if engine.rank else "")
-        values += [
+        said = [slot.labels.get("model_name") or model]
+        said.append(slot.labels.get(engine.rank, "") if engine.rank else "")
+        said += [
             slot.labels.get(family.labels.get(label, label), "")
-            for label in family.metric.labels[len(values) :]
+            for label in family.metric.labels[len(self._prefix) + len(said) :]
         ]
-        le = slot.labels.get("le", "") if suffix == "_bucket" else ""
-        found = self._table.find(family.metric, values, suffix=suffix, le=le)
+        kept = [*map(bounded, said)]
+        return [*self._prefix, *kept], kept != said
+
+    def _series(
+        self, family: Family, slot: _Slot, suffix: str, labels: Sequence[str]
+    ) -> int | None:
+        """Return the series of the catalogue that a sample belongs to; None for one too many."""
+        le = bounded(slot.labels.get("le", "")) if suffix == "_bucket" else ""
+        found = self._table.find(family.metric, labels, suffix=suffix, le=le)
         if found is not None:
             return found
         if self._left < 1.0:
             return None
         self._left -= 1.0
-        return self._table.intern(family.metric, values, suffix=suffix, le=le)
+        return self._table.intern(family.metric, labels, suffix=suffix, le=le)
 
     def _add_facts(self, plan: Plan, found: Sequence[_Slot]) -> None:
         """Note the facts that stand in labels, and where the start time is."""

@@ -163,3 +163,21 @@ async def test_a_restart_noticed_by_a_look_that_failed_is_told_by_the_next(watch
         await asyncio.wait_for(one.look(), 0.2)
     assert await one.kinds() == ["engine_restarted"]
     assert await one.kinds() == []
+
+
+async def test_long_label_values_are_said_once(watch: Watch) -> None:
+    """How many series are meant, and again only when there are more; facts are as short."""
+    server = EngineServer.vllm()
+    long = b"m" * 2000  # the page is no longer than one may be
+    server.documents["/metrics"] = PAGE.replace(b'model_name="tiny"', b'model_name="' + long + b'"')
+    server.documents["/version"] = b'{"version": "' + long + b'"}'
+    one = await watch(server)
+    reading = await one.collector.collect()
+    (event,) = reading.events
+    assert (event.kind, event.labels) == (
+        "labels_cut",
+        {"engine": "vllm", "instance_name": "chat"},
+    )
+    assert int(event.message.split()[0]) > 10
+    assert "m" * 300 not in "".join(await one.look())
+    assert await one.kinds() == []

@@ -12,6 +12,7 @@ from agent.catalog import engine as catalog
 from agent.model import MetricType, SeriesTable, SourceError
 from collectors.engines import ENGINES
 from collectors.engines import mapping as module
+from collectors.engines.bounded import MAX_LABEL
 from collectors.engines.mapping import Page, PageMap
 from collectors.engines.profile import Engine
 from tests.fakes.engine_server import CAPTURES, capture
@@ -313,3 +314,20 @@ def test_after_a_restart_series_may_be_new(monkeypatch: pytest.MonkeyPatch) -> N
         reader.page(*_invented(1))
     reader.map.restarted()
     assert len(reader.page(*_invented(1)).plan.ids) == 100
+
+
+def test_long_label_values_are_cut_and_stay_apart():
+    """A model name of 10,000 characters does not go through to pages and alerts; two stay two."""
+    reader = Reader("vllm")
+    long = "m" * 10_000
+    page = reader.page(
+        f'vllm:num_requests_running{{engine="0",model_name="{long}1"}} 1',
+        f'vllm:num_requests_running{{engine="0",model_name="{long}2"}} 2',
+        'vllm:num_requests_running{engine="0",model_name="short"} 3',
+    )
+    names = {reader.table[number].labels[2]: value for number, value in
+        zip(page.plan.ids, page.values, strict=True)}  # fmt: skip
+    assert sorted(names.values()) == [1.0, 2.0, 3.0]
+    assert names["short"] == 3.0
+    assert {len(name) for name in names} == {5, MAX_LABEL}
+    assert page.plan.cut == 2
