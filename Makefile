@@ -90,6 +90,7 @@ golden: $(STAMP) ## write the golden pages of the tests anew; look at the differ
 
 docs: $(STAMP) ## the pages made from the code
 	$(BIN)/inferwatch metrics > docs/metrics.md
+	$(BIN)/python -m tests.runbooks > exporters/web/runbooks.html
 
 deploy: ## the shipped rules for Prometheus, in deploy/prometheus; RUNBOOKS=URL says where docs/ can be read
 	mkdir -p deploy/prometheus/rules

@@ -18,6 +18,8 @@ from agent.store.series import STALE, Labels
 
 # What was worked out for the labels of results is kept while they are among this many.
 _REMEMBERED: Final = 4096
+# The document that the links of the shipped rules lead into, as the repository has it.
+_RUNBOOKS: Final = "docs/runbooks.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,8 @@ class Site:
     Attributes:
         external_labels: added to every alert that goes out.
         external_url: where the agent's own page is.
-        runbook_base: what annotations `runbook_url` that are no whole address are below.
+        runbook_base: what annotations `runbook_url` that are no whole address are below; without
+            one the runbooks of the shipped rules are those that the agent serves.
         verdict: what analysis says of the engines that an alert with some labels is about.
     """
 
@@ -38,8 +41,12 @@ class Site:
 
     def runbook(self, link: str) -> str:
         """Return where a runbook can be read."""
-        if not link or not self.runbook_base or "://" in link:
+        if not link or "://" in link:
             return link
+        if not self.runbook_base:
+            document, _, anchor = link.partition("#")
+            served = self.external_url and document == _RUNBOOKS
+            return f"{self.external_url.rstrip('/')}/runbooks#{anchor}" if served else link
         return f"{self.runbook_base.rstrip('/')}/{link.lstrip('/')}"
 
 

@@ -8,7 +8,7 @@ from exporters.web.engines import engines
 from exporters.web.hardware import gpus, host_facts
 from exporters.web.headline import first, headline
 from exporters.web.markup import element, escaped, heading, link, paragraph, table
-from exporters.web.seen import Seen, SourceLine
+from exporters.web.seen import RUNBOOKS, Seen, SourceLine
 
 _STATES: Final = {
     "up": "up",
@@ -98,6 +98,7 @@ _LINKS: Final = (
         "PromQL over the history: the agent is a Prometheus data source",
     ),
     ("/api/v1/alerts", "/api/v1/alerts", "alerts that are pending or firing, as JSON"),
+    (RUNBOOKS, RUNBOOKS, "of each alert: what it means, what to look at, what to do"),
     ("/-/healthy", "/-/healthy", "200 while ticks complete"),
     ("/-/ready", "/-/ready", "200 once there is something to scrape"),
 )

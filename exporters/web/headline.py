@@ -8,9 +8,9 @@ from typing import Final
 from agent.catalog import gpu
 from exporters.web.engines import mood_of
 from exporters.web.hardware import gpu_mood
-from exporters.web.markup import element, escaped, heading, outside, paragraph
+from exporters.web.markup import element, escaped, heading, link, outside, paragraph
 from exporters.web.numbers import lasted
-from exporters.web.seen import Alert, Seen
+from exporters.web.seen import RUNBOOKS, Alert, Seen
 from exporters.web.verdicts import Mood
 
 _SEVERE: Final = 0
@@ -148,9 +148,7 @@ def _alert(seen: Seen, alert: Alert) -> str:
         if alert.instance_name and one["instance_name"] == alert.instance_name
     ]
     runbook = (
-        element("p", {"class": "links"}, "What to do: ", outside(alert.runbook))
-        if alert.runbook
-        else ""
+        element("p", {"class": "links"}, "What to do: ", _led_to(alert)) if alert.runbook else ""
     )
     return element(
         "article",
@@ -164,6 +162,13 @@ def _alert(seen: Seen, alert: Alert) -> str:
         *(paragraph(f"Verdict: {one}.", "detail") for one in verdicts),
         runbook,
     )
+
+
+def _led_to(alert: Alert) -> str:
+    """Return a link to what to do: on this host, or elsewhere."""
+    if alert.runbook.startswith(f"{RUNBOOKS}#"):
+        return link(alert.runbook, f"the runbook of {alert.name}")
+    return outside(alert.runbook)
 
 
 def _kept(seen: Seen, alert: Alert) -> str:

@@ -1,8 +1,6 @@
 """`/` and its changing part: rendered when asked for, once a tick at most."""
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,8 +13,10 @@ from exporters.web import hardware
 from exporters.web.body import links, moment, parts, title
 from exporters.web.headline import headline
 from exporters.web.markup import element, escaped
+from exporters.web.policy import headers
+from exporters.web.runbooks import runbooks
 from exporters.web.script import SCRIPT
-from exporters.web.seen import Course, Samples, Seen, SourceLine, alerts_of
+from exporters.web.seen import RUNBOOKS, Course, Samples, Seen, SourceLine, alerts_of
 from exporters.web.style import STYLE
 from exporters.web.terms import glossary
 
@@ -26,22 +26,7 @@ _PATIENT: Final = 5
 """Seconds after which a browser without scripts loads the page anew."""
 
 
-def _hashed(text: str) -> str:
-    """Return how a policy names an inline script or style."""
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-# Nothing but this script, this style and this host: names of engines and models come from outside.
-HEADERS: Final = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; script-src {_hashed(SCRIPT)}; style-src {_hashed(STYLE)}; "
-        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+HEADERS: Final = headers(style=STYLE, script=SCRIPT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +79,11 @@ class WebPage:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
-        return [web.get("/", self._whole), web.get("/page", self._part)]
+        return [
+            web.get("/", self._whole),
+            web.get("/page", self._part),
+            web.get(RUNBOOKS, runbooks),
+        ]
 
     async def _whole(self, _request: web.Request) -> web.Response:
         """The whole page."""

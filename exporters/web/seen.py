@@ -10,6 +10,10 @@ from agent.model import Frame, Metric
 
 JSON = Mapping[str, Any]
 
+RUNBOOKS: Final = "/runbooks"
+"""Where the agent has them."""
+
+_SHIPPED: Final = "inferwatch"
 _SEVERE: Final = ("critical", "page", "emergency")
 _SLIGHT: Final = ("info", "none")
 
@@ -58,7 +62,7 @@ class Alert:
         about: which engine, GPU or source.
         since: when its condition began to hold, on the clock of the frame.
         kept_since: since when its condition no longer holds, None while it does.
-        runbook: where it is explained.
+        runbook: where it is explained; without a host, on this one.
         instance_name: the engine that it is about; empty for none.
     """
 
@@ -188,9 +192,19 @@ def alert_of(told: JSON) -> Alert:
         about=", ".join(about),
         since=_moment(told["activeAt"]),
         kept_since=_moment(told["keepFiringSince"]) if "keepFiringSince" in told else None,
-        runbook=notes.get("runbook_url", ""),
+        runbook=_runbook(labels.get("ruleset", ""), notes.get("runbook_url", "")),
         instance_name=labels.get("instance_name", ""),
     )
+
+
+def _runbook(ruleset: str, link: str) -> str:
+    """Return where a runbook is; that of a shipped rule, if this agent has it, by its path alone.
+
+    The name by which others reach this host need not be one that the reader's browser knows.
+    """
+    before, mark, anchor = link.partition(f"{RUNBOOKS}#")
+    ours = ruleset == _SHIPPED and mark and "/" not in before.partition("://")[2]
+    return f"{RUNBOOKS}#{anchor}" if ours else link
 
 
 def _moment(text: str) -> float:

@@ -140,6 +140,20 @@ def test_runbooks_are_where_the_site_has_them(base: str, given: str, sent: str):
     assert alert.annotations["other"] == "docs/r.md"
 
 
+@pytest.mark.parametrize(
+    ("base", "given", "found"),
+    [
+        ("", "docs/runbooks.md#a", "http://host:9745/runbooks#a"),
+        ("", "docs/mine.md#a", "docs/mine.md#a"),
+        ("https://git/x", "docs/runbooks.md#a", "https://git/x/docs/runbooks.md#a"),
+    ],
+)
+def test_shipped_runbooks_are_on_the_host_itself(base: str, given: str, found: str):
+    """Unless they are said to be elsewhere; what the agent does not serve stays a path."""
+    site = Site(runbook_base=base, external_url="http://host:9745/")
+    assert site.runbook(given) == found
+
+
 def test_a_template_that_fails_says_so_in_its_place():
     """What is wrong with an annotation stands where its text would be; the alert goes out."""
     world = World(alert_group("{alert: A, expr: v, annotations: {a: '{{ gt $value 1 }}'}}"))

@@ -93,6 +93,12 @@ def test_a_runbook_that_is_no_page_is_no_link(address: str):
     assert f"<code>{address}</code>" in text
 
 
+def test_a_runbook_of_this_host_is_a_link():
+    """With the name of the alert, as the address says little."""
+    text = first(seen(alerts=[alert(runbook="/runbooks#kvcachefull")]))
+    assert '<a href="/runbooks#kvcachefull">the runbook of KvCacheFull</a>' in text
+
+
 def test_an_alert_that_may_come_is_told():
     """A condition that holds and does not fire yet is one line."""
     text = first(seen(alerts=[alert(firing=False)]))

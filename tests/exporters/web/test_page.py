@@ -126,6 +126,7 @@ async def test_old_addresses_are_still_linked(agent: Agent, client: Client):
         "/api/v1/report?format=html",
         "/api/v1/signals",
         "/metrics",
+        "/runbooks",
         "/-/healthy",
         "/-/ready",
     }
