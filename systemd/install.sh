@@ -202,7 +202,9 @@ fi
 forget_old
 
 say "running. Next:"
+say "  http://$(uname -n):9745             the page for people"
+say "  inferwatch doctor --as-service  what it looks for, finds and misses"
 say "  systemctl status inferwatch     how it fares"
-say "  curl -s localhost:9745/metrics  what it sees"
-say "  $CONFDIR/config.yaml            then: systemctl reload inferwatch"
+say "  curl -s localhost:9745/metrics  what Prometheus scrapes"
+say "  $CONFDIR/config.yaml    then: systemctl reload inferwatch"
 [ ! -e "$config.new" ] || say "the defaults of this version are in $config.new; yours was kept"

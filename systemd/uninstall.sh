@@ -46,7 +46,8 @@ case $(readlink "$COMMAND" || true) in
 esac
 rm -rf "$PREFIX/venv" "$PREFIX/venv.link" "$PREFIX"/venv-*
 rm -f "$PREFIX/docs/install.md"
-for folder in "$UNIT.d" "$PREFIX/docs" "$PREFIX"; do
+units=${UNIT%/*}
+for folder in "$UNIT.d" "$units" "${units%/*}" "$PREFIX/docs" "$PREFIX"; do
     [ ! -d "$folder" ] || rmdir --ignore-fail-on-non-empty "$folder"
 done
 if [ "$PURGE" = 1 ]; then

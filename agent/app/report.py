@@ -149,7 +149,7 @@ def limit_itself() -> None:
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     _LIMITED.active = True
-    with contextlib.suppress(OSError):  # the sandbox of the service refuses it
+    with contextlib.suppress(OSError):  # a sandbox may refuse it
         os.nice(NICE)
         _LIMITED.nice = True
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))

@@ -74,6 +74,8 @@ print(  # noqa: T201 - the point of it
             "write and execute": outcome(write_and_execute),
             "write anywhere": outcome(write("/srv/open/probe")),
             "write state": outcome(write("/var/lib/inferwatch/probe")),
+            "step back": outcome(lambda: os.setpriority(os.PRIO_PROCESS, 0, 10)),
+            "go first": outcome(lambda: os.setpriority(os.PRIO_PROCESS, 0, -5)),
             "raw socket": outcome(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
         }
     )

@@ -37,6 +37,7 @@ def test_purging_leaves_nothing(container: Container):
     assert container.sh("grep inferwatch /etc/passwd /etc/group").stdout == ""
     assert container.sh("find / -xdev -name '*inferwatch*' ! -path '/proc/*'").stdout == ""
     assert container.sh("systemctl cat inferwatch").returncode != 0
+    assert container.sh("ls -d /usr/local/lib/systemd").returncode != 0
 
 
 def test_uninstalling_keeps_configuration_and_history(container: Container):

@@ -61,6 +61,7 @@ def test_what_the_agent_needs_gets_through(host: Container, stranger: str):
     assert answers["journal"] == "ok"
     assert answers["callback"] == "ok"
     assert answers["write state"] == "ok"
+    assert answers["step back"] == "ok"
 
 
 def test_what_it_does_not_need_is_kept_out(host: Container, stranger: str):
@@ -74,6 +75,7 @@ def test_what_it_does_not_need_is_kept_out(host: Container, stranger: str):
     assert answers["kmsg"] != "ok"
     assert answers["file descriptors"] == "Permission denied"
     assert answers["adjtimex"] == DENIED
+    assert answers["go first"] == "Permission denied"
 
 
 def test_the_drop_in_lets_the_clock_be_read(host: Container, stranger: str):

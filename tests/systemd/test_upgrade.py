@@ -2,12 +2,14 @@
 
 import pytest
 
+from tests.systemd.asked import asked
 from tests.systemd.conftest import INSTALL
 from tests.systemd.container import Container
 
 pytestmark = pytest.mark.systemd
 
 CONFIG = "/etc/inferwatch/config.yaml"
+PAGE = "curl -sf http://127.0.0.1:9745/metrics"
 ACTIVE = "systemctl is-active --quiet inferwatch"
 
 
@@ -29,6 +31,19 @@ def test_an_upgrade_keeps_what_is_the_users(service: Container):
     assert "# mine" not in service.out(f"cat {CONFIG}.new")
     assert service.out("cat /var/lib/inferwatch/history") == "past"
     assert len(service.out("ls -d /opt/inferwatch/venv-*").split()) == 1
+
+
+def test_an_upgrade_keeps_the_history(service: Container):
+    """What was seen before it is there after it, to the first sample."""
+    service.until(f"{PAGE} | grep -q '^inferwatch_host_cpus'", seconds=15)
+    # By then a tick is past that the file, written when the old version ends, has to hold.
+    service.out("sleep 3")
+    begun = "query?query=min_over_time(timestamp(up)[1h:1s])"
+    before = asked(service, begun)["data"]["result"][0]["value"][1]
+
+    service.out(INSTALL, timeout=120)
+
+    assert asked(service, begun)["data"]["result"][0]["value"][1] == before
 
 
 def test_an_upgrade_leaves_a_stopped_service_stopped(service: Container):
