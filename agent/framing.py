@@ -6,10 +6,9 @@ The child that asks the driver has this in memory, too: nothing heavy is importe
 
 import struct
 from collections.abc import Iterator
-from typing import Final
 
-HEADER: Final = struct.Struct("<BI")
-LONGEST: Final = 16 * 2**20
+HEADER = struct.Struct("<BI")
+LONGEST = 16 * 2**20
 """No honest body is longer, in bytes."""
 
 
