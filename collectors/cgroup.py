@@ -1,11 +1,17 @@
 """Which control group a process is in, and what else is in it (cgroups(7))."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from pathlib import PurePosixPath
+from typing import Final, Generic, TypeVar
 
 from collectors.procfs import read_file
+
+FOUND_INTERVAL: Final = 10.0
+"""Seconds for which it is remembered what was looked up of a process."""
+
+_T = TypeVar("_T")
 
 # As Docker, containerd, CRI-O, Podman and Kubernetes name the group of one container, with the
 # systemd and with the cgroupfs driver.
@@ -58,6 +64,45 @@ def group_of(proc: str, pid: int, controller: str) -> Cgroup | None:
     folder = controller if controller in found else ""
     path = found.get(folder, "")
     return Cgroup(path, folder) if path.startswith("/") and path != "/" else None
+
+
+def folders_above(root: str, cgroup: Cgroup) -> Iterator[str]:
+    """Yield the folder of a group and those of the groups that it is in, without the root.
+
+    Args:
+        root: mount point of the hierarchies.
+        cgroup: the group.
+    """
+    path = PurePosixPath(cgroup.path)
+    hierarchy = f"{root}/{cgroup.folder}" if cgroup.folder else root
+    for group in (path, *path.parents[:-1]):
+        yield f"{hierarchy}{group}"
+
+
+class Lookups(Generic[_T]):
+    """What was looked up of each process; looked up anew now and then."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[float, _T]] = {}
+
+    def of(self, pid: int, now: float, look: Callable[[_T | None], _T]) -> _T:
+        """Return what is known of a process.
+
+        Args:
+            pid: of the process.
+            now: seconds on a clock that never goes back.
+            look: given what was found before, if anything was.
+        """
+        known = self._found.get(pid)
+        if known is not None and now - known[0] < FOUND_INTERVAL:
+            return known[1]
+        found = look(None if known is None else known[1])
+        self._found[pid] = now, found
+        return found
+
+    def keep(self, pids: Collection[int]) -> None:
+        """Forget all other processes."""
+        self._found = {pid: found for pid, found in self._found.items() if pid in pids}
 
 
 def _paths(proc: str, pid: int) -> dict[str, str]:

@@ -6,14 +6,10 @@ its threads stand still until the next (Documentation/scheduler/sched-bwc.rst of
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Final
 
-from collectors.cgroup import group_of
+from collectors.cgroup import Lookups, folders_above, group_of
 from collectors.procfs import KeptFile, read_file
-
-FOUND_INTERVAL: Final = 10.0
-"""Seconds for which it is remembered which group above a process has a quota."""
 
 _NANOSECONDS: Final = 1e9
 _MICROSECONDS: Final = 1e6
@@ -38,12 +34,11 @@ class CpuQuota:
 
 @dataclass(slots=True)
 class _Found:
-    """The group with the smallest quota that a process is in, if it is in one with a quota."""
+    """The group with the smallest quota that a process is in."""
 
-    time: float
     cores: float
     folder: str
-    stat: KeptFile | None
+    stat: KeptFile
 
 
 class CgroupCpu:
@@ -57,7 +52,7 @@ class CgroupCpu:
     def __init__(self, proc: str, sys: str) -> None:
         self._proc = proc
         self._root = f"{sys}/fs/cgroup"
-        self._found: dict[int, _Found] = {}
+        self._found: Lookups[_Found | None] = Lookups()
 
     def read(self, pid: int, now: float) -> CpuQuota | None:
         """Return the quota of a process and how it was kept, or None where it has none.
@@ -66,11 +61,9 @@ class CgroupCpu:
             pid: of the process.
             now: seconds on a clock that never goes back.
         """
-        found = self._found.get(pid)
-        if found is None or now - found.time >= FOUND_INTERVAL:
-            found = self._found[pid] = self._find(pid, now, found)
-        text = None if found.stat is None else found.stat.read()
-        if not text:
+        found = self._found.of(pid, now, lambda before: self._find(pid, before))
+        text = None if found is None else found.stat.read()
+        if found is None or not text:
             return None
         fields = dict(line.split(b" ", 1) for line in text.splitlines() if b" " in line)
         periods, throttled = (_count(fields, name) for name in (b"nr_periods", b"nr_throttled"))
@@ -82,27 +75,22 @@ class CgroupCpu:
 
     def keep(self, pids: Collection[int]) -> None:
         """Forget all other processes."""
-        self._found = {pid: found for pid, found in self._found.items() if pid in pids}
+        self._found.keep(pids)
 
-    def _find(self, pid: int, now: float, before: _Found | None) -> _Found:
+    def _find(self, pid: int, before: _Found | None) -> _Found | None:
         """Look for the group of a process, or one above it, with the smallest quota."""
         group = group_of(self._proc, pid, "cpu")
-        if group is None:
-            return _Found(now, 0.0, "", None)
-        root = f"{self._root}/{group.folder}" if group.folder else self._root
-        path = PurePosixPath(group.path)
         best: tuple[float, str] | None = None
-        for one in (path, *path.parents[:-1]):
-            folder = f"{root}{one}"
-            cores = _cores_first(folder) if group.folder else _cores(folder)
+        for folder in () if group is None else folders_above(self._root, group):
+            cores = _cores_first(folder) if group is not None and group.folder else _cores(folder)
             if cores is not None and (best is None or cores < best[0]):
                 best = (cores, folder)
         if best is None:
-            return _Found(now, 0.0, "", None)
+            return None
         cores, folder = best
         same = before is not None and before.folder == folder
         stat = before.stat if before is not None and same else KeptFile(f"{folder}/cpu.stat")
-        return _Found(now, cores, folder, stat)
+        return _Found(cores, folder, stat)
 
 
 def _cores(folder: str) -> float | None:

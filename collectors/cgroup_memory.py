@@ -1,14 +1,11 @@
 """What the control group of a process may hold and holds (cgroups version 2)."""
 
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
-from collectors.cgroup import cgroup_of
+from collectors.cgroup import Lookups, cgroup_of, folders_above
 from collectors.procfs import read_file
-
-FOUND_INTERVAL: Final = 10.0
-"""Seconds for which it is remembered which groups above a process have a limit."""
 
 # `shmem` is part of `file` and cannot be dropped.
 _RECLAIMABLE: Final = (b"inactive_file", b"active_file", b"slab_reclaimable")
@@ -23,14 +20,6 @@ class MemoryUse:
     reclaimable: int | None
 
 
-@dataclass(slots=True)
-class _Found:
-    """The folders of the groups with a limit that a process is in."""
-
-    time: float
-    folders: list[tuple[str, int]] = field(default_factory=list)
-
-
 class CgroupMemory:
     """Reads the limits of processes; which groups have one is looked up rarely.
 
@@ -42,7 +31,7 @@ class CgroupMemory:
     def __init__(self, proc: str, sys: str) -> None:
         self._proc = proc
         self._root = f"{sys}/fs/cgroup"
-        self._found: dict[int, _Found] = {}
+        self._found: Lookups[list[tuple[str, int]]] = Lookups()
 
     def read(self, pid: int, now: float) -> MemoryUse | None:
         """Return the use of the group with the least room, or None where none has a limit.
@@ -51,11 +40,8 @@ class CgroupMemory:
             pid: of the process.
             now: seconds on a clock that never goes back.
         """
-        found = self._found.get(pid)
-        if found is None or now - found.time >= FOUND_INTERVAL:
-            found = self._found[pid] = _Found(now, self._limited(pid))
         best: tuple[int, int, str] | None = None
-        for folder, limit in found.folders:
+        for folder, limit in self._found.of(pid, now, lambda _before: self._limited(pid)):
             used = _number(read_file(f"{folder}/memory.current"))
             if used is not None and (best is None or limit - used < best[1] - best[0]):
                 best = (used, limit, folder)
@@ -64,19 +50,17 @@ class CgroupMemory:
         used, limit, folder = best
         return MemoryUse(used, limit, _reclaimable(read_file(f"{folder}/memory.stat")))
 
-    def keep(self, pids: set[int]) -> None:
+    def keep(self, pids: Collection[int]) -> None:
         """Forget all other processes."""
-        self._found = {pid: found for pid, found in self._found.items() if pid in pids}
+        self._found.keep(pids)
 
     def _limited(self, pid: int) -> list[tuple[str, int]]:
         """Return the groups of a process that have a limit, its own first."""
         cgroup = cgroup_of(self._proc, pid)
         if cgroup is None or cgroup.folder:
             return []
-        path = PurePosixPath(cgroup.path)
         limited: list[tuple[str, int]] = []
-        for group in (path, *path.parents[:-1]):
-            folder = f"{self._root}{group}"
+        for folder in folders_above(self._root, cgroup):
             limit = _number(read_file(f"{folder}/memory.max"))
             if limit is not None:
                 limited.append((folder, limit))

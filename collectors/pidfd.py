@@ -11,6 +11,8 @@ import struct
 from contextlib import suppress
 from typing import Final
 
+from collectors.procfs import Descriptor
+
 # _IOWR(0xFF, 11, struct pidfd_info), whose first version has 64 bytes: the mask of what is wanted,
 # then of what is known, comes first and the exit code last.
 _SIZE: Final = 64
@@ -20,7 +22,7 @@ _MASK: Final = struct.Struct("=Q")
 _CODE: Final = struct.Struct("=i")
 
 
-class Held:
+class Held(Descriptor):
     """A process that is held; letting go of the object lets go of it.
 
     Args:
@@ -31,7 +33,6 @@ class Held:
     """
 
     def __init__(self, pid: int) -> None:
-        self._fd: int | None = None
         self._fd = os.pidfd_open(pid)
 
     def exit_code(self) -> int | None:
@@ -48,16 +49,6 @@ class Held:
         known: int = _MASK.unpack_from(wanted, 0)[0]
         code: int = _CODE.unpack_from(wanted, _SIZE - _CODE.size)[0]
         return code if known & _EXIT else None
-
-    def close(self) -> None:
-        """Let go of it; safe to call twice."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        """Let go of it with the last that has it."""
-        self.close()
 
 
 def hold(pid: int) -> Held | None:

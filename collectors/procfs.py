@@ -66,11 +66,27 @@ def read_file(path: str | Path) -> bytes | None:
     return b"".join(parts)
 
 
-class KeptFile:
+class Descriptor:
+    """Something that is held open, until the last that has this object lets go of it."""
+
+    _fd: int | None = None
+
+    def close(self) -> None:
+        """Let go of it; safe to call twice."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        """Let go of it with the last that has it."""
+        self.close()
+
+
+class KeptFile(Descriptor):
     """A file of the kernel that is read again and again, through one descriptor.
 
     To open such a file takes longer than to read most of them. Any other file may be replaced by
-    one of the same name, and is opened each time.
+    one of the same name, and is opened each time; so is one that was closed.
 
     Args:
         path: of the file.
@@ -80,7 +96,6 @@ class KeptFile:
     def __init__(self, path: str, *, most: int | None = None) -> None:
         self._path = path
         self._most = most
-        self._fd: int | None = None
 
     def read(self) -> bytes | None:
         """Return what the file holds, or None where the host has no such file or does not show it.
@@ -116,16 +131,6 @@ class KeptFile:
                 if os.fstatvfs(self._fd).f_blocks:  # procfs has none
                     self.close()
         return text if text is None or self._most is None else text[: self._most]
-
-    def close(self) -> None:
-        """Let go of the file; it is opened again if it is read again. Safe to call twice."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        """Let go of the file with the last that has it."""
-        self.close()
 
 
 @contextlib.contextmanager

@@ -1,17 +1,16 @@
 """Space on the filesystems of the configured folders, from which a hung mount cannot hurt.
 
 `statvfs` on a network filesystem whose server is gone does not return, and cannot be cancelled.
-Each folder is therefore asked in a thread of its own, and not again before that thread ended.
+Each folder is therefore asked in a thread of its own, and not again before it has answered.
 """
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 import psutil
 
-from agent.aside import start_aside
+from agent.aside import Worker
 from agent.catalog import host as catalog
 from agent.model import Event, SeriesTable
 from collectors.readings import ReadingBuilder
@@ -49,20 +48,25 @@ class _Folder:
         # Written by the thread in one assignment, which other threads see whole.
         self.answer: tuple[float, Usage | None] | None = None
         self.problem = ""
-        self.thread: threading.Thread | None = None
+        self._worker = Worker(f"statvfs {path}")
+
+    @property
+    def pending(self) -> bool:
+        """Whether a question is under way."""
+        return self.asked is not None and (self.answer is None or self.answer[0] != self.asked)
 
     def ask(self, usage: Callable[[str], Usage], now: float) -> None:
-        """Start a question; the thread is a daemon, so that it never keeps the agent alive."""
+        """Start a question."""
         self.asked = now
 
         def work() -> None:
             try:
                 self.answer = (now, usage(self.path))
-            except OSError as error:
-                self.problem = error.strerror or str(error)
+            except (OSError, ValueError) as error:  # a path may be none, too
+                self.problem = getattr(error, "strerror", None) or str(error)
                 self.answer = (now, None)
 
-        self.thread = start_aside(work, name=f"statvfs {self.path}")
+        self._worker.give(work)
 
 
 class Disks:
@@ -97,7 +101,7 @@ class Disks:
         """Add size, free space and whether the filesystem hangs; never waits."""
         now = self._monotonic()
         for folder in self._folders:
-            pending = folder.thread is not None and folder.thread.is_alive()
+            pending = folder.pending
             if not pending and (folder.asked is None or now - folder.asked >= INTERVAL):
                 folder.ask(self._usage, now)
             if folder.asked is not None and pending and now - folder.asked >= INTERVAL:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from agent.model import SeriesTable
-from collectors.cgroup_memory import FOUND_INTERVAL, CgroupMemory, MemoryUse
+from collectors.cgroup import FOUND_INTERVAL
+from collectors.cgroup_memory import CgroupMemory, MemoryUse
 from collectors.processes import EngineProcessRef, ProcessesCollector
 from tests.fakes.clock import ManualClock
 from tests.fakes.proc import FakeProc
