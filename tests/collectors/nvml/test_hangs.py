@@ -87,10 +87,10 @@ async def test_nothing_is_left_of_a_process_that_ended(tmp_path: Path) -> None:
             await watching.look()
         for process in killed:  # none, where it had ended by itself and was seen to
             for _ in range(500):
-                if not Path(f"/proc/{process.pid}").exists():
+                if not _is_there(process.pid):
                     break
                 await asyncio.sleep(0.01)
-            assert not Path(f"/proc/{process.pid}").exists()
+            assert not _is_there(process.pid)
 
 
 async def test_backoff_doubles(tmp_path: Path) -> None:
@@ -231,6 +231,11 @@ async def _hang_fresh_child(watching: Watched) -> None:
     watching.supervisor._child.deadline = asyncio.get_running_loop().time() + SHORT
     with pytest.raises(SourceError, match="did not return"):
         await watching.look(0)
+
+
+def _is_there(pid: int) -> bool:
+    """Return whether the kernel has an entry of a process, be it a zombie's."""
+    return Path(f"/proc/{pid}").exists()
 
 
 def _alive(pid: int) -> bool:
