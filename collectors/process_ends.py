@@ -92,7 +92,8 @@ class ProcessEnds:
                 watched.held.close()
         self._refused &= self._seen
         self._seen = set()
-        return ends
+        # What a server does when another of its processes has ended is told after that.
+        return sorted(ends, key=lambda end: end.role == "server")
 
     def close(self) -> None:
         """Let go of all; safe to call twice."""

@@ -41,7 +41,8 @@ class Finding(NamedTuple):
         cause: what it speaks for.
         text: it, as a part of a sentence.
         ends: it is the end of the server's process itself, as its unit tells it.
-        follows: it may be how the server took the end of another of its processes.
+        follows: it may be how the server took the end of another of its processes. vLLM exits
+            with status 0 when its core has crashed.
     """
 
     time: float
@@ -116,12 +117,13 @@ def _of_process(event: Event) -> Finding | None:
         cause = _of_signal(name)
         if cause is Cause.STOPPED and not server:
             return None
+        if cause is Cause.KILLED and not server:
+            # vLLM kills these itself when it is asked to end: worth telling, and no cause.
+            cause = Cause.UNKNOWN
         return Finding(event.time, cause, f"{who} was ended by SIG{name}")
-    if status == "0":
-        text = f"{who} ended by itself with exit status 0"
-        return Finding(event.time, Cause.STOPPED, text) if server else None
     text = f"{who} ended with exit status {status}"
-    return Finding(event.time, Cause.CRASHED, text, follows=True)
+    cause = Cause.STOPPED if status == "0" else Cause.CRASHED
+    return Finding(event.time, cause, text, follows=True) if server or status != "0" else None
 
 
 def _of_unit(event: Event) -> Finding | None:
@@ -136,8 +138,7 @@ def _of_unit(event: Event) -> Finding | None:
         case "exited" if event.labels.get("code") == "exited":
             cause = Cause.STOPPED if status in ("0", "") else Cause.CRASHED
             text = f"the main process of {unit} ended with exit status {status}"
-            failed = cause is Cause.CRASHED
-            return Finding(event.time, cause, text, ends=True, follows=failed)
+            return Finding(event.time, cause, text, ends=True, follows=True)
         case "exited":
             text = f"the main process of {unit} was ended by SIG{status}"
             return Finding(event.time, _of_signal(status), text, ends=True)
@@ -154,7 +155,8 @@ def _of_signal(name: str) -> Cause:
 
 def strongest(findings: Iterator[Finding] | list[Finding]) -> Finding | None:
     """Return the finding that counts, the oldest of those that speak for the same."""
-    return min(findings, key=lambda one: (one.place, one.time), default=None)
+    causes = (one for one in findings if one.cause is not Cause.UNKNOWN)
+    return min(causes, key=lambda one: (one.place, one.time), default=None)
 
 
 _SPACE: Final = re.compile(r"\s+")

@@ -110,7 +110,7 @@ def _seen(ending: Ending) -> Iterator[str]:
         yield f"its last good page, {before} before, showed {_load(page)}"
         if ending.cause is Cause.UNKNOWN and not ending.evidence:
             yield "nothing wrong there, so only its log can tell"
-        if ending.cause is Cause.UNKNOWN and ending.gone and ending.seen:
+        if ending.cause is Cause.UNKNOWN and not ending.evidence and ending.gone and ending.seen:
             yield "how its process ended is told by a unit of systemd, or by Linux from 6.15 on"
     if ending.how:
         yield ending.how

@@ -95,14 +95,34 @@ EVIDENCE: list[tuple[Cause, Callable[[float], list[Event]], str]] = [
     (Cause.CRASHED, lambda t: [ended("core", t, signal="SEGV")], "core process (11) was ended by"),
     (Cause.CRASHED, lambda t: [ended("server", t, status="1")], "exit status 1"),
     (
-        Cause.KILLED,
-        lambda t: [ended("server", t, status="1"), ended("core", t, signal="KILL")],
-        "its core process (11) was ended by SIGKILL",
+        Cause.CRASHED,
+        lambda t: [ended("core", t, signal="SEGV"), ended("server", t, status="0")],
+        "its core process (11) was ended by SIGSEGV",
+    ),
+    (
+        Cause.CRASHED,
+        lambda t: [ended("core", t, signal="ABRT"), unit("exited", t, code="exited", status="0")],
+        "its core process (11) was ended by SIGABRT",
+    ),
+    (
+        Cause.CRASHED,
+        lambda t: [ended("core", t, status="1"), ended("server", t, status="0")],
+        "its core process (11) ended with exit status 1",
     ),
     (
         Cause.STOPPED,
         lambda t: [ended("core", t, signal="KILL"), ended("server", t, signal="TERM")],
         "its server process (11) was ended by SIGTERM",
+    ),
+    (
+        Cause.KILLED,
+        lambda t: [ended("core", t, signal="KILL"), ended("server", t, signal="KILL")],
+        "its server process (11) was ended by SIGKILL",
+    ),
+    (
+        Cause.UNKNOWN,
+        lambda t: [ended("core", t, signal="KILL")],
+        "chat died: its core process (11)",
     ),
     (Cause.OOM_KILL, lambda t: [ended("server", t, signal="KILL"), oom("11", t)], "lack of memory"),
     (Cause.ENGINE_ERROR, lambda t: [ended("server", t, status="1"), log("fatal", "Oops", t)], "Oo"),
