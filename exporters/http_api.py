@@ -194,7 +194,7 @@ class HttpApi:
                 why = getattr(error, "strerror", None) or error
                 raise ConfigError(
                     f"cannot listen on {address}: {why}; "
-                    "choose another address at exporters.http_api.listen"
+                    "choose another with --listen, or at exporters.http_api.listen"
                 ) from error
 
     async def _start(self, runner: web.AppRunner, address: Listen) -> None:

@@ -23,6 +23,7 @@ from agent.model import ConfigError, Frame, Reading, RecordingFailedError, Serie
 from agent.recording import RecordedTick, RecordingReader
 from agent.replay import Replay, ReplayClock, until_damage
 from agent.service import SystemClock
+from exporters.access import Guard
 from exporters.http_api import HttpApi, Views
 from exporters.prometheus import PrometheusExporter
 
@@ -81,22 +82,30 @@ class ReplayAgent:
         self._check(await self._replay().run(self._ticks(loop=False)))
         return self._page.render(openmetrics=False).decode()
 
-    async def run(self, *, listen: Listen, loop: bool) -> None:
+    async def run(self, *, listen: Listen, loop: bool, web_config: Path | None = None) -> None:
         """Serve the recording while it plays, until its end or a signal.
 
+        Args:
+            listen: where.
+            loop: begin again at the end.
+            web_config: what is asked of those who come; nothing without one.
+
         Raises:
-            ConfigError: the address to listen on cannot be had.
+            ConfigError: the address to listen on cannot be had, or the web configuration has
+                problems.
             RecordingError: the recording is damaged further on, or holds no tick.
         """
         log = structlog.get_logger()
-        api = HttpApi(self._page, self._views())
+        guard = Guard(clock=SystemClock(), told=self._web_config_told)
+        api = HttpApi(self._page, self._views(), guard=guard)
         stop = asyncio.Event()
         self._says_alerts = True
         with signals(stop.set, self._decline_reload):
             try:
-                await api.listen([listen])
+                await api.listen([listen], web_config=web_config)
+                url = listen.url.replace("http:", "https:") if guard.encrypts else listen.url
                 log.info("inferwatch plays a recording", recording=str(self._reader.path))
-                log.info("open it in a browser", url=listen.url)
+                log.info("open it in a browser", url=url)
                 playing = asyncio.create_task(self._replay().run(self._ticks(loop=loop)))
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait((playing, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -110,6 +119,12 @@ class ReplayAgent:
             finally:
                 await self._asked.queries.aclose()
                 await api.aclose()
+
+    @staticmethod
+    def _web_config_told(problem: str) -> None:
+        """Say what is wrong with a web configuration that has changed."""
+        if problem:
+            structlog.get_logger().error("the web configuration is refused", reason=problem)
 
     def _replay(self) -> Replay:
         """Return what plays."""

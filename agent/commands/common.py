@@ -48,6 +48,11 @@ def add_listen_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_web_config_argument(parser: argparse.ArgumentParser, *, about: str) -> None:
+    """Declare `--web-config`, which Prometheus's exporters call `--web.config.file`."""
+    parser.add_argument("--web-config", "--web.config.file", type=Path, metavar="FILE", help=about)
+
+
 def listen_address(text: str) -> Listen:
     """Return an address, or have argparse say what was expected."""
     try:

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from agent.app import ReplayAgent
-from agent.commands.common import add_listen_argument
+from agent.commands.common import add_listen_argument, add_web_config_argument
 from agent.config.settings import Logging
 from agent.log import configure_logging
 
@@ -14,6 +14,7 @@ from agent.log import configure_logging
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_listen_argument(parser)
+    add_web_config_argument(parser, about="certificates, users and headers, as exporters have them")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,5 +22,5 @@ def run(arguments: argparse.Namespace) -> int:
     configure_logging(Logging())
     with resources.as_file(resources.files("agent") / "demo.rec.gz") as path:
         agent = ReplayAgent(Path(path), speed=1.0)
-        asyncio.run(agent.run(listen=arguments.listen, loop=True))
+        asyncio.run(agent.run(listen=arguments.listen, loop=True, web_config=arguments.web_config))
     return 0

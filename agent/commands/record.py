@@ -72,12 +72,13 @@ def without_services(settings: Settings, *, listen: Sequence[Listen]) -> Setting
     """Return settings that collect the same and do little else.
 
     They keep neither history nor incidents, tell nobody of alerts, and listen on these addresses
-    alone.
+    alone, to the same people.
     """
+    web_config = settings.exporters.http_api.web_config if listen else None
     return replace(
         settings,
         history=replace(settings.history, enabled=False),
         incidents=replace(settings.incidents, enabled=False),
         alerts=replace(settings.alerts, enabled=False),
-        exporters=Exporters(http_api=Http(listen=tuple(listen))),
+        exporters=Exporters(http_api=Http(listen=tuple(listen), web_config=web_config)),
     )

@@ -9,6 +9,7 @@ from agent.app.incidents import folder_of
 from agent.commands.common import (
     add_config_argument,
     add_listen_argument,
+    add_web_config_argument,
     config_path,
     settings_from,
 )
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_config_argument(parser)
     add_listen_argument(parser)
+    add_web_config_argument(parser, about="certificates, users and headers, as exporters have them")
     parser.add_argument(
         "--speed",
         type=_speed,
@@ -61,7 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.print_page:
         print(asyncio.run(agent.last_page()), end="")
         return 0
-    asyncio.run(agent.run(listen=arguments.listen, loop=arguments.loop))
+    asyncio.run(
+        agent.run(listen=arguments.listen, loop=arguments.loop, web_config=arguments.web_config)
+    )
     return 0
 
 

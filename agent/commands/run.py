@@ -4,12 +4,12 @@ import argparse
 import asyncio
 import gc
 from dataclasses import replace
-from pathlib import Path
 
 from agent.allocator import keep_freed_memory
 from agent.app import Agent
 from agent.commands.common import (
     add_config_argument,
+    add_web_config_argument,
     config_path,
     listen_address,
     settings_from,
@@ -27,12 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="where to serve /metrics, in the place of what the configuration says",
     )
-    parser.add_argument(
-        "--web-config",
-        "--web.config.file",
-        type=Path,
-        metavar="FILE",
-        help="certificates, users and headers, as exporters have them; likewise",
+    add_web_config_argument(
+        parser, about="certificates, users and headers, as exporters have them; likewise"
     )
 
 

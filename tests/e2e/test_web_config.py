@@ -159,6 +159,22 @@ def test_the_option_of_exporters(tmp_path: Path):
         assert running.get("/-/ready", Authorization="")[0] == 401
 
 
+def test_a_replay_asks_what_it_is_told_to(tmp_path: Path):
+    """A recording, too, is shown over TLS, and to those alone who have the password."""
+    port = free_port()
+    context = ssl.create_default_context(cafile=str(write_authority(tmp_path)))
+    write_certificate(tmp_path, "server")
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
+        "basic_auth_users: {alice: " + HASH + "}\n"
+    )
+    arguments = ("demo", "--listen", f"127.0.0.1:{port}", "--web-config", "web.yml")
+    with agent_process(tmp_path, *arguments, port=port, context=context, headers=BASIC) as running:
+        assert running.get("/")[0] == 200
+        assert running.get("/", Authorization="")[0] == 401
+        assert f"https://127.0.0.1:{port}" in running.log.read_text()
+
+
 # The toolkit of Debian's promtool does not know these names yet.
 OLDER = WEB.replace("  client_allowed_sans: [prometheus]\n", "")
 
