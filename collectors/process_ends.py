@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,7 @@ MOST: Final = 64
 """Processes of one engine that are held at a time."""
 
 _Key = tuple[str, str]
+_Identity = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +60,42 @@ class ProcessEnds:
     def __init__(self, proc: str, *, hold: Callable[[int], Held | None] = hold) -> None:
         self._proc = proc
         self._hold = hold
-        self._watched: dict[tuple[int, int], _Watched] = {}
-        self._refused: set[tuple[int, int]] = set()
-        self._seen: set[tuple[int, int]] = set()
+        self._watched: dict[_Identity, _Watched] = {}
+        self._refused: set[_Identity] = set()
+        self._missing: set[_Identity] = set()
 
-    def see(self, engine: _Key, processes: Sequence[tuple[ProcessStat, str]]) -> None:
-        """Take note that these processes, each with its role, belong to an engine at this look."""
-        for stat, role in processes[:MOST]:
-            identity = (stat.pid, stat.start_ticks)
-            self._seen.add(identity)
-            known = self._watched.get(identity)
-            if known is not None:
-                known.engine, known.role, known.missed = engine, role, None
-            elif identity not in self._refused:
-                self._take(identity, engine, role)
+    def follow(self, engines: Mapping[_Key, Sequence[tuple[ProcessStat, str]]]) -> None:
+        """Take note of the processes of all engines, each with its role, whenever they change."""
+        seen: set[_Identity] = set()
+        for engine, processes in engines.items():
+            for stat, role in processes[:MOST]:
+                identity = (stat.pid, stat.start_ticks)
+                seen.add(identity)
+                known = self._watched.get(identity)
+                if known is not None:
+                    known.engine, known.role, known.missed = engine, role, None
+                elif identity not in self._refused:
+                    self._take(identity, engine, role)
+        self._missing = self._watched.keys() - seen
+        self._refused &= seen
 
     def ended(self, now: float) -> list[End]:
-        """Return which processes have ended, and end the look.
+        """Return which of the processes that are there no more have ended.
 
         Args:
             now: seconds on a clock that never goes back.
         """
         ends: list[End] = []
-        for identity in self._watched.keys() - self._seen:
+        for identity in list(self._missing):
             watched = self._watched[identity]
             if watched.missed is None:
                 watched.missed = now
             found = list(_end(watched, identity[0]))
             ends += found
             if found or now - watched.missed >= OUTLIVES:
+                self._missing.remove(identity)
                 del self._watched[identity]
                 watched.held.close()
-        self._refused &= self._seen
-        self._seen = set()
         # What a server does when another of its processes has ended is told after that.
         return sorted(ends, key=lambda end: end.role == "server")
 
@@ -100,8 +104,9 @@ class ProcessEnds:
         for watched in self._watched.values():
             watched.held.close()
         self._watched.clear()
+        self._missing.clear()
 
-    def _take(self, identity: tuple[int, int], engine: _Key, role: str) -> None:
+    def _take(self, identity: _Identity, engine: _Key, role: str) -> None:
         """Take hold of a process, if it is still the one that was seen."""
         pid, start = identity
         held = self._hold(pid) if self._proc == "/proc" else None

@@ -110,6 +110,19 @@ class _Instance:
     all_named: bool = False
     fds_counted: float | None = None
 
+    def only_helps(self, role: Role) -> bool:
+        """Return whether what has no name of its own only helps: the core is known by its name."""
+        return role is Role.OTHER and Role.CORE in self.roles
+
+    def held(self) -> list[tuple[ProcessStat, str]]:
+        """Return the processes whose end is worth telling, with their roles."""
+        return [
+            (stat, role.value)
+            for role, role_sum in self.roles.items()
+            if not self.only_helps(role)
+            for stat in role_sum.stats
+        ]
+
 
 class ProcessesCollector:
     """Follows the process trees of the engines that are running.
@@ -147,6 +160,7 @@ class ProcessesCollector:
         )
         self._ranks = ProcessRanks(self._proc)
         self._family: list[tuple[int, int, int, str]] = []
+        self._shown: list[tuple[int, int, int, str]] = []
         self._memory = CgroupMemory(self._proc, str(sys))
         self._quotas = CgroupCpu(self._proc, str(sys))
         self._waits = CpuWaits(self._proc)
@@ -163,12 +177,15 @@ class ProcessesCollector:
         self._memory.keep(pids)
         self._quotas.keep(pids)
         now = self._monotonic()
+        before, self._shown = self._shown, []
         if found:
             stats = self._tree.stats(pids)
             await self._recognise([stat for tree in stats.values() for stat in tree])
             for ref in found:
                 self._read(ref, stats[ref.pid], now)
         self._waits.turn()
+        if self._shown != before:
+            self._ends.follow({key: one.held() for key, one in self._instances.items()})
         # A helper that is done is no news.
         ends = (end for end in self._ends.ended(now) if end.status or end.signal or _serves(end))
         return self._builder.finish([self._told(end) for end in ends])
@@ -195,6 +212,7 @@ class ProcessesCollector:
     async def _recognise(self, stats: Sequence[ProcessStat]) -> None:
         """Learn which processes these are, if they are others than before."""
         family = [(stat.pid, stat.start_ticks, stat.ppid, stat.comm) for stat in stats]
+        self._shown = family
         if family == self._family:
             return
         for instance in self._instances.values():
@@ -227,15 +245,8 @@ class ProcessesCollector:
             instance.fds_counted = now
             for role_sum in instance.roles.values():
                 role_sum.fds = self._count_fds(role_sum.stats)
-        # Where the core is known by its name, what has no name of its own only helps.
-        helped = Role.CORE in instance.roles
         for role, role_sum in instance.roles.items():
-            if helped and role is Role.OTHER:
-                self._add(role_sum, waits=False)
-                continue
-            key = (ref.engine, ref.instance_name)
-            self._ends.see(key, [(stat, role.value) for stat in role_sum.stats])
-            self._add(role_sum, waits=True)
+            self._add(role_sum, waits=not instance.only_helps(role))
         self._name(ref, instance, stats, now)
         if ref.start_time is not None:
             labels = (ref.engine, ref.instance_name)

@@ -58,7 +58,7 @@ class Watching:
 
     def look(self, *, role: str | None, now: float = 0.0) -> list[End]:
         """Return what ended, at a look that shows the process in a role or does not show it."""
-        self.ends.see(CHAT, [] if role is None else [(own(), role)])
+        self.ends.follow({} if role is None else {CHAT: [(own(), role)]})
         return self.ends.ended(now)
 
 
@@ -110,7 +110,7 @@ def test_what_is_not_surely_the_process_is_not_held(proc: str, start: int) -> No
     stat = own()
     other = ProcessStat(stat.pid, stat.comm, 1, 0.0, 1, stat.start_ticks + start, 0)
     for _look in range(3):
-        ends.see(CHAT, [(other, "core")])
+        ends.follow({CHAT: [(other, "core")]})
         assert ends.ended(0.0) == []
     assert len(held) == (proc == "/proc")
 
@@ -118,7 +118,9 @@ def test_what_is_not_surely_the_process_is_not_held(proc: str, start: int) -> No
 def test_no_more_are_held_than_a_bound() -> None:
     """An engine that starts thousands of processes does not use up the agent's descriptors."""
     watching = Watching()
-    watching.ends.see(CHAT, [(own(), "core")] * MOST + [(process_stat("/proc", 1) or own(), "x")])
+    last = process_stat("/proc", 1)
+    assert last is not None
+    watching.ends.follow({CHAT: [(own(), "core")] * MOST + [(last, "core")]})
     assert len(watching.held) == 1
     watching.ends.close()
     assert all(held.closed for held in watching.held)
