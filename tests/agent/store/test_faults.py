@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.model import SeriesTable
+from agent.store.claim import Claim
 from agent.store.database import HistoryError
 from agent.store.history import History
 from agent.store.reader import HistoryReader
@@ -45,6 +46,20 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     agent.run(START, 1500, count=40)
     agent.close()
     return path
+
+
+def test_a_folder_of_somebody_else_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whoever tries the agent without root is told how to keep a history all the same."""
+
+    def take(_claim: Claim) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Claim, "take", take)
+    agent = Agent(tmp_path / "history.db")
+    agent.run(START, 320)
+    assert len(agent.told) == 1
+    assert agent.told[0].endswith("history.path in the configuration names another place")
+    agent.close()
 
 
 @settings(max_examples=40, deadline=None)
