@@ -5,12 +5,12 @@ from collections.abc import MutableMapping
 import structlog
 
 from agent.catalog import agent as catalog
-from agent.config import Settings
+from agent.config import Listen, Settings
 from agent.config.web_file import load_web_config
 from agent.model import Clock, ConfigError, SeriesTable
 from exporters.access import Guard, read_all
 
-__all__ = ["Access", "own_address", "read_all"]
+__all__ = ["Access", "own_address", "page_address", "read_all"]
 
 
 class Access:
@@ -47,6 +47,11 @@ class Access:
             self._log.error("the web configuration is refused, the old one stays", reason=problem)
         else:
             self._log.info("the web configuration was read again")
+
+
+def page_address(listen: Listen, guard: Guard) -> str:
+    """Return where a browser on this host finds the page."""
+    return listen.url.replace("http:", "https:", 1) if guard.encrypts else listen.url
 
 
 def own_address(settings: Settings, instance: str) -> str:

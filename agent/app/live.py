@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from agent.app.access import Access
+from agent.app.access import Access, page_address
 from agent.app.common import looked_for, signals, source_lines, version
 from agent.app.conclusions import Conclusions
 from agent.app.courses import courses
@@ -159,10 +159,12 @@ class Agent:
                 ]
                 if self._open_recording is not None:
                     self._recorder = _Recorder(self._open_recording(), self._pipeline)
+                listen = self._settings.exporters.http_api.listen
                 self._log.info(
                     "inferwatch is watching",
                     version=version(),
-                    listen=", ".join(map(str, self._settings.exporters.http_api.listen)),
+                    listen=", ".join(map(str, listen)),
+                    page=page_address(listen[0], self._access.guard) if listen else None,
                 )
                 reloader = asyncio.create_task(self._reload_on_request())
                 if duration is not None:

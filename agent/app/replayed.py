@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from agent.app.access import page_address
 from agent.app.common import looked_for, signals, source_lines, version
 from agent.app.conclusions import Conclusions
 from agent.app.courses import courses
@@ -103,9 +104,8 @@ class ReplayAgent:
         with signals(stop.set, self._decline_reload):
             try:
                 await api.listen([listen], web_config=web_config)
-                url = listen.url.replace("http:", "https:") if guard.encrypts else listen.url
                 log.info("inferwatch plays a recording", recording=str(self._reader.path))
-                log.info("open it in a browser", url=url)
+                log.info("open it in a browser", url=page_address(listen, guard))
                 playing = asyncio.create_task(self._replay().run(self._ticks(loop=loop)))
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait((playing, stopped), return_when=asyncio.FIRST_COMPLETED)

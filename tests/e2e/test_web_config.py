@@ -86,6 +86,7 @@ def test_renewals_and_reloads_of_a_running_agent(folder: Path, agent: AgentProce
     """
     assert agent.get("/metrics", Authorization="Basic eDp5")[0] == 401
     assert agent.value(READ) == 1
+    assert f'"page": "{agent.url}"' in agent.log.read_text()
     assert '"scrapeUrl": "https://' in agent.get("/api/v1/targets")[1]
     first = _shown(agent, folder)
     write_certificate(folder, "server")
