@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from agent.analysis.bottleneck import IDLE, WAITS, Finding, Targets
+from agent.analysis.bottleneck import HELD_UP, IDLE, Finding, Targets
 from agent.analysis.evidence import Evidence
-from agent.analysis.surroundings import Surroundings
+from agent.analysis.surroundings import STEPPING, Surroundings
 from agent.analysis.window import mean
 from agent.catalog.verdict import Cause
 
@@ -204,10 +204,11 @@ def _decode(facts: Facts) -> str:
 
 
 def _host(facts: Facts) -> str:
-    waiting, share = facts.around.longest_wait
-    if share >= WAITS:
-        who = "one of its processes" if waiting == "other" else f"its {waiting} process"
-        said = f"{who} waits for a CPU in {share:.0%} of the time"
+    if facts.around.held_up >= HELD_UP:
+        waits = facts.around.waits
+        roles = [one for one in (*STEPPING, "server") if waits.get(one, 0.0) >= HELD_UP]
+        said = f"its {roles[0]} process waits for a CPU in {waits[roles[0]]:.0%} of the time"
+        said += "".join(f", its {role} process in {waits[role]:.0%}" for role in roles[1:])
         if facts.around.throttled >= _THROTTLED:
             said += (
                 f": its quota of {_cores(facts.around.quota)} is used up in "
@@ -323,7 +324,7 @@ def _smaller_batch(facts: Facts) -> str:
 
 
 def _more_cpu(facts: Facts) -> str:
-    if facts.around.longest_wait[1] >= WAITS:
+    if facts.around.held_up >= HELD_UP:
         if facts.around.throttled >= _THROTTLED:
             return (
                 f"raise the CPU quota of its unit, container or pod above "

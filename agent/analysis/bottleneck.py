@@ -31,9 +31,9 @@ SLOWED: Final = 1.2
 """Step time against its model from which on something from outside slows the engine."""
 
 STARVED: Final = 0.5
-"""Share of the time for which a process waits for a CPU that doubles, at least, what it takes."""
+"""Share of the time for which an engine waits for a CPU that doubles, at least, what it takes."""
 
-WAITS: Final = 1.0 - 1.0 / SLOWED
+HELD_UP: Final = 1.0 - 1.0 / SLOWED
 """Share of the time for which it waits that makes its steps longer by what `SLOWED` says."""
 
 _FULL: Final = 0.9  # fill of the KV cache
@@ -125,7 +125,7 @@ def _still(evidence: Evidence, around: Surroundings) -> Finding | None:
 
 def _stuck(around: Surroundings) -> Finding:
     """Return why nothing moves: what hangs wants no CPU."""
-    if around.longest_wait[1] >= STARVED:
+    if around.starved >= STARVED:
         return Finding(cause=Cause.HOST_CPU, because="it waits for a CPU and nothing moves")
     return Finding(cause=Cause.STALLED, because="there are requests and nothing moves")
 
@@ -142,8 +142,7 @@ def _outside(around: Surroundings) -> Finding | None:
     unmodelled = math.isnan(around.slowdown)
     if share >= QUEUEING and around.clock < _LOW_CLOCK and not around.slowdown < _HARDLY:
         return Finding(cause=Cause.POWER_THERMAL, because=f"clocks are held down by {reason}")
-    waits = around.longest_wait[1]
-    if waits >= STARVED or (waits >= WAITS and slowed):
+    if around.starved >= STARVED or (around.held_up >= HELD_UP and slowed):
         return Finding(cause=Cause.HOST_CPU, because="its processes wait for a CPU")
     busiest = max(around.cores.values(), default=0.0)
     if around.gpu_activity < _IDLE_GPU and (slowed or (unmodelled and busiest >= _BUSY_CORE)):

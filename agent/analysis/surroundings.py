@@ -22,6 +22,9 @@ SLOWING: Final = (
 )
 """Reasons for lower clocks that are trouble; the others are a choice or an idle GPU."""
 
+STEPPING: Final = ("core", "worker")
+"""Roles of the processes that a step goes through."""
+
 _NAN: Final = float("nan")
 
 
@@ -59,9 +62,26 @@ class Surroundings:
         return max(self.slowed.items(), key=lambda item: item[1], default=("", 0.0))
 
     @property
-    def longest_wait(self) -> tuple[str, float]:
-        """The role whose process waited most for a CPU, and its share of the time."""
-        return max(self.waits.items(), key=lambda item: item[1], default=("", 0.0))
+    def starved(self) -> float:
+        """Share of the time for which the engine surely stood still for want of a CPU.
+
+        Core and workers hand a step to each other, and while one works the others may ask again and
+        again whether it is done: then they are ready to run, and nothing is lost while they do not.
+        One of them works at any time, so what counts is that all wait at once, which is so for at
+        least the sum of their shares less one for each but the first. The server is beside that.
+        """
+        chain = self._chain()
+        together = sum(chain) - (len(chain) - 1) if chain else 0.0
+        return max(together, self.waits.get("server", 0.0), 0.0)
+
+    @property
+    def held_up(self) -> float:
+        """Share of the time for which it may have stood still for that, at most."""
+        return max(min(self._chain(), default=0.0), self.waits.get("server", 0.0))
+
+    def _chain(self) -> list[float]:
+        """Return the shares of the processes that hand a step to each other."""
+        return [self.waits[role] for role in STEPPING if role in self.waits]
 
 
 def surroundings(view: View, *, tenants: float = _NAN, slowdown: float = _NAN) -> Surroundings:

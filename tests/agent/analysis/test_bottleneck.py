@@ -205,6 +205,14 @@ class TestWhatIsFound:
         assert found(at_limit, replace(waits, slowdown=1.0)).cause is Cause.SEQUENCE_LIMIT
         assert found(at_limit, replace(waits, waits={"core": 0.1})).cause is Cause.SEQUENCE_LIMIT
 
+    def test_a_core_that_spins_is_no_engine_without_a_cpu(self) -> None:
+        """It waits nearly always while its worker works: what binds the batch is asked as ever."""
+        full = replace(QUEUE, kv_usage=column(0.95), preemptions=9.0)
+        spins = replace(ALONE, waits={"core": 0.9, "worker": 0.36}, slowdown=0.7)
+        assert found(full, spins).cause is Cause.KV_MEMORY
+        both = replace(spins, waits={"core": 0.95, "worker": 0.9})
+        assert found(full, both).cause is Cause.HOST_CPU
+
     def test_waits_that_harm_nobody_are_no_trouble(self) -> None:
         """While latencies hold, an engine may wait for a CPU as long as it likes."""
         assert found(HEALTHY, replace(ALONE, waits={"core": 0.9})).cause is Cause.HEALTHY
@@ -252,11 +260,13 @@ class TestInWords:
 
     def test_a_quota_that_is_used_up_is_what_should_be_raised(self) -> None:
         """With the role, the share, the quota; and nothing of the engine's own settings."""
-        around = Surroundings(waits={"server": 0.6, "core": 0.91}, quota=0.5, throttled=0.97)
+        waits = {"server": 0.6, "core": 0.91, "worker": 0.9, "other": 0.3}
+        around = Surroundings(waits=waits, quota=0.5, throttled=0.97)
         facts = self.facts(replace(QUEUE, running=column(256)), around=around)
         assert sentence(facts) == (
-            "its core process waits for a CPU in 91% of the time: its quota of 0.5 cores is used "
-            "up in 97% of the periods, while 256 requests run and 12 wait"
+            "its core process waits for a CPU in 91% of the time, its worker process in 90%, its "
+            "server process in 60%: its quota of 0.5 cores is used up in 97% of the periods, while "
+            "256 requests run and 12 wait"
         )
         assert "raise the CPU quota of its unit, container or pod above 0.5 cores" in suggestion(
             facts
@@ -268,9 +278,9 @@ class TestInWords:
 
     def test_other_work_that_has_the_cpus_is_what_should_go(self) -> None:
         """Where no quota is used up, somebody else runs."""
-        around = Surroundings(waits={"other": 0.8}, quota=4.0, throttled=0.02)
+        around = Surroundings(waits={"server": 0.8}, quota=4.0, throttled=0.02)
         facts = self.facts(QUEUE, around=around)
-        assert sentence(facts).startswith("one of its processes waits for a CPU in 80% of the time")
+        assert sentence(facts).startswith("its server process waits for a CPU in 80% of the time, ")
         assert "quota" not in sentence(facts) + suggestion(facts)
         assert "what else runs on this host" in suggestion(facts)
 
