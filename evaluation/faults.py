@@ -7,7 +7,7 @@ default configuration, told only where to serve, whom to tell and where to keep 
 it a Prometheus scrapes vLLM with rules that are commonly published. Both tell one Alertmanager,
 and what it passes on is stamped. `build/reliability.json` has the figures. Takes half an hour, and
 root, for a small file system and a limit on CPU time. With names ("CPU starved") only these faults
-are made; what is written then goes to `build/reliability-some.json` and to no page.
+are made, and take the place of those of the last whole run; the page says so of each.
 """
 
 import asyncio
@@ -38,13 +38,12 @@ from evaluation.faults_host import (
     prometheus,
 )
 from evaluation.faults_page import write
-from evaluation.faults_seen import Injected, Told, Verdict, figures, harm, told
+from evaluation.faults_seen import Injected, Told, Verdict, again, figures, harm, told
 from tests.e2e.alertmanager import running as alertmanager
 from tests.e2e.process import AgentProcess
 from tests.e2e.vllm import vllm_folder
 
 FIGURES: Final = ROOT / "build" / "reliability.json"
-SOME: Final = ROOT / "build" / "reliability-some.json"
 KEPT: Final = ROOT / "build" / "reliability"
 
 WELL: Final = 90.0
@@ -392,10 +391,10 @@ def main() -> int:
             found = asyncio.run(_run(Path(name), engine, names))
         finally:
             engine.end()
-    file = SOME if sys.argv[1:] else FIGURES
-    file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    if file is FIGURES:
-        write(found)
+    if sys.argv[1:]:
+        found = again(json.loads(FIGURES.read_text(encoding="utf-8")), found)
+    FIGURES.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write(found)
     return 0
 
 

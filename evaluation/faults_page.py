@@ -104,6 +104,8 @@ def _verdict(row: Mapping[str, Any]) -> str:
 def _fault(row: Mapping[str, Any]) -> str:
     """Return all that was said of one fault."""
     what = f"{row['what']}; over after {_after(row['lasted'])}."
+    if row.get("again"):
+        what += " Made again in a later run."
     lines = [f"### {row['fault'][0].upper()}{row['fault'][1:]}", "", what, ""]
     for one in row["alerts"]:
         mark = "" if one["wanted"] else " (not listed for this fault)"

@@ -118,6 +118,13 @@ def ended(heard: Iterable[Told], alert: Told, *, until: float) -> float | None:
     return min(times, default=None)
 
 
+def again(whole: dict[str, Any], some: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a whole run with the faults that were made again in a later one."""
+    later = {row["fault"]: {**row, "again": True} for row in some["faults"]}
+    rows = [later.get(row["fault"], row) for row in whole["faults"]]
+    return {**whole, "faults": rows, "raw_again": [*whole.get("raw_again", ()), some["raw"]]}
+
+
 def figures(
     fault: Injected,
     *,

@@ -6,7 +6,7 @@ from typing import Any
 from agent.analysis.bottleneck import Targets
 from evaluation.faults_client import Asked
 from evaluation.faults_page import BEGIN, END, text, write
-from evaluation.faults_seen import Injected, Told, Verdict, figures, firsts, harm, told
+from evaluation.faults_seen import Injected, Told, Verdict, again, figures, firsts, harm, told
 
 FAULT = Injected(
     name="engine killed",
@@ -118,6 +118,19 @@ def test_the_table_says_before_or_after_the_harm():
     page = text({"faults": [row(heard=every, harmed=1030.0)], "before": BEFORE, "cost": []})
     assert "EngineDown, 10 s, 20 s before the harm" in page
     assert "StockTargetDown, 75 s, 45 s after the harm" in page
+
+
+def test_faults_that_were_made_again_take_the_place_of_the_first():
+    """The others, and what was before the first fault, are those of the whole run."""
+    whole = {"faults": [{**row(), "fault": "a"}, row()], "before": BEFORE, "cost": [], "raw": 1}
+    late = row(heard=[heard(1010.0, "EngineDown")])
+    found = again(whole, {"faults": [late], "before": {}, "cost": [7], "raw": 2})
+    assert [one["fault"] for one in found["faults"]] == ["a", "engine killed"]
+    assert found["faults"][1]["alerts"] == late["alerts"]
+    assert (found["before"], found["cost"], found["raw"]) == (BEFORE, [], 1)
+    assert found["raw_again"] == [2]
+    page = text(found)
+    assert page.count("Made again in a later run.") == 1
 
 
 def test_writing_leaves_the_rest_of_the_page(tmp_path: Any):
