@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.analysis.nonnegative import inverse, solve
+from agent.analysis.step_drift import Drift, drift_of
 from agent.analysis.step_windows import Stretch
 from agent.analysis.window import Column
 
@@ -32,6 +33,7 @@ _ROUNDS: Final = 5
 _HALF_COUNT: Final = 20.0  # steps at which a miscounted one weighs as much as all other scatter
 _GROUPS: Final = 8  # buckets below which stretches are left out in pairs instead
 _BEND_GAIN: Final = 0.95  # how much better it must predict what it has not seen
+_LEAST: Final = 0.05  # of the law's time against what a step took; beyond, the law says nothing
 _LINEAR: Final = np.array([True, True, True, True, False])
 _BENT: Final = np.array([True, True, True, True, True])
 
@@ -53,6 +55,7 @@ class StepFit:
         batch: smallest and largest mean batch of a stretch, sequences.
         load: medians of prefill tokens a step, of sequences and of tokens held.
         spread: step time at the 95th over that at the 5th percentile of the stretches.
+        drift: how far the machine is from the law.
     """
 
     coefficients: Column
@@ -66,6 +69,7 @@ class StepFit:
     batch: tuple[float, float]
     load: tuple[float, float, float]
     spread: float
+    drift: Drift
 
 
 def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | None:
@@ -92,23 +96,33 @@ def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | Non
     use_bend = errors[1] < _BEND_GAIN * errors[0]
     chosen, other = (bent, linear) if use_bend else (linear, bent)
     residual = 1.0 - rows @ chosen[0]
-    mean = float(np.average(seconds, weights=weights))
-    unexplained = float((weights * (residual * seconds) ** 2).sum())
+    inverse_of = _inverse(rows, weights, _BENT if use_bend else _LINEAR)
+    # What is usual is not told by steps that were picked for their prompts.
+    some = np.array([one.by != "prompts" for one in stretches])
+    some = some if some.any() else ~some
+    load, seconds, weights, part = (one[some] for one in (load, seconds, weights, residual))
+    times = np.array([one.time for one in stretches])
+    mean = float(np.average(seconds, weights=np.maximum(weights, 1e-12)))
+    unexplained = float((weights * (part * seconds) ** 2).sum())
     variance = float((weights * (seconds - mean) ** 2).sum())
-    usual = np.median(load, axis=0).tolist()
+    whole = np.array([one.by == "wall" for one in stretches])[some]
+    usual = np.median(load[whole] if whole.sum() >= FEWEST else load, axis=0).tolist()
     low, high = np.percentile(seconds, (5, 95)).tolist()
     return StepFit(
         coefficients=chosen[0],
         replicates=chosen[1:],
         alternative=other[0],
         doubt=_doubt(min(errors) / max(errors), len(linear) - 1),
-        inverse=_inverse(rows, weights, _BENT if use_bend else _LINEAR),
+        inverse=inverse_of,
         residual=_MAD * float(np.median(np.abs(residual))),
         explained=1.0 - unexplained / variance if variance > 0 else 0.0,
         stretches=len(stretches),
         batch=(float(load[:, 2].min()), float(load[:, 2].max())),
         load=(usual[1], usual[2], usual[3]),
         spread=high / low,
+        drift=drift_of(
+            1.0 / np.maximum(1.0 - part, _LEAST), base[some], times[some], steps[some] * seconds
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
+from math import hypot, sqrt
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -54,6 +54,9 @@ class StepTimeModel:
         batch: smallest and largest batch seen, sequences that decode.
         load: medians of prefill tokens a step, sequences and tokens held.
         spread: the 95th over the 5th percentile of step times seen.
+        slowness: mean time of a step against that of the law, which is of undisturbed steps.
+        drift: standard deviation of the logarithm of that, from minute to minute.
+        minutes: in how many of them the stretches lie.
     """
 
     time: float
@@ -68,6 +71,9 @@ class StepTimeModel:
     batch: tuple[float, float]
     load: tuple[float, float, float]
     spread: float
+    slowness: float = 1.0
+    drift: float = 0.0
+    minutes: int = 0
 
     @classmethod
     def of(cls, fit: StepFit, time: float) -> "StepTimeModel":
@@ -90,6 +96,9 @@ class StepTimeModel:
             batch=fit.batch,
             load=fit.load,
             spread=fit.spread,
+            slowness=fit.drift.slowness,
+            drift=fit.drift.spread,
+            minutes=fit.drift.minutes,
         )
 
     @property
@@ -109,7 +118,9 @@ class StepTimeModel:
         by_batch = (each_sequence + bend * decode) * decode
         return base + each_prompt * prefill + by_batch + each_held * kv
 
-    def predict(self, prefill: float, decode: float, kv: float) -> Prediction:
+    def predict(
+        self, prefill: float, decode: float, kv: float, *, drifting: bool = False
+    ) -> Prediction:
         """Return the mean time of a step at a load.
 
         The interval has four parts, added as squares: the scatter of the fit (the larger of the
@@ -121,12 +132,14 @@ class StepTimeModel:
             prefill: prompt tokens computed each step.
             decode: sequences that get a further token.
             kv: tokens held in the KV cache.
+            drifting: whether stretches of one minute share what the machine did in it, so that
+                there is as little to learn from as there are minutes that differ.
         """
         load = np.array([1.0, prefill, decode, kv, decode * decode])
         estimate = self.estimate(prefill, decode, kv)
         error = max(
             spread_of(np.array(self.replicates) @ load, estimate),
-            max(self.residual, SCALE_FLOOR) * sqrt(max(0.0, load @ np.array(self.inverse) @ load)),
+            self._scatter(drifting=drifting) * sqrt(max(0.0, load @ np.array(self.inverse) @ load)),
         )
         other = abs(float(load @ np.array(self.alternative)) - estimate)
         lowest, largest = self.batch
@@ -139,6 +152,13 @@ class StepTimeModel:
             + (SCALE_FLOOR * estimate) ** 2
         )
         return Prediction(estimate, max(0.0, estimate - half), estimate + half)
+
+    def _scatter(self, *, drifting: bool) -> float:
+        """Return the relative scatter of a stretch, as if all were independent."""
+        scatter = max(self.residual, SCALE_FLOOR)
+        if not (drifting and self.minutes):
+            return scatter
+        return hypot(scatter, self.drift * sqrt(self.stretches / self.minutes))
 
     def at_batch(self, decode: float) -> Prediction:
         """Return the mean time of a step at a batch, with the mix of work seen so far.
@@ -223,6 +243,10 @@ class StepTimeModel:
             batch=(lowest, largest),
             load=(prefill, decode, kv),
             spread=float(state["spread"]),
+            # States of earlier versions have none of these.
+            slowness=float(state.get("slowness", 1.0)),
+            drift=float(state.get("drift", 0.0)),
+            minutes=int(state.get("minutes", 0)),
         )
 
 

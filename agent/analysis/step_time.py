@@ -6,6 +6,7 @@ from math import inf, isnan
 from typing import Any, Final, TypeAlias
 
 from agent.analysis.step_fit import fit
+from agent.analysis.step_gaps import Gaps
 from agent.analysis.step_model import StepTimeModel, Term
 from agent.analysis.step_store import StepStore
 from agent.analysis.step_windows import Stretch, Stretches
@@ -49,6 +50,7 @@ class StepTime:
 
     def __init__(self, *, offset: float = 0.0) -> None:
         self._stretches = Stretches()
+        self._gaps = Gaps()
         self._store = StepStore()
         self._due = -inf
         self._offset = offset % EVERY
@@ -57,7 +59,9 @@ class StepTime:
 
     def observe(self, view: View) -> StepTimeResult:
         """Take the newest ticks of a view, one or several, and return what is known."""
-        for stretch in self._stretches.observe(view):
+        found = self._stretches.observe(view)
+        found += self._gaps.observe(view, busy={stretch.time for stretch in found})
+        for stretch in sorted(found, key=lambda one: one.time):
             self._pending = True
             if self._store.add(stretch, self._expected if self._result.model else None):
                 self._due = -inf

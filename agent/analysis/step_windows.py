@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf, isnan, nan
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -64,6 +64,9 @@ _KEYS: Final = (
 ) = range(len(_KEYS))
 
 
+Clock: TypeAlias = Literal["wall", "gaps", "prompts"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
     """The steps of some seconds in which an engine was at work throughout.
@@ -76,6 +79,9 @@ class Stretch:
         decode: sequences that got a further token, a step.
         kv: tokens held in the KV cache, mean over the steps; NaN where the engine does not say.
         decode_squared: mean over the steps of the square of `decode`, as far as seconds tell it.
+        by: the clock that timed it. `wall`: all steps of a time without a pause. `gaps`: between
+            tokens, so that a step, and what is in it, counts as often as it has sequences.
+            `prompts`: only steps that compute a prompt, which tell nothing of what is usual.
     """
 
     time: float
@@ -85,6 +91,7 @@ class Stretch:
     decode: float
     kv: float
     decode_squared: float
+    by: Clock = "wall"
 
 
 @dataclass(slots=True)

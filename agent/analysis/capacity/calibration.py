@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import inf, isnan, log, sqrt
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from agent.analysis.capacity.bound import System, clamped
 from agent.analysis.capacity.compared import Compared, beyond, factor, unsure, usual_gap
 from agent.analysis.capacity.slot import Slot, together
@@ -23,6 +25,9 @@ _DOUBT: Final = 60.0  # requests that count as if a full engine had done as reck
 _MOST: Final = log(1.5)
 _MOST_SATURATED: Final = log(1.6)
 _APART: Final = 0.12  # logarithm of the mean gap up to which the law is taken to be right
+_ALIKE: Final = 0.03  # logarithm by which a step changes before latencies are reckoned anew
+_RECKONED: Final = 2  # minutes at a time
+_AS_FITTED: Final = 1.08  # mean time of a step against the law's where nothing disturbs
 _STEADY: Final = 0.1  # scatter of the load within a minute, relative, that matters for nothing
 _CHANCE: Final = 1.5  # or as many times that of a Poisson process
 _LEAST_LOAD: Final = 0.05
@@ -73,6 +78,7 @@ class Calibration:
             for slot in slots
             if slot.begin >= self.since and slot.end - slot.begin <= _LONGEST_SLOT
         ]
+        self._follow(system)
         some: list[Slot] = []
         for slot in fresh[-_FIRST:]:
             some.append(slot)
@@ -80,6 +86,33 @@ class Calibration:
             if len(some) >= _SLOTS and enough:
                 self._take_minute(some, system)
                 some = []
+
+    def _follow(self, system: System) -> None:
+        """Hold what was seen against the law of now: it is learned while minutes are compared.
+
+        Those of which the law has changed most come first, a few at a time.
+        """
+        then = [
+            (at, one.reckoned.batch, one.step)
+            for at, one in enumerate(self.compared)
+            if one.reckoned is not None and one.step > 0.0
+        ]
+        if not then:
+            return
+        places, batches, steps = zip(*then, strict=True)
+        now = system.law.without_prompts(np.array(batches))
+        changed = np.abs(np.log(now / np.array(steps)))
+        for which in np.argsort(-changed)[:_RECKONED].tolist():
+            if changed[which] < _ALIKE:
+                break
+            one = self.compared[places[which]]
+            reckoned = system.latencies(one.rate)
+            # By a law under which it could not be borne it stays as it is.
+            self.compared[places[which]] = (
+                one.against(reckoned, _step(system, reckoned.batch))
+                if 0.0 < reckoned.first_token < inf
+                else one._replace(step=float(now[which]))
+            )
 
     def _take_minute(self, fresh: Sequence[Slot], system: System) -> None:
         """Take the slots of one minute, or of as many as it takes for a few requests to come."""
@@ -114,6 +147,8 @@ class Calibration:
                 log(spent / gaps / reckoned.gap) if spent > 0.0 and gaps > 0.0 else 0.0,
                 beyond(firsts, reckoned.first_token),
                 beyond(each, reckoned.inter_token),
+                reckoned,
+                _step(system, reckoned.batch),
             )
         )
 
@@ -123,15 +158,16 @@ class Calibration:
         self.saturated = deque((one for one in self.saturated if one.time <= time), maxlen=_KEPT)
         self.since = float("-inf")
 
-    def factors(self, bears: float | None = None) -> tuple[float, float]:
+    def factors(self, bears: float | None = None, slowness: float = 1.0) -> tuple[float, float]:
         """Return seen against reckoned times to first token and per output token.
 
         That is, against what is reckoned with steps that are corrected by `pace`.
 
         Args:
             bears: requests a second for which they are asked.
+            slowness: as of `pace`.
         """
-        pace = log(self.pace())
+        pace = log(self.pace(slowness))
         return (
             clamped(factor(self.compared, "first", bears) - pace, _MOST),
             clamped(factor(self.compared, "inter", bears) - pace, _MOST),
@@ -145,13 +181,19 @@ class Calibration:
         """
         return unsure(self.compared, "first", bears), unsure(self.compared, "inter", bears)
 
-    def pace(self) -> float:
-        """Return the seen against the reckoned time between tokens where that is far shorter.
+    def pace(self, slowness: float = 1.0) -> float:
+        """Return how long steps take against the law.
 
-        Where an engine is idle between two looks, its steps may have been taken for longer ones.
+        Where an engine is idle between two looks, its steps may have been taken for longer ones:
+        then it is the seen against the reckoned time between tokens that counts.
+
+        Args:
+            slowness: mean time of a step against that of the law, as its stretches have it.
         """
         found = usual_gap(self.compared)
-        return clamped(found, _MOST) if found < -_APART else 1.0
+        if found < -_APART:
+            return clamped(found, _MOST)
+        return clamped(log(max(slowness / _AS_FITTED, 1.0)), _MOST)
 
     def speed(self, stability: float) -> float:
         """Return the seen against the reckoned stability limit; 1 where it was never reached."""
@@ -179,6 +221,11 @@ class Calibration:
         since = state["since"]
         found.since = float("-inf") if since is None else float(since)
         return found
+
+
+def _step(system: System, batch: float) -> float:
+    """Return the seconds of a step without prompts."""
+    return float(system.law.without_prompts(np.array(batch)))
 
 
 def _steady(slots: Sequence[Slot]) -> bool:

@@ -5,12 +5,12 @@ of the minutes' percentiles would be too low; and a minute of few requests tells
 """
 
 from collections.abc import Iterable, Sequence
-from math import hypot, sqrt
+from math import hypot, log, sqrt
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from agent.analysis.capacity.queueing import TAIL
+from agent.analysis.capacity.queueing import TAIL, Latencies
 from agent.analysis.capacity.slot import Spread
 from agent.analysis.window import Column
 
@@ -42,6 +42,8 @@ class Compared(NamedTuple):
         first: requests, and how many of them waited longer for their first token than the
             percentile that is reckoned, by each of `RATIOS`.
         inter: likewise of the time per output token.
+        reckoned: what was; None where nobody says.
+        step: seconds of a step without prompts at the batch that was reckoned.
     """
 
     time: float
@@ -49,6 +51,8 @@ class Compared(NamedTuple):
     gap: float
     first: tuple[float, ...]
     inter: tuple[float, ...]
+    reckoned: Latencies | None = None
+    step: float = 0.0
 
     def of(self, which: Which) -> tuple[float, ...]:
         """Return one of the two."""
@@ -56,7 +60,31 @@ class Compared(NamedTuple):
 
     def state(self) -> list[Any]:
         """Return it as what JSON can hold."""
-        return [self.time, self.rate, self.gap, [*self.first], [*self.inter]]
+        reckoned = None if self.reckoned is None else [*self.reckoned]
+        return [
+            *(self.time, self.rate, self.gap, [*self.first], [*self.inter]),
+            *(reckoned, self.step),
+        ]
+
+    def against(self, reckoned: Latencies, step: float) -> "Compared":
+        """Return it against what is reckoned by another law."""
+        if self.reckoned is None:
+            return self
+        first, inter, gap = (
+            log(now / then)
+            for now, then in (
+                (reckoned.first_token, self.reckoned.first_token),
+                (reckoned.inter_token, self.reckoned.inter_token),
+                (reckoned.gap, self.reckoned.gap),
+            )
+        )
+        return self._replace(
+            gap=self.gap - gap,
+            first=_moved(self.first, first),
+            inter=_moved(self.inter, inter),
+            reckoned=reckoned,
+            step=step,
+        )
 
     @classmethod
     def restore(cls, state: Sequence[Any]) -> "Compared":
@@ -66,8 +94,18 @@ class Compared(NamedTuple):
             TypeError: something is no number.
             ValueError: likewise, or something is missing.
         """
-        time, rate, gap, first, inter = state
-        return cls(float(time), float(rate), float(gap), _kept(first), _kept(inter))
+        # States of earlier versions end with the latencies.
+        time, rate, gap, first, inter, *more = state
+        reckoned, step = more or (None, 0.0)
+        return cls(
+            float(time),
+            float(rate),
+            float(gap),
+            _kept(first),
+            _kept(inter),
+            None if reckoned is None else Latencies(*map(float, reckoned)),
+            float(step),
+        )
 
 
 def beyond(seen: Spread, reckoned: float) -> tuple[float, ...]:
@@ -136,6 +174,11 @@ def _together(minutes: Sequence[Compared], which: Which, bears: float | None) ->
     near = min(most / bears, 1.0) if bears else 1.0
     weights = near * np.array([one.rate / most for one in some]) ** 2
     return np.asarray(weights @ np.array([one.of(which) for one in some]))
+
+
+def _moved(late: tuple[float, ...], by: float) -> tuple[float, ...]:
+    """Return how many were late, by each ratio to a percentile that is longer by a logarithm."""
+    return (late[0], *np.interp(RATIOS + by, RATIOS, late[1:]).tolist())
 
 
 def _kept(values: Sequence[Any]) -> tuple[float, ...]:

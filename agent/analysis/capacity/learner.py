@@ -44,6 +44,7 @@ _NO_LIMIT: Final = 1024.0  # sequences; the largest default of any engine
 _NO_BUDGET: Final = 1e6
 _DIFFERENCE: Final = 0.35  # of what two ways to go on beyond the largest batch differ by
 _DOUBLING: Final = 0.06  # of the time of a step, for each doubling of the largest batch seen
+_TIMES: Final = 1.645
 _VARIED: Final = 1.3  # largest against smallest batch seen
 _PLATEAU: Final = 20.0  # looks with a queue from which a limit is inferred
 _ROOMY: Final = 0.85  # fill of the KV cache below which it is not what keeps requests out
@@ -196,10 +197,11 @@ class CapacityLearner:
         self, plain: System, model: StepTimeModel, seen: Seen, limits: Limits
     ) -> Capacity:
         """Return the capacity with its interval."""
-        paced = plain.slower(self._calibration.pace())
+        paced = plain.slower(self._calibration.pace(model.slowness))
         speed = self._calibration.speed(paced.stability)
         system = replace(
-            paced.slower(1.0 / speed), factors=self._calibration.factors(self._last.rate)
+            paced.slower(1.0 / speed),
+            factors=self._calibration.factors(self._last.rate, model.slowness),
         )
         stability = system.stability
         rate = highest(system, guess=self._last.rate)
@@ -339,8 +341,18 @@ def _unsure(model: StepTimeModel, system: System, seen: Seen, batch: float) -> f
     largest = max(model.batch[1], 1.0)
     inside = min(batch, largest / share)
     prefill = inside * shape.prompt / shape.output
-    found = model.predict(prefill, inside * share, seen.held * inside + seen.shared)
+    held = seen.held * inside + seen.shared
+    found = model.predict(prefill, inside * share, held, drifting=True)
     known = (found.high - found.estimate) / max(found.estimate, 1e-9)
+    if batch > inside:
+        # How steep the law is, is known by what was seen; farther away that matters more.
+        prefill *= batch / inside
+        held = seen.held * batch + seen.shared
+        far = model.predict(prefill, batch * share, held, drifting=True)
+        here = np.array(batch * share)
+        law = system.law.without_prompts(here) + system.law.prompts(np.array(prefill), here)
+        known = max(known, (far.high - far.estimate) / max(far.estimate, float(law)))
     doublings = log2(max(batch * share / largest, 1.0))
     apart = _DIFFERENCE * system.law.doubt_at(batch * share)
-    return sqrt(known**2 + apart**2 + (_DOUBLING * doublings) ** 2)
+    drift = _TIMES * model.drift
+    return sqrt(known**2 + apart**2 + (_DOUBLING * doublings) ** 2 + drift**2)

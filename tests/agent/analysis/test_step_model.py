@@ -223,3 +223,51 @@ def test_one_busy_load_does_not_drown_the_others():
     assert found is not None
     model = StepTimeModel.of(found, 0.0)
     assert abs(_error(model, linear, 24.0)) < 0.05
+
+
+def test_prompts_that_were_timed_alone_tell_what_they_cost_and_not_what_is_usual():
+    """Their steps tell the law of a prompt token; batch, mix and spread stay those of the rest."""
+    few = stretches(linear, count=30, batch=(1.0, 2.0))
+    timed = [
+        replace(
+            one,
+            seconds=linear(300.0, 0.3, 400.0),
+            prefill=300.0,
+            decode=0.3,
+            kv=400.0,
+            decode_squared=0.4,
+            by="prompts",
+        )
+        for one in few[:6]
+    ]
+    without, model = _model(few), _model([*few, *timed])
+    assert (model.batch, model.load, model.spread) == (without.batch, without.load, without.spread)
+    widths = [one.predict(300.0, 1.0, 400.0) for one in (without, model)]
+    assert widths[1].estimate == pytest.approx(linear(300.0, 1.0, 400.0), rel=0.02)
+    assert widths[1].high - widths[1].low < 0.5 * (widths[0].high - widths[0].low)
+
+
+def test_minutes_that_differ_make_a_law_less_sure():
+    """Stretches of a minute share what the machine did in it: they count as fewer."""
+    calm = stretches(linear, count=96)
+    drifting = [
+        replace(one, seconds=one.seconds * (1.2 if int(one.time // 60.0) % 2 else 1.0))
+        for one in calm
+    ]
+    steady, moved = _model(calm), _model(drifting)
+    assert steady.drift < 0.03
+    assert moved.drift > 0.06
+    assert steady.slowness == pytest.approx(1.0, abs=0.02)
+    assert 1.015 < moved.slowness < 1.15  # the law lies between the two
+    parts = [one.predict(60.0, 30.0, 12_000.0, drifting=True) for one in (steady, moved)]
+    assert parts[1].high - parts[1].estimate > 1.5 * (parts[0].high - parts[0].estimate)
+
+
+def test_a_state_of_an_earlier_version_is_of_a_machine_that_stays_as_it_is():
+    """What was kept before drift was known is read, without any."""
+    state = _model(stretches(linear)).state()
+    for name in ("slowness", "drift", "minutes"):
+        del state[name]
+    model = StepTimeModel.restore(state)
+    assert (model.slowness, model.drift, model.minutes) == (1.0, 0.0, 0)
+    assert model.predict(8.0, 4.0, 1600.0).low < model.estimate(8.0, 4.0, 1600.0)

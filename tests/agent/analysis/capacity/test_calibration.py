@@ -1,5 +1,6 @@
 """What was seen against what was reckoned: what may count."""
 
+import json
 import random
 from dataclasses import replace
 from itertools import pairwise
@@ -107,3 +108,43 @@ def test_a_clock_that_was_set_back_begins_anew():
     calibration.take([replace(slot(n, dice), queued=(15.0, 15.0)) for n in range(8)], SYSTEM)
     assert [one.time for one in calibration.saturated] == [60.0, 120.0]
     assert calibration.since == 120.0 < inf
+
+
+def _seen(system: System) -> Calibration:
+    """Return what was learned of forty minutes in which latencies were as reckoned, by a system."""
+    calibration, dice = Calibration.new(), random.Random(1)
+    reckoned = SYSTEM.latencies(2.0)
+    times = (all_at(reckoned.first_token), all_at(reckoned.inter_token))
+    gaps = (30 * 99 * reckoned.gap, 30.0 * 99)
+    slots = [replace(slot(n, dice, requests=30), times=times, gaps=gaps) for n in range(160)]
+    for end in range(4, len(slots) + 1, 4):
+        calibration.take(slots[:end], system)
+    return calibration
+
+
+def test_what_was_compared_follows_the_law():
+    """Minutes that were held against a law that was wrong are held against the one of now."""
+    calibration = _seen(SYSTEM.slower(1.4))
+    assert calibration.pace() < 0.85
+    for _ in calibration.compared:
+        calibration.take([], SYSTEM)
+    again = Calibration.restore(json.loads(json.dumps(calibration.state())))
+    for one in (calibration, again):
+        assert one.pace() == 1.0
+        assert one.factors(2.0) == pytest.approx(_seen(SYSTEM).factors(2.0), rel=0.06)
+
+
+def test_a_law_that_stays_is_not_reckoned_again():
+    """What was compared with the law of now stays as it is."""
+    calibration = _seen(SYSTEM)
+    before = [*calibration.compared]
+    calibration.take([], SYSTEM.slower(1.01))
+    assert [*calibration.compared] == before
+
+
+def test_a_machine_that_is_slower_than_its_law_is_taken_as_it_is():
+    """The mean of its steps counts, but for what laws get wrong where nothing disturbs."""
+    calibration = _seen(SYSTEM)
+    assert calibration.pace(1.05) == 1.0
+    assert 1.15 < calibration.pace(1.3) < 1.25
+    assert calibration.factors(2.0, 1.3)[0] < calibration.factors(2.0, 1.0)[0]

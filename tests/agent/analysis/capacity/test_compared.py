@@ -18,6 +18,7 @@ from agent.analysis.capacity.compared import (
     unsure,
     usual_gap,
 )
+from agent.analysis.capacity.queueing import Latencies
 from agent.analysis.capacity.slot import Spread
 
 EDGES = np.linspace(0.0, 4.0, 4001)
@@ -75,3 +76,25 @@ def test_a_minute_survives():
         Compared.restore([0.0, 1.0, 0.0, [1.0] * len(RATIOS), [1.0]])
     with pytest.raises(ValueError, match="unpack"):
         Compared.restore([0.0, 1.0, 0.0])
+
+
+def test_a_minute_of_an_earlier_version_survives():
+    """What was kept without what was reckoned is read, and stays as it was compared."""
+    one = minute(scale=1.2)
+    old = Compared.restore(one.state()[:5])
+    assert old == one
+    assert old.against(Latencies(1.0, 1.0, 1.0, 1.0), 0.01) == old
+
+
+@given(st.floats(0.8, 1.2))
+def test_a_minute_is_the_same_against_a_law_and_back(factor: float):
+    """Against latencies that are longer it was shorter by as much, and the other way round."""
+    reckoned = Latencies(1.0, 1.0, 4.0, 0.02)
+    other = Latencies(factor, factor, 4.0, 0.02 * factor)
+    one = minute(scale=1.0)._replace(reckoned=reckoned, step=0.02)
+    moved = one.against(other, 0.02 * factor)
+    assert moved.gap == pytest.approx(-np.log(factor))
+    assert moved.against(reckoned, 0.02).gap == pytest.approx(0.0, abs=1e-12)
+    expected = minute(scale=1.0 / factor).first
+    inside = slice(6, -5)  # what lies beyond the ratios that were kept is not known
+    assert moved.first[inside] == pytest.approx(expected[inside], rel=0.05, abs=5.0)
