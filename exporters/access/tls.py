@@ -38,7 +38,7 @@ def server_context(tls: TlsServer, folder: Path) -> ssl.SSLContext:
         with _said("tls_server_config.cipher_suites: OpenSSL has none of them here"):
             context.set_ciphers(":".join(["@SECLEVEL=2", *named]))
     for name in tls.curve_preferences:
-        with _said(f"tls_server_config.curve_preferences: OpenSSL does not have {name} here"):
+        with _said(f"tls_server_config.curve_preferences: Python does not take {name} here"):
             context.set_ecdh_curve(CURVES[name])
     if tls.prefer_server_cipher_suites:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
