@@ -41,6 +41,10 @@ from tests.agent.recording.written import (
         (gzip.compress(b'{"inferwatch_recording": ' + b"9" * 5000 + b"}\n"), "is damaged"),
         (gzip.compress(b"[" * 100_000), "is damaged"),
     ],
+    ids=[
+        *("empty", "text", "nothing", "no header", "list", "no text", "version 2", "long number"),
+        "deep",
+    ],
 )
 def test_what_is_no_recording(tmp_path: Path, content: bytes, told: str):
     """Another file, or a recording of another version, is refused before anything is played."""
@@ -203,7 +207,9 @@ def test_a_recorder_without_room(tmp_path: Path, size: int, *, left: bool):
 
 LIMITED = """
 import resource, sys
+import agent.recording.writer
 from agent.__main__ import main
+agent.recording.writer.FLUSH_SECONDS = 0.5
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.exit(main(sys.argv[2:]))
 """
