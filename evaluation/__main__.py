@@ -99,26 +99,23 @@ def _seen(found: list[tuple[str, Confusion, Confusion]]) -> Iterator[tuple[str, 
 
 def _forecasts() -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield how good the forecasts are."""
-    scores = forecasts.evaluate(
-        one for one in held_out().values() if one.kind in {"forecast", "quiet", "day"}
-    )
+    held = held_out().values()
+    scores = forecasts.evaluate(one for one in held if one.kind in {"forecast", "quiet", "day"})
+    small = forecasts.evaluate(one for one in held if one.kind == "small")
+    small = {what: score for what, score in small.items() if what in {"kv", "preemption"}}
     yield (
         "## Forecasts\n\nOn scenarios held out, of exhaustions whose cause began a minute or more "
-        "before; two whole days are among them.\n\n" + forecasts.table(scores),
+        "before; two whole days are among them.\n\n"
+        f"{forecasts.table(scores)}\n\n"
+        "Of KV caches for a dozen requests: ramps, and what a limit on sequences keeps from "
+        "filling them (long queues, an engine kept from its CPU, a day in twenty minutes).\n\n"
+        + forecasts.table(small),
         {
             "kv_warning_recall": scores["kv"].recall,
             "false_alarms_per_day": sum(score.false_per_day for score in scores.values()),
             "forecast_coverage": scores["kv"].coverage,
-            "forecasts": {
-                what: {
-                    "recall": score.recall,
-                    "exhaustions": len(score.leads),
-                    "false_alarms_per_day": score.false_per_day,
-                    "coverage": score.coverage,
-                    "days": score.seconds / 86_400.0,
-                }
-                for what, score in scores.items()
-            },
+            "forecasts": forecasts.figures(scores),
+            "forecasts_small_caches": forecasts.figures(small),
         },
     )
 

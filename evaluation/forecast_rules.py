@@ -26,13 +26,17 @@ Of the KV cache the probability of that is asked for, of all others whether the 
 SURE: Final = 0.6
 """Probability of exhaustion that is a warning in any case."""
 
-LIKELY: Final = 0.1
+LIKELY: Final = 0.25
 """Probability that is one where the cache is filled."""
 
 FILLED: Final = 0.5
-"""Usage of the KV cache above which it is, if it was above `LASTING` in the mean of a minute."""
+"""Highest usage of the KV cache within `RECENT` seconds above which it is.
 
-LASTING: Final = 0.35
+If it was above `LASTING` in the mean of a minute."""
+
+RECENT: Final = 30
+
+LASTING: Final = 0.3
 
 FOR: Final[Mapping[str, float]] = {
     "kv": 5.0,
@@ -114,5 +118,5 @@ def _holding(run: Run, what: str) -> list[float]:
 
 def _filled(run: Run, second: int) -> bool:
     """Return whether the KV cache is filled, and has been for a while."""
-    minute = run.usage[max(second - 60, 0) : second]
-    return run.usage[second - 1] > FILLED and fmean(minute) > LASTING
+    recent, minute = (run.usage[max(second - many, 0) : second] for many in (RECENT, 60))
+    return max(recent) > FILLED and fmean(minute) > LASTING

@@ -52,7 +52,7 @@ _MEMORY: Final[Mapping[Metric, str]] = {
     forecast.GPU_MEMORY_EXHAUSTION: "device_memory",
     forecast.HOST_MEMORY_EXHAUSTION: "host_memory",
 }
-_WANTED: Final = (
+WANTED: Final = (
     engine.KV_CACHE_USAGE,
     engine.REQUESTS_RUNNING,
     engine.REQUESTS_WAITING,
@@ -141,7 +141,7 @@ def observed(scenario: Scenario) -> Run:
     """Return what the forecasts say of a scenario, second by second."""
     simulation = scenario.simulate()
     table = SeriesTable()
-    window = Window(_WANTED)
+    window = Window(WANTED)
     replicas = Replicas(window)
     forecaster = kv.KvForecaster()
     memory = MemoryForecasts()
@@ -278,7 +278,7 @@ def evaluate(scenarios: Iterable[Scenario]) -> dict[str, Score]:
 
 def relevant() -> list[str]:
     """Return the names of the scenarios about what runs out and what does not, days left out."""
-    return [name for name, one in SCENARIOS.items() if one.kind in {"forecast", "quiet"}]
+    return [name for name, one in SCENARIOS.items() if one.kind in {"forecast", "quiet", "small"}]
 
 
 def table(scores: Mapping[str, Score]) -> str:
@@ -303,6 +303,20 @@ def table(scores: Mapping[str, Score]) -> str:
             f"| {_share(found.late / many if many else nan)} |"
         )
     return "\n".join(lines)
+
+
+def figures(scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:
+    """Return the scores as JSON takes them."""
+    return {
+        what: {
+            "recall": found.recall,
+            "exhaustions": len(found.leads),
+            "false_alarms_per_day": found.false_per_day,
+            "coverage": found.coverage,
+            "days": found.seconds / _DAY,
+        }
+        for what, found in scores.items()
+    }
 
 
 def _share(value: float) -> str:

@@ -86,7 +86,7 @@ def foretell(scenario: Scenario) -> Foretold | None:
 
 def foretold(*, every: int = 1) -> Iterator[Foretold]:
     """Yield the result of each scenario but the days, or of each `every`-th of them."""
-    names = [name for name, scenario in SCENARIOS.items() if scenario.kind != "day"]
+    names = [name for name, scenario in SCENARIOS.items() if scenario.kind not in {"day", "small"}]
     for name in names[::every]:
         found = foretell(SCENARIOS[name])
         if found is not None:

@@ -28,14 +28,14 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
         {
             "EngineKvCacheNearlyFull": 111,
             "EnginePreemptions": 122,
-            "EngineKvExhaustionSoon": 69,
+            "EngineKvExhaustionSoon": 64,
             "EngineQueueGrowing": 139,
             "EngineQueueWait": 169,
         },
         {
             "EngineKvCacheNearlyFull": 105,
             "EnginePreemptions": 135,
-            "EngineKvExhaustionSoon": 90,
+            "EngineKvExhaustionSoon": 75,
             "EngineQueueGrowing": 150,
             "EngineQueueWait": 180,
         },
@@ -47,6 +47,12 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
     # The last step of the load is more than the engine can do: requests wait from 318 s on. That
     # its limit of 32 sequences ends the rise of the cache at 88 % is on no page.
     "vllm-capacity": ({"EngineKvExhaustionSoon": 304}, {"EngineKvExhaustionSoon": 315}),
+    # A tenth of a core from 106 s to 287 s: the batch is full and the queue grows to 180, and 16
+    # requests cannot fill the cache.
+    "vllm-starved": (
+        {"EngineQueueGrowing": 148, "EngineQueueWait": 252},
+        {"EngineQueueGrowing": 150, "EngineQueueWait": 255},
+    ),
     "vllm-aborts": ({}, {}),
     "llama-ramp": ({}, {}),
 }

@@ -43,13 +43,17 @@ def site(
     seconds: int = LENGTH,
     host: Host | None = None,
     trend: float = math.nan,
+    told: bool = False,
 ) -> Simulation:
-    """Return a host with one GPU and one engine, with some noise."""
+    """Return a host with one GPU and one engine, with some noise.
+
+    Its limits are known if they are `told`, else by chance.
+    """
     noise = Noise(share=dice.uniform(0.0, 0.03), slow=2.5, seed=dice.randrange(1 << 30))
     member = Member(
         engines=[engine],
         disturbances=[noise, *disturbances],
-        limits_known=dice.random() < 0.5,
+        limits_known=dice.random() < 0.5 or told,
     )
     return Simulation(
         members=[member],
@@ -254,6 +258,17 @@ def host_cpu(dice: random.Random) -> Simulation:
         cores=20.0 if kind == 2 else 0.0,
     )
     return _disturbed(dice, plan, batch, Conditions(host=host), happens, closed=kind == 1)
+
+
+def cpu_starved(dice: random.Random) -> Simulation:
+    """Return an engine without a GPU that is seen, whose core waits for a CPU."""
+    plan = draw(dice, step=(0.005, 0.3), prompt=(20.0, 80.0), output=(100.0, 300.0), roomy=400)
+    batch = round(dice.uniform(8.0, 80.0))
+    host = dice.uniform(2.0, 8.0) * plan.step(batch)
+    happens = HostLoad(begin=_BEGIN, end=_END, host=host, starved=True)
+    made = _disturbed(dice, plan, batch, Conditions(host=host), happens, closed=False)
+    made.cards = ()
+    return made
 
 
 def power_thermal(dice: random.Random) -> Simulation:

@@ -58,10 +58,11 @@ def outcome(scenario: Scenario) -> Outcome:
         # What a stalled engine has to make up for afterwards is its own trouble.
         good = stray < _STRAY or scenario.cause is Cause.STALLED
         good = good and scenario.cause is not None and scored[scenario.cause] >= _ENOUGH
-    elif scenario.kind == "forecast":
+    elif scenario.exhausts:
         good = trend > 0.0
     else:
-        good = not simulation.exhaustions and stray < _QUIET
+        # Of a small cache that does not run out something else is short, and may well be.
+        good = not simulation.exhaustions and (stray < _QUIET or scenario.kind == "small")
     return Outcome(good=good, scored=scored, exhaustions=simulation.exhaustions, trend=trend)
 
 

@@ -25,6 +25,7 @@ class Around:
         cores: CPU cores that other programs use.
         server: CPU cores that the engine's API server uses over its normal work.
         core: likewise of the process that schedules and steps.
+        starved: what the GPU waits for is that process, which waits for a CPU.
         host_memory: bytes of main memory gone, over the normal.
         engine_memory: bytes of device memory that the engine holds, over the normal.
         causes: causes of lengthening.
@@ -38,6 +39,7 @@ class Around:
     cores: float = 0.0
     server: float = 0.0
     core: float = 0.0
+    starved: bool = False
     host_memory: float = 0.0
     engine_memory: float = 0.0
     causes: list[Cause] = field(default_factory=list)
@@ -117,9 +119,11 @@ class HostLoad(Disturbance):
         server: cores that the API server uses more, as by tokenising.
         core: cores that the scheduling process uses more.
         cores: cores that other programs use.
+        starved: whether that is because the scheduling process has to wait for a CPU.
     """
 
     host: float
+    starved: bool = False
     server: float = 0.0
     core: float = 0.0
     cores: float = 0.0
@@ -131,6 +135,7 @@ class HostLoad(Disturbance):
         around.server += self.server
         around.core += self.core
         around.cores += self.cores
+        around.starved |= self.starved
         around.causes.append(Cause.HOST_CPU)
 
 

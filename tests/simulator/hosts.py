@@ -21,6 +21,8 @@ class Processes:
         pid: of the server; those of core and worker follow.
         cpu: seconds of each role so far.
         resident: bytes of each role.
+        waited: seconds for which the core has been ready to run without a CPU.
+        owed: likewise, of steps that have begun.
     """
 
     pid: int
@@ -30,6 +32,9 @@ class Processes:
     resident: dict[str, float] = field(
         default_factory=lambda: {"server": 2.1e9, "core": 1.4e9, "worker": 5.2e9}
     )
+
+    waited: float = 5.0
+    owed: float = 0.0
 
     def work(self, spent: Spent, streamed: int, around: Around) -> float:
         """Let a second pass and return the cores used in it.
@@ -43,6 +48,11 @@ class Processes:
         }
         for role, seconds in used.items():
             self.cpu[role] += seconds
+        # A step is booked when it begins, and waited for as it goes on.
+        self.owed += spent.host if around.starved else 0.0
+        waited = min(1.0, self.owed)
+        self.waited += waited
+        self.owed -= waited
         return sum(used.values())
 
     def pids(self) -> dict[str, int]:
@@ -56,6 +66,7 @@ class Processes:
             yield process.CPU_SECONDS, {"process": role}, round(self.cpu[role], 2)
             yield process.RESIDENT_MEMORY, {"process": role}, self.resident[role]
             yield process.PROCESSES, {"process": role}, 1.0
+        yield process.CPU_WAIT, {"process": "core"}, round(self.waited, 3)
 
 
 @dataclass(slots=True, kw_only=True)

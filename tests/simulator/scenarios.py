@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.model import Frame, SeriesTable
-from tests.simulator import causes, futures
+from tests.simulator import causes, futures, small_caches
 from tests.simulator.simulation import Simulation
 from tests.simulator.truth import Cause, Truth
 
@@ -25,7 +25,8 @@ class Scenario:
         name: what it is about, and its seed.
         cause: what binds the engine at its height; None where that is not the question.
         exhausts: what runs out: `kv`, `device_memory` or `host_memory`; empty for nothing.
-        kind: `cause`, `forecast`, `quiet` where nothing should be said, `day` for a whole one.
+        kind: `cause`, `forecast`, `quiet` where nothing should be said, `day` for a whole one,
+            `small` for those of a small KV cache, of which some are exhausted and some are not.
         build: makes it.
     """
 
@@ -62,6 +63,9 @@ _CAUSES: Final[Mapping[Cause, Callable[[random.Random], Simulation]]] = {
     Cause.CO_TENANT: causes.co_tenant,
     Cause.STALLED: causes.stalled,
 }
+_MORE: Final[Mapping[str, tuple[Cause, Callable[[random.Random], Simulation]]]] = {
+    "cpu_starved": (Cause.HOST_CPU, causes.cpu_starved),
+}
 _EXHAUSTING: Final[Mapping[str, tuple[str, Callable[[random.Random], Simulation]]]] = {
     "kv_slow_ramp": ("kv", futures.kv_slow_ramp),
     "kv_fast_ramp": ("kv", futures.kv_fast_ramp),
@@ -82,6 +86,12 @@ _QUIET: Final[Mapping[str, Callable[[random.Random], Simulation]]] = {
     "harmless_clocks": futures.harmless_clocks,
     "harmless_host": futures.harmless_host,
 }
+_SMALL: Final[Mapping[str, tuple[str, Callable[[random.Random], Simulation]]]] = {
+    "kv_small_ramp": ("kv", small_caches.kv_small_ramp),
+    "kv_limited_queue": ("", small_caches.kv_limited_queue),
+    "kv_starved": ("", small_caches.kv_starved),
+    "kv_small_day": ("", small_caches.kv_small_day),
+}
 _SEEDS: Final[Mapping[str, tuple[int, ...]]] = {
     "healthy": (0, 1, 2, 4, 5, 6, 7, 8),
     "decode_bandwidth": (2, 4, 5, 6, 8, 9),
@@ -95,9 +105,14 @@ _SEEDS: Final[Mapping[str, tuple[int, ...]]] = {
     "kv_burst": (0, 1, 2, 4, 6, 7),
     "kv_steady_high": (0, 2, 3, 4, 5, 6),
     "harmless_host": (0, 1, 2, 4),
+    "kv_small_ramp": (2, 3, 4, 5, 6, 7, 9, 11, 13),
     "quiet_day": (0, 1, 2, 3),
 }
-_SHARES: Final[Mapping[str, float]] = {"kv_slow_ramp": 4.0, "quiet_day": 0.5}
+_SHARES: Final[Mapping[str, float]] = {
+    "kv_slow_ramp": 4.0,
+    "kv_small_ramp": 2.0,
+    "quiet_day": 0.5,
+}
 """How many of a kind are held out, as a share of the usual number."""
 
 
@@ -110,8 +125,10 @@ def _all(seeds: Callable[[str], Sequence[int]]) -> Iterator[Scenario]:
     """Yield every scenario, given the seeds of each kind."""
     kinds = [
         *((cause.value, cause, "", "cause", build) for cause, build in _CAUSES.items()),
+        *((name, cause, "", "cause", build) for name, (cause, build) in _MORE.items()),
         *((name, None, what, "forecast", make) for name, (what, make) in _EXHAUSTING.items()),
         *((name, None, "", "quiet", make) for name, make in _QUIET.items()),
+        *((name, None, what, "small", make) for name, (what, make) in _SMALL.items()),
         ("quiet_day", None, "", "day", futures.quiet_day),
     ]
     for name, cause, what, kind, build in kinds:

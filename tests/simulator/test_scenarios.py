@@ -21,9 +21,10 @@ from tests.simulator.workload import ClosedLoop, Evenly, Lengths, Mix, OpenLoop,
 EXAMPLES = (
     *("idle-0", "healthy-8", "sequence_limit-0", "kv_memory-2", "decode_bandwidth-2"),
     *("prefill_compute-1", "token_budget-1", "host_cpu-1", "power_thermal-8", "co_tenant-1"),
-    "stalled-3",
+    *("stalled-3", "cpu_starved-2"),
     *("kv_fast_ramp-0", "kv_jump-0", "kv_longer_answers-1", "device_leak-0"),
     *("full_without_waiting-0", "kv_sawtooth-0", "kv_burst-0", "harmless_clocks-0"),
+    *("kv_small_ramp-2", "kv_limited_queue-0", "kv_starved-0", "kv_small_day-0"),
 )
 
 
@@ -60,6 +61,7 @@ def test_more_is_held_out_of_what_is_rare():
     assert many["kv_slow_ramp"] == 16
     assert {many[name] for name in ("kv_jump", "kv_fast_ramp", "device_leak")} == {8}
     assert {many[name] for name in ("kv_sawtooth", "idle", "healthy")} == {4}
+    assert many["kv_small_ramp"] == 8
     assert many["quiet_day"] == 2
     assert held_out().keys().isdisjoint(SCENARIOS)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from agent.analysis.forecasts.arrivals import Arrivals
 from agent.analysis.forecasts.incoming import incoming
-from agent.analysis.forecasts.limit import Bounded, sequences
+from agent.analysis.forecasts.limit import Bounded
 from agent.analysis.forecasts.page import Pages
 from agent.analysis.forecasts.passage import excursions, normal, stratified
 from agent.analysis.forecasts.population import Population
@@ -21,7 +21,6 @@ _UNIT: Final = HORIZON / 400.0
 _FULLEST: Final = 0.99
 _LEAST_FULL: Final = 0.9
 _TINY: Final = 1e-3
-_LENGTHS: Final = 0.25
 _SETTLED: Final = 4.0
 _EXCURSIONS: Final = excursions(_GRID, salt=1)
 _MODEL: Final = normal(stratified(8))
@@ -76,7 +75,13 @@ class Fill:
 
 
 def fill(
-    known: Pages, who: Population, line: Arrivals, scale: Scale, clients: Bounded | None
+    known: Pages,
+    who: Population,
+    line: Arrivals,
+    scale: Scale,
+    *,
+    clients: Bounded | None,
+    most: float | None,
 ) -> Fill:
     """Return the paths.
 
@@ -86,6 +91,7 @@ def fill(
         line: how many come.
         scale: how that fits the engine.
         clients: those that each wait for their answer, if that is how requests come.
+        most: how many run at once at most, where that is known.
     """
     each, share = scale.each, scale.share
     usage, running = float(known.usage[-1]), float(known.running[-1])
@@ -97,15 +103,9 @@ def fill(
     amiss = usage - each * (share * float(who.kept[0]) + fresh * who.prompt)
     fresh += known.waiting
     new = incoming(who, line, times, fresh=fresh, staying=staying, running=running)
-    tokens, variance = new.tokens, new.variance
-    most = sequences(known, who.lifetime, clients)
-    if most is not None:
-        tokens = tokens * np.clip((most - staying) / np.maximum(new.requests, 1e-9), 0.0, 1.0)
-        if running >= most - 1:
-            # Their number cannot grow: what is left to chance is how long they are.
-            variance = _LENGTHS * variance
-    kept = each * share * np.interp(times, who.times, who.kept)
-    variance = share * np.interp(times, who.times, who.kept_variance) + variance
+    kept = each * share * np.interp(times, who.times, who.kept) + amiss * np.exp(-times / unit)
+    kept_variance = share * np.interp(times, who.times, who.kept_variance)
+    variance = kept_variance + new.variance
     if clients is not None:
         # Who ends is replaced: what is left to chance is how much each of them holds.
         variance = np.minimum(variance, (running + known.waiting) * who.held_variance)
@@ -113,8 +113,16 @@ def fill(
     spread = chance * min(scale.surprise, 1.0) ** 0.5
     # Beyond chance the model itself errs: one way for all of a path.
     wrong = (max(scale.surprise, 1.0) - 1.0) ** 0.5
-    expected = kept + amiss * np.exp(-times / unit) + each * tokens
+    expected = kept + each * new.tokens
     expected += wrong * np.outer(_MODEL, spread)
+    highest = expected + spread * _EXCURSIONS
+    if most is not None:
+        # However many come, no more than these run: a full batch is as high as it gets.
+        free = np.maximum(most - staying, 0.0)
+        whole = kept + each * free * np.interp(times, who.times, who.each_newcomer)
+        about = each * np.sqrt(kept_variance + free * who.held_variance)
+        expected = np.minimum(expected, whole)
+        highest = np.minimum(highest, whole + about * _EXCURSIONS)
     full = 1.0 - min(max(each * who.prompt, 1.0 - _FULLEST), 1.0 - _LEAST_FULL)
     return Fill(
         times=times,
@@ -122,6 +130,6 @@ def fill(
         # What was held while nobody waited is not full.
         limit=max(full, known.held + _TINY),
         expected=expected,
-        highest=expected + spread * _EXCURSIONS,
+        highest=highest,
         chance=chance,
     )

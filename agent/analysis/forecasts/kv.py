@@ -19,7 +19,7 @@ from agent.analysis.forecasts.doubt import Doubt
 from agent.analysis.forecasts.endurance import Endurance
 from agent.analysis.forecasts.fill import HORIZON, Fill, Scale, fill
 from agent.analysis.forecasts.lengths import Lengths, lengths, spread
-from agent.analysis.forecasts.limit import bounded
+from agent.analysis.forecasts.limit import Limit, bounded
 from agent.analysis.forecasts.page import Pages, pages
 from agent.analysis.forecasts.passage import NOW, Interval, first_passage, interval, stratified
 from agent.analysis.forecasts.population import Population, population
@@ -40,11 +40,11 @@ SOON: Final = 300.0
 
 _HALF: Final = 0.5
 _UNLIKELY: Final = 0.25
+_STIRRED: Final = 0.1
 
 _AHEAD: Final = 12.0  # seconds after which an expectation is compared with what came
 _BEGIN: Final = 30.0  # seconds after which it begins to learn
 _SEEN: Final = 90.0  # seconds: while an engine starts its load rises, and no end is in sight
-_FULL: Final = 0.9
 _TOO_LATE: Final = 6.0
 _MEMORY: Final = 0.85
 _LEARNED: Final = 0.06
@@ -77,12 +77,14 @@ class KvForecaster:
 
     def __init__(self) -> None:
         self._made: tuple[float, KvForecast] | None = None
+        self._used = 0.0
         self._usage = 0.0
         self._tokens = 0.0
         self._stretch = 1.0
         self._expected: tuple[float, float, float] | None = None
         self._surprise = 1.0
         self._endurance = Endurance()
+        self._limit = Limit()
         self._doubt = Doubt()
         self._credit = Credit(within=SOON)
 
@@ -92,6 +94,7 @@ class KvForecaster:
         every = SELDOM if self._is_calm(view) else EVERY
         if self._made is None or not 0.0 <= time - self._made[0] < every - 0.5:
             self._made = (time, self._forecast(view))
+            self._used = float(view[engine.KV_CACHE_USAGE][-1])
         then, made = self._made
         if time == then or not made.known:
             return made
@@ -105,25 +108,28 @@ class KvForecaster:
         )
 
     def _is_calm(self, view: View) -> bool:
-        """Return whether the cache is far from full, now and in what was foreseen."""
+        """Return whether the cache is far from full, now and in what was foreseen, and stays so."""
+        if view[engine.REQUESTS_WAITING][-1] > 0:
+            return False
         if self._made is None or not self._made[1].known:
             return True
         made = self._made[1]
         usage = float(view[engine.KV_CACHE_USAGE][-1])
         foreseen = (made.soon or 0.0) > _UNLIKELY or (made.level or 0.0) > _HALF
-        return not foreseen and not usage > _HALF
+        return not (foreseen or usage > _HALF or usage > self._used + _STIRRED)
 
     def _forecast(self, view: View) -> KvForecast:
         """Calculate."""
         known = pages(view)
         if known is None:
             return KvForecast()
-        held_back = known.waiting > 0 or float(known.usage[-1]) > _FULL
+        held_back = known.waiting > 0 or float(known.usage[-1]) > _HALF
         if known.preempted > 0 and held_back:
             self._doubt.take(float(known.times[-1]), NOW)
             self._credit.come(float(known.times[-1]))
             return KvForecast(exhaustion=NOW, preemption=NOW, soon=1.0, known=True)
-        usual = lengths(known.view.histogram(engine.REQUEST_GENERATION_TOKENS))
+        finished = known.view.histogram(engine.REQUEST_GENERATION_TOKENS)
+        usual = lengths(finished, known.view.times)
         if usual is None or known.times[-1] - known.times[0] < _BEGIN:
             return KvForecast()
         return self._foresee(known, usual)
@@ -139,7 +145,9 @@ class KvForecaster:
         if scale is None:
             return KvForecast(known=True)
         clients = bounded(known)
-        made = fill(known, who, arrivals(known.counts()), scale, clients)
+        most = self._limit.most(known, who.lifetime, clients)
+        line = arrivals(known.counts())
+        made = fill(known, who, line, scale, clients=clients, most=most)
         self._learn(known, made)
         if known.times[-1] - known.times[0] < _SEEN:
             return KvForecast()

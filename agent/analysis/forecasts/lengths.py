@@ -10,6 +10,8 @@ from agent.analysis.window import Column, Histogram
 BINS: Final = 64
 _PRIOR: Final = 30.0
 _TAIL: Final = 0.998
+_ENOUGH: Final = 400.0
+_LATE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,18 @@ class Lengths:
     mean: float
 
 
-def lengths(histogram: Histogram | None) -> Lengths | None:
-    """Return the lengths of the requests that finished within the rows, those before as a prior.
+def lengths(histogram: Histogram | None, times: Column) -> Lengths | None:
+    """Return the lengths of the requests that finished of late, those before as a prior.
 
-    All that finished since the engine started weighs as much as thirty requests: it carries an
-    engine through a quiet window and yields to a mix that changed. Buckets are coarse, so the shape
-    is taken from them and the mean from the sum, which is exact.
+    Of late is as long ago as it takes for a minute to have passed and two hundred to have finished,
+    or what the rows hold: an engine with many short requests has forgotten a mix that is gone
+    within a minute. All that finished since the engine started weighs as much as thirty requests:
+    it carries an engine through a quiet window and yields to a mix that changed. Buckets are
+    coarse, so the shape is taken from them and the mean from the sum, which is exact.
+
+    Args:
+        histogram: of generated tokens, one row a look.
+        times: seconds of the rows, ascending.
 
     Returns:
         None where nothing has finished yet.
@@ -46,6 +54,8 @@ def lengths(histogram: Histogram | None) -> Lengths | None:
     total = float(histogram.count[last])
     if total <= 0:
         return None
+    enough = (histogram.count <= total - _ENOUGH) & (times <= times[last] - _LATE)
+    first = int(np.flatnonzero(enough)[-1]) if enough.any() else first
     weight = min(1.0, _PRIOR / total)
     counts = histogram.counts[last] * (1.0 + weight) - histogram.counts[first]
     count = total * (1.0 + weight) - float(histogram.count[first])

@@ -17,6 +17,10 @@ _NEWEST: Final = 10
 _SPANS: Final = ((0.0, 0.06), (4.0, 0.12))
 _GROWING: Final = 120.0
 _PAUSES: Final = 4.0
+_QUEUED: Final = 15.0
+_LOOKS: Final = 4
+_TOKENS: Final = 4.0
+_ROOM: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +36,70 @@ class Bounded:
     since: float
 
 
-def sequences(known: Pages, lifetime: float, clients: Bounded | None) -> float | None:
-    """Return how many requests can run: as told, as the queue shows, or as there are clients.
+class Limit:
+    """How many requests an engine runs at once at most, as told or as its queue once showed.
 
-    Clients that each wait for an answer before they ask again show as a batch that is at its
-    highest most of the time and never above; a stream of independent requests is there rarely.
+    While some wait although the cache has room for them, and those that run are as many after
+    several tokens of each, they are as many as may. That is remembered until more run.
     """
-    told = known.view[engine.MAX_NUM_SEQS]
-    if len(told) and not np.isnan(told[-1]):
-        return min(float(told[-1]), clients.many) if clients else float(told[-1])
-    waiting = known.view.last(15.0)[engine.REQUESTS_WAITING]
-    running = known.running[-min(15, len(known.running)) :]
+
+    def __init__(self) -> None:
+        self._shown: float | None = None
+        self._started = 0.0
+
+    def most(self, known: Pages, lifetime: float, clients: Bounded | None) -> float | None:
+        """Return the limit, None where it is unknown.
+
+        Args:
+            known: the engine's pages.
+            lifetime: seconds from the first token of a request to its last.
+            clients: those that each wait for their answer, if that is how requests come: then no
+                more run than there are of them.
+        """
+        shown = self._remember(known)
+        told = known.view[engine.MAX_NUM_SEQS]
+        if len(told) and not np.isnan(told[-1]):
+            shown = float(told[-1])
+        if clients is not None:
+            return clients.many if shown is None else min(clients.many, shown)
+        return _returned_to(known, lifetime) if shown is None else shown
+
+    def _remember(self, known: Pages) -> float | None:
+        """Return what the queue shows now, or showed before."""
+        begin = int(np.searchsorted(known.times, known.times[-1] - _QUEUED))
+        restarted = known.started[-1] < self._started
+        self._started = float(known.started[-1])
+        if restarted or (self._shown is not None and known.running[begin:].max() > self._shown):
+            self._shown = None
+        shown = _queued(known, begin)
+        self._shown = self._shown if shown is None else shown
+        return self._shown
+
+
+def _queued(known: Pages, begin: int) -> float | None:
+    """Return how many run while others wait that the cache has room for, None where none do.
+
+    Args:
+        known: the engine's pages.
+        begin: the first row to look at.
+    """
+    none_waits = np.flatnonzero((known.inside - known.running)[begin:] < 1)
+    begin += int(none_waits[-1]) + 1 if len(none_waits) else 0
+    running = known.running[begin:]
+    if len(running) < _LOOKS or known.usage[begin:].max() >= _ROOM:
+        return None
     most = float(running.max())
-    if len(waiting) and waiting.min() >= 1 and most - running.min() <= 1:
-        return most
-    if clients is not None:
-        return clients.many
+    # A batch that stands because its step takes long proves nothing.
+    passed = float(known.generated[-1] - known.generated[begin])
+    return most if most - running.min() <= 1 and passed >= _TOKENS * max(most, 1.0) else None
+
+
+def _returned_to(known: Pages, lifetime: float) -> float | None:
+    """Return how many clients there are who each wait for an answer before they ask again.
+
+    They show as a batch that is at its highest most of the time and never above; a stream of
+    independent requests is there rarely.
+    """
     begin = int(np.searchsorted(known.times, known.times[-1] - max(_CLIENTS, 2.0 * lifetime)))
     running = known.running[begin:]
     most = float(running.max())

@@ -35,6 +35,7 @@ class Population:
         stay: share of those that began then that still run: `stay[k]` at age `times[k]`.
         room: tokens of one that began so long ago, if it still runs or not.
         room_square: expected square of that.
+        each_newcomer: mean tokens of one that runs, of those that began one after the other since.
         held_variance: of the tokens that any one of a steady load holds.
         prompt: mean prompt of those that come.
         lifetime: mean seconds from first token to last.
@@ -50,6 +51,7 @@ class Population:
     stay: Column
     room: Column
     room_square: Column
+    each_newcomer: Column
     held_variance: float
     prompt: float
     lifetime: float
@@ -125,6 +127,7 @@ def population(pages: Pages, lengths: Lengths, *, spread: float) -> Population |
         stay=last,
         room=last * room,
         room_square=room_square,
+        each_newcomer=np.cumsum(last * room) / np.cumsum(last),
         held_variance=max(float(room_square.sum() / alive) - usual * usual, 0.0),
         prompt=new_prompt,
         lifetime=lengths.mean / pace,

@@ -25,14 +25,14 @@ def histogram(*rows: list[float]) -> Histogram:
 
 def test_nothing_finished_is_nothing():
     """Without a finished request there is no length."""
-    assert lengths(None) is None
-    assert lengths(histogram([], [])) is None
+    assert lengths(None, np.arange(2.0)) is None
+    assert lengths(histogram([], []), np.arange(2.0)) is None
 
 
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=60))
 def test_survival_falls_and_keeps_the_mean(values: list[int]):
     """Survival begins at 1, never rises, and its mean is that of the lengths."""
-    found = lengths(histogram([], [float(value) for value in values]))
+    found = lengths(histogram([], [float(value) for value in values]), np.arange(2.0))
     assert found is not None
     assert found.survival[0] == pytest.approx(1.0)
     assert (np.diff(found.survival) <= 1e-12).all()
@@ -44,9 +44,18 @@ def test_survival_falls_and_keeps_the_mean(values: list[int]):
 def test_the_window_outweighs_the_past():
     """Of requests that became longer, those of the window decide."""
     old = [100.0] * 5000
-    found = lengths(histogram(old, old + [400.0] * 300))
+    found = lengths(histogram(old, old + [400.0] * 300), np.arange(2.0))
     assert found is not None
     assert 350 < found.mean < 400
+
+
+@pytest.mark.parametrize(("seconds", "longest"), [(70.0, 60.0), (40.0, 300.0)])
+def test_a_mix_that_is_gone_is_forgotten_where_many_finish(seconds: float, longest: float):
+    """Once hundreds have finished in more than a minute, those before it no longer count."""
+    long, short = [400.0] * 500, [50.0] * 500
+    found = lengths(histogram([], long, long + short), np.array([0.0, 120.0, 120.0 + seconds]))
+    assert found is not None
+    assert longest - 100.0 < found.mean < longest
 
 
 def test_no_mean_no_lengths():

@@ -1,12 +1,13 @@
-"""Clients that wait for their answers are told from independent requests."""
+"""What limits the batch: clients that wait for their answers, and what a queue shows."""
 
 import random
+from dataclasses import replace
 from math import inf
 
 import numpy as np
 import pytest
 
-from agent.analysis.forecasts.limit import Bounded, bounded
+from agent.analysis.forecasts.limit import Bounded, Limit, bounded
 from agent.analysis.forecasts.page import Pages
 from agent.analysis.places import Places
 from agent.analysis.window import View, Window
@@ -79,6 +80,63 @@ def test_clients_that_came_at_once_are_counted():
     found = bounded(clients(np.where(np.arange(SECONDS) < 150, 8, 16)))
     assert found == Bounded(16.0, found.since) if found else False
     assert found.since <= 50.0
+
+
+def queue(
+    *, running: float = 16.0, waiting: float = 3.0, usage: float = 0.7, step: float = 0.05
+) -> Pages:
+    """Return twenty seconds of an engine whose batch stands while others wait."""
+    times = np.arange(20.0)
+    many = np.full(20, running)
+    pages = known(many, np.arange(20) * 4.0)
+    return replace(
+        pages,
+        usage=np.full(20, usage),
+        inside=many + waiting,
+        waiting=waiting,
+        generated=times * running / step,
+        running=many,
+    )
+
+
+def test_a_queue_shows_the_limit():
+    """A batch that stands although others wait and the cache has room is as large as it may be."""
+    assert Limit().most(queue(), 5.0, None) == 16.0
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [queue(usage=0.95), queue(step=10.0)],
+    ids=["the cache may be what lacks", "no step has ended"],
+)
+def test_a_batch_that_stands_for_another_reason_shows_no_limit(pages: Pages):
+    """A full cache holds requests back too, and in a step that takes long nobody is let in."""
+    moving = replace(pages, running=pages.running - np.arange(20) % 5)
+    assert Limit()._remember(moving) is None
+    assert Limit()._remember(pages) is None
+
+
+def test_a_limit_is_remembered_until_more_run():
+    """Once shown it is known while the batch is smaller, and is none once more run."""
+    limit = Limit()
+    limit.most(queue(), 5.0, None)
+    assert limit.most(independent(1.0, 5.0, seed=1), 5.0, None) == 16.0
+    assert limit.most(queue(running=17.0, waiting=0.0), 5.0, None) != 16.0
+
+
+def test_a_restart_forgets_the_limit():
+    """What is served now may have been started with another limit."""
+    limit = Limit()
+    limit.most(queue(), 5.0, None)
+    fresh = independent(1.0, 5.0, seed=1)
+    assert limit.most(replace(fresh, started=fresh.started * 0.0), 5.0, None) != 16.0
+
+
+def test_fewer_clients_than_the_limit_are_the_limit():
+    """Who waits for an answer does not ask: there are never more than there are clients."""
+    limit = Limit()
+    assert limit.most(queue(), 5.0, Bounded(9.0, 100.0)) == 9.0
+    assert limit.most(queue(), 5.0, Bounded(30.0, 100.0)) == 16.0
 
 
 def test_an_engine_that_does_nothing_has_no_clients():
