@@ -21,7 +21,7 @@ from agent.analysis.step_time import StepTime
 from agent.analysis.window import View, Window
 from agent.catalog import engine as catalog
 from agent.model import Frame, Metric, SeriesTable
-from evaluation.capacity_cases import Case, case
+from evaluation.capacity_cases import Case, case, drifting
 from tests.simulator.capacity import Trial
 from tests.simulator.disturb import surroundings
 from tests.simulator.engine import Engine
@@ -265,6 +265,13 @@ def watch(one: Case, truth: Truth) -> list[Estimated]:
 def estimated(seed: int) -> list[Estimated]:
     """Return what is said of the workload of a seed; nothing where it bears no load at all."""
     one = case(seed)
+    truth = truth_of(one)
+    return watch(one, truth) if truth.rate else []
+
+
+def drifted(seed: int) -> list[Estimated]:
+    """Return what is said of the workload of a seed on a machine that drifts, at each level."""
+    one = drifting(seed)
     truth = truth_of(one)
     return watch(one, truth) if truth.rate else []
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.simulator.capacity import Trial
-from tests.simulator.disturb import Disturbance, Noise
+from tests.simulator.disturb import Around, Disturbance, Noise
 from tests.simulator.law import StepLaw, random_law
 from tests.simulator.limits import Limits
 from tests.simulator.truth import Targets
@@ -67,6 +67,44 @@ class Case:
             parts = [(begin + n * length / count, low + n * rise) for n in range(count)]
             return steps((0.0, low), *parts)
         return bursts(low, level, calm_for=40.0, busy_for=40.0, seed=self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift(Disturbance):
+    """A machine that other work takes away from time to time: steps take longer, then less long.
+
+    The logarithm of how long they take is drawn anew every so often and goes straight from one to
+    the next.
+
+    Attributes:
+        size: its standard deviation.
+        every: seconds.
+        seed: of chance.
+    """
+
+    size: float = 0.2
+    every: float = 40.0
+    seed: int = 0
+
+    def apply(self, around: Around, time: float) -> None:
+        """Slow everything down, or speed it up."""
+        block, part = divmod(time / self.every, 1.0)
+        low, high = (
+            random.Random(f"drift-{self.seed}-{int(block) + at}").gauss(0.0, self.size)  # noqa: S311 - no secret
+            for at in (0, 1)
+        )
+        slow = math.exp(low + part * (high - low))
+        around.conditions = replace(around.conditions, slow=slow)
+
+
+def drifting(seed: int) -> Case:
+    """Return the hidden workload of a seed on a machine that drifts."""
+    one = case(seed)
+    return replace(
+        one,
+        name=f"{one.name}, drifting",
+        trial=replace(one.trial, disturbances=[Drift(seed=seed)]),
+    )
 
 
 def cases(*, first: int = 9000, count: int = 54, requests: int = 4000) -> list[Case]:

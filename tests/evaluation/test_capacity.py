@@ -1,5 +1,6 @@
 """The evaluation of capacity: the same seed is the same workload, and errors are what they say."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,8 @@ from agent.analysis.capacity.estimate import (
     Rates,
 )
 from evaluation.capacity import Estimated, Truth, exact_rate
-from evaluation.capacity_cases import KINDS, SHAPES, case
+from evaluation.capacity_cases import KINDS, SHAPES, Drift, case, drifting
+from tests.simulator.disturb import Around
 
 TRUTH = Truth(
     rate=1.0, tokens=1000.0, saturated=1.5, saturated_tokens=1500.0, binding=("kv_memory",)
@@ -96,3 +98,19 @@ def test_the_truth_does_not_depend_on_the_guess():
     assert other == pytest.approx(rate, rel=0.02)
     assert tokens > 0.0
     assert trial.late(trial.at(0.9 * rate)) < 1.0
+
+
+def test_a_machine_that_drifts_is_the_same_each_time_and_as_fast_on_average():
+    """Chance is the seed's; the logarithm of how long steps take is nil in the mean."""
+    one, again = (drifting(9001).trial.disturbances for _ in range(2))
+    assert one == again
+    assert drifting(9001).trial.law == case(9001).trial.law
+    slow = []
+    for second in range(40_000):
+        around = Around()
+        Drift(size=0.2, every=40.0, seed=7).apply(around, float(second))
+        slow.append(math.log(around.conditions.slow))
+    assert sum(slow) / len(slow) == pytest.approx(0.0, abs=0.02)
+    # A straight line between two draws varies by two thirds of their variance.
+    spread = math.sqrt(sum(one * one for one in slow) / len(slow))
+    assert spread == pytest.approx(0.2 * math.sqrt(2.0 / 3.0), rel=0.1)
