@@ -305,21 +305,23 @@ async def _run(folder: Path, engine: Engine, names: Collection[str]) -> dict[str
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         cost = meter.read()
+        instance = f"vllm-{engine.port}"
         heard = [
             one
             for stamp, body in zip(pager.stamps, pager.bodies, strict=True)
-            for one in told(stamp, body)
+            for one in told(stamp, body, instance=instance)
         ]
-        incidents = _incidents(folder)
+        incidents = _incidents(folder, instance=instance)
         (KEPT / "agent.log").write_bytes(running.log.read_bytes())
     return _figures(host, made, heard, incidents, began) | {"cost": [asdict(one) for one in cost]}
 
 
-def _incidents(folder: Path) -> list[dict[str, Any]]:
-    """Return what `inferwatch incidents` lists, and keep the post mortems."""
+def _incidents(folder: Path, *, instance: str) -> list[dict[str, Any]]:
+    """Return what `inferwatch incidents` lists of an engine and the host; keep the post mortems."""
     command = [sys.executable, "-m", "agent", "incidents", "--config", str(folder / "config.yaml")]
     listed = subprocess.run([*command, "--json"], check=True, capture_output=True, text=True)
-    found: list[dict[str, Any]] = json.loads(listed.stdout)
+    every: list[dict[str, Any]] = json.loads(listed.stdout)
+    found = [one for one in every if one["engine"] in ("", instance)]
     for one in found:
         shown = subprocess.run(
             [*command, "show", one["id"]], check=False, capture_output=True, text=True

@@ -69,10 +69,12 @@ class Injected:
     wanted: frozenset[str]
 
 
-def told(stamp: float, body: dict[str, Any]) -> Iterable[Told]:
-    """Yield the alerts of a notification."""
+def told(stamp: float, body: dict[str, Any], *, instance: str) -> Iterable[Told]:
+    """Yield the alerts of a notification, but for those of another engine of the host."""
     for alert in body["alerts"]:
         labels = alert["labels"]
+        if labels.get("instance_name", instance) != instance:
+            continue
         yield Told(
             time=stamp,
             alert=labels["alertname"],

@@ -60,14 +60,16 @@ def test_an_alert_counts_once_and_in_its_own_time():
 
 
 def test_notifications_say_who_sent_them_and_what_is_over():
-    """Prometheus's alerts carry `from`; a resolved alert is told, and does not fire."""
-    labels = {"alertname": "A", "severity": "info", "cause": "oom_kill"}
+    """Prometheus's alerts carry `from`; a resolved one is over; others are no news."""
+    labels = {"alertname": "A", "severity": "info", "cause": "oom_kill", "instance_name": "vllm-1"}
+    other = {"alertname": "A", "instance_name": "vllm-2"}
     alerts = [
+        {"status": "firing", "labels": other, "annotations": {}},
         {"status": "firing", "labels": labels, "annotations": {"summary": "s"}},
         {"status": "resolved", "labels": {"alertname": "B"}, "annotations": {}},
         {"status": "firing", "labels": {"alertname": "C", "from": "stock"}, "annotations": {}},
     ]
-    found = [*told(5.0, {"alerts": alerts})]
+    found = [*told(5.0, {"alerts": alerts}, instance="vllm-1")]
     assert [(one.alert, one.stock, one.cause, one.fires) for one in found] == [
         ("A", False, "oom_kill", True),
         ("B", False, "", False),
