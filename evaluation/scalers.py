@@ -34,8 +34,10 @@ _TOLERANCE: Final = 0.1  # of HPA
 DOWN: Final = 300
 """Seconds for which the common autoscalers wait before they scale in, as HPA does."""
 
-LEAN: Final = core.FleetTerms(target=0.9, margin=0.0, scale_in_after=180.0, most=MOST)
-"""The scaler set to leave little to spare, and to wait a short while before it scales in."""
+LEAN: Final = core.FleetTerms(
+    target=0.75, surge_target=1.2, margin=0.0, scale_in_after=30.0, most=MOST
+)
+"""The scaler set to keep a reserve for a surge, and none for a second one while it lasts."""
 
 _START: Final = 1_800_000_000.0
 _KEPT: Final = WANTED | {catalog.REQUEST_TIME_PER_OUTPUT_TOKEN}

@@ -25,6 +25,7 @@ def terms_by_model(settings: Settings) -> Callable[[str], FleetTerms]:
         own = bounds.get(model_name)
         return FleetTerms(
             target=told.target,
+            surge_target=told.surge_target,
             margin=told.margin,
             queue_wait=told.queue_wait,
             horizon=settings.capacity.horizon,

@@ -131,6 +131,8 @@ def _scaler(scaler: Scaler) -> Iterator[tuple[str, str]]:
     """Bounds of replicas leave room, each model has them once, and credentials are of one kind."""
     if scaler.least > scaler.most:
         yield "scaler.least", f"expected at most {scaler.most}, as scaler.most"
+    if scaler.surge_target is not None and scaler.surge_target < scaler.target:
+        yield "scaler.surge_target", f"expected at least {scaler.target:g}, as scaler.target"
     known: set[str] = set()
     for index, model in enumerate(scaler.models):
         key = f"scaler.models[{index}]"

@@ -285,8 +285,9 @@ class ModelReplicas:
 class Scaler:
     """How `inferwatch scaler` works out the replicas that a model needs.
 
-    `target`: share of their capacity that replicas should be asked; `margin`: share of that by
-    which fewer must be below it. `queue_wait`: 95th percentile above which one more is needed.
+    `target`: share of their capacity that replicas should be asked; `surge_target`: share that
+    they may be asked in a surge, unset: as at any time; `margin`: share of that by which fewer
+    must be below it. `queue_wait`: 95th percentile above which one more is needed.
     `stale_after`: age from which on a sample in Prometheus is not true.
     """
 
@@ -294,6 +295,7 @@ class Scaler:
     timeout: Timeout = 10.0
     stale_after: Annotated[float, Duration(20.0, 3600.0)] = 90.0
     target: Annotated[float, Share(0.05, 2.0)] = 0.8
+    surge_target: Annotated[float, Share(0.05, 2.0)] | None = None
     margin: Annotated[float, Share(0.0, 0.9)] = 0.1
     queue_wait: Latency = 0.5
     scale_out_after: Annotated[float, Duration(0.0, 3600.0)] = 15.0

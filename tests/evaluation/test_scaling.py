@@ -5,7 +5,7 @@ import pytest
 from evaluation import bursty_days
 from evaluation.bursty_days import START_MOST, fleet_of
 from evaluation.scalers import Common, Signals, waiting
-from evaluation.scaling import day
+from evaluation.scaling import Day, day, together
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +42,10 @@ def test_the_agent_learns_what_replicas_carry():
     loads = [one.load for one in made._watched.values()]
     assert all(load.demand is not None for load in loads)
     assert all(load.carries is not None and 30_000 < load.carries < 61_000 for load in loads)
+
+
+def test_the_worst_day_is_told_beside_the_mean():
+    """A mean of 90 and 100 % hides a day on which one request in ten was late."""
+    found = together([Day(within=within, hours=2.0, changes=3.0) for within in (1.0, 0.9)])
+    assert found.mean == Day(within=0.95, hours=2.0, changes=3.0)
+    assert found.least == 0.9

@@ -6,6 +6,15 @@ The demand is the higher of the present one, with what waits worked off within t
 one foreseen when a replica ordered now has started. The capacity of a replica is the mean of the
 lower bounds that are known. More are needed at once, fewer only after a while in which no more were
 ever needed, with a margin. Whatever is unknown never makes it fewer.
+
+What the target leaves unused is there for a surge, which is over before a second one comes. So a
+target for surges, higher than that, can be given for as long as one lasts:
+
+    needed = ceil(max(usual demand / (capacity of a replica · target),
+                      demand / (capacity of a replica · target in a surge)))
+
+While it lasts none goes, nor is one that starts sent back, before another could have started: there
+is no reserve then that would make good for it.
 """
 
 import math
@@ -16,6 +25,7 @@ from statistics import fmean, median
 from typing import Final, NamedTuple
 
 from agent.analysis.signals.lasting import Lasting
+from agent.analysis.signals.usual import Usual
 
 _MINUTE: Final = 60.0
 
@@ -26,6 +36,7 @@ class FleetTerms:
 
     Attributes:
         target: share of their capacity that replicas should be asked.
+        surge_target: share that they may be asked in a surge; None: no more than at any time.
         margin: share of the target by which fewer replicas must be below it.
         queue_wait: seconds of waiting, 95th percentile, above which one more is needed.
         horizon: seconds that a replica takes to start.
@@ -36,6 +47,7 @@ class FleetTerms:
     """
 
     target: float = 0.8
+    surge_target: float | None = None
     margin: float = 0.1
     queue_wait: float = 0.5
     horizon: float = 300.0
@@ -75,6 +87,7 @@ class Fleet:
         self._said: int | None = None
         self._watch = Lasting()
         self._waits = Lasting()
+        self._usual = Usual()
         self._fewer: deque[tuple[float, int]] = deque()
 
     def observe(
@@ -93,7 +106,8 @@ class Fleet:
         here = len(loads)
         said = here if self._said is None else self._said
         carries = [load.carries for load in loads if load.carries is not None]
-        asked = _asked(loads, terms, foreseen)
+        asked, usual = _asked(loads, terms, foreseen), self._usually(time, loads)
+        after = terms.scale_in_after
         if not carries or asked is None:
             up = down = max(here, said)
             what = "capacity" if not carries else "demand"
@@ -102,11 +116,14 @@ class Fleet:
             up = down = max(here, said)
             reason = "no replica carries anything within its targets: as many as there are"
         else:
-            each = terms.target * fmean(carries)
-            up, down = math.ceil(asked / each), math.ceil(asked / each / (1.0 - terms.margin))
+            counts = _counts(asked, usual, terms)
+            after = max(after, terms.horizon) if counts.surge else after
+            each = counts.target * fmean(carries)
+            up = math.ceil(counts.demand / each)
+            down = math.ceil(counts.demand / each / (1.0 - terms.margin))
             reason = (
-                f"{asked:.0f} tokens a minute are asked or will be, and each carries "
-                f"{fmean(carries):.0f}, of which {terms.target:.0%} are used"
+                f"{counts.demand:.0f} tokens a minute are {counts.what}, and each carries "
+                f"{fmean(carries):.0f}, of which {counts.target:.0%} are used"
             )
             if len(carries) < here:
                 reason += f" (known of {len(carries)} of {here})"
@@ -115,10 +132,20 @@ class Fleet:
         if self._waiting(time, loads, terms) and up <= here:
             up = down = here + 1
             reason = f"requests wait longer than {terms.queue_wait:g} s"
-        self._said = _within(self._settled(time, up, max(up, down), said, terms), terms)
+        self._said = _within(
+            self._settled(time, up, max(up, down), said, terms, after=after), terms
+        )
         if self._said > up:
-            reason += f"; {up} would do, {terms.scale_in_after / _MINUTE:.0f} min are waited for"
+            reason += f"; {up} would do, {round(after / _MINUTE, 1):g} min are waited for"
         return Need(self._said, reason)
+
+    def _usually(self, time: float, loads: Sequence[Load]) -> float:
+        """Return what is asked apart from surges; who does not tell is asked what the others are.
+
+        A replica that tells nothing yet would make the demand fall, and its return a surge.
+        """
+        known = [load.demand for load in loads if load.demand is not None]
+        return self._usual.take(time, fmean(known) * len(loads)) if known else 0.0
 
     def _waiting(self, time: float, loads: Sequence[Load], terms: FleetTerms) -> bool:
         """Return whether requests have waited for too long at half of the replicas."""
@@ -126,18 +153,38 @@ class Fleet:
         long = bool(waits) and median(waits) > terms.queue_wait
         return self._waits.lasts(holds=long, time=time, seconds=terms.scale_out_after)
 
-    def _settled(self, time: float, up: int, down: int, said: int, terms: FleetTerms) -> int:
-        """Return the number that has been needed for long enough."""
+    def _settled(
+        self, time: float, up: int, down: int, said: int, terms: FleetTerms, *, after: float
+    ) -> int:
+        """Return the number that has been needed for long enough; that is `after` for fewer."""
         fewer = self._fewer
-        while fewer and not 0.0 <= time - fewer[0][0] <= terms.scale_in_after:
+        while fewer and not 0.0 <= time - fewer[0][0] <= max(terms.scale_in_after, terms.horizon):
             fewer.popleft()
         first = self._watch.take(holds=True, time=time) or 0.0
         fewer.append((time, down))
         if up > said:
             return up
-        if first < terms.scale_in_after:  # too little was seen
+        if first < after:  # too little was seen
             return said
-        return min(said, max(number for _time, number in fewer))
+        return min(said, max(number for then, number in fewer if time - then <= after))
+
+
+class _Counts(NamedTuple):
+    """The demand that the number follows from, the target that goes with it, and what it is."""
+
+    demand: float
+    target: float
+    what: str
+    surge: bool = False
+
+
+def _counts(asked: float, usual: float, terms: FleetTerms) -> _Counts:
+    """Return which needs more: what is asked now, or keeping the reserve for the next surge."""
+    if terms.surge_target is None:
+        return _Counts(asked, terms.target, "asked or will be")
+    if usual / terms.target > asked / terms.surge_target:
+        return _Counts(usual, terms.target, "usual")
+    return _Counts(asked, terms.surge_target, "asked or will be in a surge", surge=True)
 
 
 def _asked(loads: Sequence[Load], terms: FleetTerms, foreseen: float | None) -> float | None:

@@ -136,3 +136,10 @@ def test_bounds_are_those_of_the_model():
     terms = terms_by_model(read_settings(text, "f", engines=("vllm",)))
     assert (terms("m").least, terms("m").most) == (2, 4)
     assert (terms("n").least, terms("n").most) == (2, 9)
+
+
+def test_the_target_of_surges_is_the_configured_one():
+    """It is none unless one is given, and then that of every model."""
+    for text, target in (("{}", None), ("scaler: {surge_target: 120%}", 1.2)):
+        terms = terms_by_model(read_settings(text, "f", engines=("vllm",)))
+        assert terms("m").surge_target == target

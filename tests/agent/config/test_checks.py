@@ -285,6 +285,10 @@ SEQS, BUDGET = "max_num_seqs", "cost.monthly_budget"
             ],
         ),
         (
+            "scaler: {target: 90%, surge_target: 85%}\n",
+            ["f:1: scaler.surge_target: expected at least 0.9, as scaler.target"],
+        ),
+        (
             "targets: {inter_token: token}\n",
             ["f:1: targets.inter_token: expected one of request, gap, found 'token'"],
         ),

@@ -112,9 +112,102 @@ def test_requests_that_wait_want_one_more():
     assert [_needed(fleet, 15.0 * turn, loads)[0] for turn in range(5)] == [2, 3, 3, 3, 3]
 
 
+SURGES = FleetTerms(target=0.75, surge_target=1.0, margin=0.0, scale_in_after=60.0, most=20)
+
+
+def _day(fleet: Fleet, demands: list[float], replicas: int) -> list[int]:
+    """Return what is needed every 15 s while so much is asked of so many replicas."""
+    found = []
+    for turn, demand in enumerate(demands):
+        need = fleet.observe(NOW + 15.0 * turn, _loads(demand, replicas), SURGES, foreseen=None)
+        assert need is not None
+        found.append(need.replicas)
+    return found
+
+
+def test_in_a_surge_no_reserve_for_a_second_one_is_kept():
+    """3,000 a minute need 4 replicas at 75 %; when 5,400 come, 6 carry them, and not 8."""
+    fleet = Fleet()
+    assert _day(fleet, [3000.0] * 8 + [5400.0] * 20, 4) == [4] * 8 + [6] * 20
+
+
+def test_a_reserve_that_is_there_is_used_before_more_are_ordered():
+    """What the target leaves unused carries a small surge: nothing changes, and it is said why."""
+    fleet = Fleet()
+    assert _day(fleet, [2700.0] * 8 + [3900.0] * 4, 4) == [4] * 12
+    need = fleet.observe(NOW + 180.0, _loads(3900.0, 4), SURGES, foreseen=None)
+    assert need is not None
+    assert need.reason == (
+        "3900 tokens a minute are asked or will be in a surge, and each carries 1000, of which "
+        "100% are used"
+    )
+
+
+def test_a_surge_that_lasts_becomes_usual():
+    """After half an hour the reserve is kept on top of it: 5,400 at 75 % need 8."""
+    assert _day(Fleet(), [3000.0] * 8 + [5400.0] * 120, 4)[-1] == 8
+
+
+def test_after_a_surge_there_are_as_many_as_before_it():
+    """A surge of ten minutes is forgotten three minutes after it: nobody waits for it to return."""
+    found = _day(Fleet(), [3000.0] * 8 + [5400.0] * 40 + [3000.0] * 13, 6)
+    assert found[47] > 4
+    assert found[-1] == 4
+
+
+def test_in_a_surge_none_goes_before_another_could_start():
+    """A minute of less amid a surge sends back none of those that were ordered for it."""
+    demands = [3000.0] * 8 + [5400.0] * 8 + [4300.0] * 4 + [5400.0] * 4
+    assert _day(Fleet(), demands, 4)[8:] == [6] * 16
+
+
+def test_in_a_surge_that_wanes_fewer_are_needed_once_another_could_have_started():
+    """What was too many for five minutes is given up, though the surge lasts."""
+    found = _day(Fleet(), [3000.0] * 8 + [8000.0] * 8 + [5400.0] * 22, 6)
+    assert found[8:35] == [8] * 27
+    assert found[-1] == 6
+
+
+def test_a_replica_that_tells_nothing_yet_leaves_what_is_usual():
+    """Two of four silent for ten minutes halve the known demand, and not what is usual."""
+    fleet = Fleet()
+    _day(fleet, [3000.0] * 8, 4)
+    silent = [*_loads(1500.0, 2), Load(), Load()]
+    for turn in range(8, 48):
+        fleet.observe(NOW + 15.0 * turn, silent, SURGES, foreseen=None)
+    need = fleet.observe(NOW + 15.0 * 48, _loads(3000.0, 4), SURGES, foreseen=None)
+    assert need is not None
+    assert need.reason.startswith("3000 tokens a minute are usual")
+    assert need.replicas == 4
+
+
+def test_without_a_target_for_surges_there_are_none():
+    """By default 80 % are used whatever the demand was before: 5,400 need 7, at once."""
+    fleet = Fleet()
+    assert [_needed(fleet, 15.0 * turn, _loads(3000.0, 4))[0] for turn in range(8)] == [4] * 8
+    assert _needed(fleet, 120.0, _loads(5400.0, 4))[0] == 7
+
+
 def test_no_replica_is_no_answer():
     """Whether a model that nobody serves is wanted cannot be known."""
     assert Fleet().observe(NOW, [], TERMS, foreseen=5.0) is None
+
+
+@given(
+    st.lists(st.floats(0.0, 30_000.0), min_size=1, max_size=40),
+    st.integers(1, 10),
+    st.floats(100.0, 5000.0),
+)
+def test_a_surge_is_carried_at_once(demands: list[float], replicas: int, carries: float):
+    """There are enough for what is asked at the higher target, and no more than at the other."""
+    fleet = Fleet()
+    for turn, demand in enumerate(demands):
+        loads = _loads(demand, replicas, carries=carries)
+        need = fleet.observe(NOW + 15.0 * turn, loads, SURGES, foreseen=None)
+        assert need is not None
+        enough = math.ceil(demand / carries - 1e-9)
+        most = math.ceil(max(demands[: turn + 1]) / (SURGES.target * carries) + 1e-9)
+        assert min(enough, SURGES.most) <= need.replicas <= max(most, replicas, SURGES.least)
 
 
 @given(
