@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,8 @@ def write(path: Path, *, days: float, every: float = 60.0) -> float:
 
 def read(path: Path, time: float) -> dict[Key, DemandForecaster]:
     """Return what is learned of a history."""
-    return at_once(learned(HistoryReader(path, TARGET), time=time, horizon=300.0, hours=2))
+    with closing(HistoryReader(path, TARGET)) as reader:
+        return at_once(learned(reader, time=time, horizon=300.0, hours=2))
 
 
 @pytest.fixture(name="past", scope="module")

@@ -189,10 +189,10 @@ def test_how_long_a_metric_is_kept_is_what_the_catalogue_says(tmp_path: Path):
     for second in range(700):
         history.append(frame(table, START + second, dict.fromkeys(ids.values(), float(second))))
     assert history.close()
-    reader = HistoryReader(path, Target())
-    counts = {m: [len(s.times) for s in reader.select(named(m), 0, START + 700)] for m in ids}
+    with closing(HistoryReader(path, Target())) as reader:
+        counts = {m: [len(s.times) for s in reader.select(named(m), 0, START + 700)] for m in ids}
+        (five,) = reader.select(named(FIVE), 0, START + 900)
     assert counts == {FULL: [700], FIVE: [3], NONE: []}
-    (five,) = reader.select(named(FIVE), 0, START + 900)
     assert list(five.times) == [START + 300, START + 600, START + 699]
     assert list(five.values) == [299.0, 599.0, 699.0]
 
@@ -207,7 +207,8 @@ def test_a_metric_that_rules_name_is_kept_in_full(tmp_path: Path):
     for second in range(310):
         history.append(frame(table, START + second, {series(table, FIVE, "a"): float(second)}))
     assert history.close()
-    (found,) = HistoryReader(path, Target()).select(named(FIVE), 0, START + 310)
+    with closing(HistoryReader(path, Target())) as reader:
+        (found,) = reader.select(named(FIVE), 0, START + 310)
     assert len(found.times) == 310
 
 
@@ -232,7 +233,7 @@ def test_a_coarse_resolution_reads_the_windows(tmp_path: Path, *, closed: bool):
     assert parts[Part.MAX] == 6.0
     assert parts[Part.MEAN] == pytest.approx(sum(second % 7 for second in range(300)) / 300)
     assert parts[Part.LAST] == 299 % 7
-    history.close()
+    source.close()
 
 
 def test_memory_is_bounded_while_series_come_and_go():
