@@ -47,7 +47,7 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
     # The last step of the load is more than the engine can do: requests wait from 318 s on. That
     # its limit of 32 sequences ends the rise of the cache at 88 % is on no page.
     "vllm-capacity": ({"EngineKvExhaustionSoon": 304}, {"EngineKvExhaustionSoon": 315}),
-    # A tenth of a core from 106 s to 287 s: the batch is full and the queue grows to 180, and 16
+    # A tenth of a core from 106 s to 287 s: the batch is full, 119 requests wait, and 16
     # requests cannot fill the cache.
     "vllm-starved": (
         {"EngineQueueGrowing": 148, "EngineQueueWait": 252},
