@@ -42,10 +42,11 @@ def truth(steps: Sequence[Mapping[str, float]]) -> tuple[float, float, float] | 
     not crosses `KEPT`. Tokens a minute; infinite where every step kept them, None where none did.
 
     Args:
-        steps: of a climb: `asked` tokens a minute and the share `within`.
+        steps: of a climb: `asked` tokens a minute and the share `within`; by chance less may have
+            been asked in a later one.
     """
     held = None
-    for step in steps:
+    for step in sorted(steps, key=lambda one: one["asked"]):
         if step["within"] >= KEPT:
             held = step
             continue

@@ -33,6 +33,7 @@ _ROUNDS: Final = 5
 _HALF_COUNT: Final = 20.0  # steps at which a miscounted one weighs as much as all other scatter
 _GROUPS: Final = 8  # buckets below which stretches are left out in pairs instead
 _BEND_GAIN: Final = 0.95  # how much better it must predict what it has not seen
+_DRIFTS: Final = 0.12  # from minute to minute, from which on no bend is told from it
 _LEAST: Final = 0.05  # of the law's time against what a step took; beyond, the law says nothing
 _LINEAR: Final = np.array([True, True, True, True, False])
 _BENT: Final = np.array([True, True, True, True, True])
@@ -89,19 +90,26 @@ def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | Non
     rows = load / seconds[:, None]
     steps = np.array([one.steps for one in stretches])
     base = 1.0 / (1.0 + (_HALF_COUNT / steps) ** 2)
-    weights = _robust(rows, base)
+    weights = _robust(rows, base, _BENT)
     groups = _groups(keys)
     linear, bent = _jackknife(rows, weights, groups)
     errors = [max(_unseen(rows, weights, groups, each), 1e-12) for each in (linear, bent)]
     use_bend = errors[1] < _BEND_GAIN * errors[0]
     chosen, other = (bent, linear) if use_bend else (linear, bent)
+    doubt = _doubt(min(errors) / max(errors), len(linear) - 1)
+    times = np.array([one.time for one in stretches])
+    if use_bend and _drift(rows @ bent[0], base, times, steps * seconds).spread > _DRIFTS:
+        # Who comes waits while a machine is slow: then large batches are seen when steps are long
+        # for another reason, which looks like a bend.
+        weights = _robust(rows, base, _LINEAR)
+        linear, _bent = _jackknife(rows, weights, groups)
+        use_bend, chosen, other, doubt = False, linear, linear, 0.0
     residual = 1.0 - rows @ chosen[0]
     inverse_of = _inverse(rows, weights, _BENT if use_bend else _LINEAR)
     # What is usual is not told by steps that were picked for their prompts.
     some = np.array([one.by != "prompts" for one in stretches])
     some = some if some.any() else ~some
     load, seconds, weights, part = (one[some] for one in (load, seconds, weights, residual))
-    times = np.array([one.time for one in stretches])
     mean = float(np.average(seconds, weights=np.maximum(weights, 1e-12)))
     unexplained = float((weights * (part * seconds) ** 2).sum())
     variance = float((weights * (seconds - mean) ** 2).sum())
@@ -112,7 +120,7 @@ def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | Non
         coefficients=chosen[0],
         replicates=chosen[1:],
         alternative=other[0],
-        doubt=_doubt(min(errors) / max(errors), len(linear) - 1),
+        doubt=doubt,
         inverse=inverse_of,
         residual=_MAD * float(np.median(np.abs(residual))),
         explained=1.0 - unexplained / variance if variance > 0 else 0.0,
@@ -120,13 +128,23 @@ def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | Non
         batch=(float(load[:, 2].min()), float(load[:, 2].max())),
         load=(usual[1], usual[2], usual[3]),
         spread=high / low,
-        drift=drift_of(
-            1.0 / np.maximum(1.0 - part, _LEAST), base[some], times[some], steps[some] * seconds
-        ),
+        drift=_drift(1.0 - part, base[some], times[some], steps[some] * seconds),
     )
 
 
-def _robust(rows: Column, base: Column) -> Column:
+def _drift(law: Column, weights: Column, times: Column, spans: Column) -> Drift:
+    """Return how far the machine is from a law.
+
+    Args:
+        law: time of a step by it, against what the step took.
+        weights: of the stretches.
+        times: Unix seconds of each.
+        spans: seconds of work in each.
+    """
+    return drift_of(1.0 / np.maximum(law, _LEAST), weights, times, spans)
+
+
+def _robust(rows: Column, base: Column, form: NDArray[np.bool_]) -> Column:
     """Return the weights of the stretches, less for those that something disturbed.
 
     What disturbs makes steps longer, never shorter, so the two sides are not treated alike: first
@@ -135,7 +153,7 @@ def _robust(rows: Column, base: Column) -> Column:
     """
     weights = base.copy()
     for number in range(_ROUNDS):
-        residual = 1.0 - rows @ _solve_one(rows, weights)
+        residual = 1.0 - rows @ _solve_one(rows, weights, form)
         scale = max(_MAD * float(np.median(np.abs(residual))), SCALE_FLOOR)
         size = np.abs(residual) / scale
         weights = base * np.minimum(1.0, _HUBER / np.maximum(size, 1e-12))
@@ -178,10 +196,10 @@ def spread_of(replicates: Column, value: float) -> float:
     return sqrt((count - 1) / count * float(((replicates - value) ** 2).sum()))
 
 
-def _solve_one(rows: Column, weights: Column) -> Column:
-    """Return the best coefficients with the bend allowed."""
+def _solve_one(rows: Column, weights: Column, form: NDArray[np.bool_]) -> Column:
+    """Return the best coefficients of a form."""
     weighted = rows * weights[:, None]
-    return np.asarray(solve((weighted.T @ rows)[None], weighted.sum(axis=0)[None])[0])
+    return np.asarray(solve((weighted.T @ rows)[None], weighted.sum(axis=0)[None], allowed=form)[0])
 
 
 def _groups(keys: Sequence[Hashable]) -> NDArray[np.intp]:

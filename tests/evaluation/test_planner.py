@@ -47,6 +47,12 @@ def test_the_truth_lies_between_the_last_step_kept_and_the_first_missed():
     )
 
 
+def test_the_truth_does_not_depend_on_the_order_of_the_steps():
+    """Where chance had less asked in a later step, the climb is that of what was asked."""
+    steps = [step(10.0, 1.0), step(30.0, 1.0), step(20.0, 1.0), step(40.0, 0.9)]
+    assert truth(steps) == (pytest.approx(35.0), 30.0, 40.0)
+
+
 def test_without_a_step_that_fails_only_a_lower_bound_is_known():
     """All steps kept the targets: the truth is above the last; none did: nothing is known."""
     assert truth([step(10.0, 1.0), step(20.0, 0.96)]) == (math.inf, 20.0, math.inf)

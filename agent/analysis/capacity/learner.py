@@ -228,11 +228,7 @@ class CapacityLearner:
         if rate > 0.0 and log(under.high / max(under.low, 1e-9)) > 2.0 * WIDEST:
             if max(own) > _WIDE_LATENCY:
                 return Capacity(reason=_TOO_CLOSE, limits=limits)
-            reason = (
-                f"its steps were seen with {model.batch[0]:.3g} to {model.batch[1]:.3g} requests, "
-                f"which does not tell enough of them with {batch:.3g}"
-            )
-            return Capacity(reason=reason, limits=limits)
+            return Capacity(reason=_too_unsure(model, batch, unsure), limits=limits)
         known = Known(
             under_targets=rates_of(under, seen),
             stability=rates_of(full, seen),
@@ -286,6 +282,25 @@ def _later(system: System, doubts: tuple[float, float], sign: float) -> System:
     """Return a system whose latencies are as much longer or shorter as they are unsure."""
     first, inter = (exp(sign * doubt) for doubt in doubts)
     return replace(system, factors=(system.factors[0] * first, system.factors[1] * inter))
+
+
+def _too_unsure(model: StepTimeModel, batch: float, unsure: float) -> str:
+    """Return why too little is known of steps with so many requests.
+
+    Args:
+        model: of the steps.
+        batch: requests in the batch.
+        unsure: half width of the interval of a step, relative.
+    """
+    if model.drift > 0.0 and (batch <= model.batch[1] or _TIMES * model.drift > 0.5 * unsure):
+        return (
+            f"what a step of the same load takes differs by {model.drift:.0%} from one minute to "
+            "the next, too much to tell what it will take"
+        )
+    return (
+        f"its steps were seen with {model.batch[0]:.3g} to {model.batch[1]:.3g} requests, "
+        f"which does not tell enough of them with {batch:.3g}"
+    )
 
 
 def _missing(step: StepTimeResult, seen: Seen | None) -> str:

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.analysis.replicas import Replicas
+from agent.analysis.step_fit import FEWEST
 from agent.analysis.step_gaps import ENOUGH_PROMPTS, LONGEST, PERIOD, Gaps, beside
-from agent.analysis.step_windows import Stretch
+from agent.analysis.step_time import StepTime
+from agent.analysis.step_windows import Stretch, Stretches
 from agent.analysis.window import View, Window
 from agent.catalog import engine, metrics_of
 from agent.model import Frame, SeriesTable
@@ -219,3 +221,13 @@ def test_a_clock_that_was_set_back_begins_anew():
     found = gaps.observe(early, busy=())
     assert [one.time for one in found] == [START + PERIOD] * 2
     assert found[0] == replace(found[0], by="gaps")
+
+
+def test_an_idling_engine_has_a_law_that_wall_time_does_not_tell():
+    """Where hardly any stretch is without a pause there is a law all the same, and it is right."""
+    law, view = _served(0.8)
+    assert len(Stretches().observe(view)) < FEWEST
+    model = StepTime().observe(view).model
+    assert model is not None
+    assert model.estimate(0.0, 1.0, 0.0) == pytest.approx(law.seconds(0, 1, 0.0), rel=0.05)
+    assert model.estimate(100.0, 0.0, 0.0) == pytest.approx(law.seconds(100, 0, 0.0), rel=0.1)

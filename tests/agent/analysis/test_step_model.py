@@ -271,3 +271,32 @@ def test_a_state_of_an_earlier_version_is_of_a_machine_that_stays_as_it_is():
     model = StepTimeModel.restore(state)
     assert (model.slowness, model.drift, model.minutes) == (1.0, 0.0, 0)
     assert model.predict(8.0, 4.0, 1600.0).low < model.estimate(8.0, 4.0, 1600.0)
+
+
+def _crowded(seed: int) -> list[Stretch]:
+    """Return stretches of a machine in the slow minutes of which requests pile up."""
+    dice = np.random.default_rng(seed)
+    found = []
+    for one in stretches(linear, count=96, batch=(1.0, 4.0), seed=seed):
+        slow = float(np.exp(dice.normal(0.0, 0.08)))
+        decode = one.decode
+        if int(one.time // 60.0) % 3 == 0:
+            slow = dice.uniform(1.8, 2.6)
+            decode = float(dice.choice([decode, 8.0, 16.0]))
+        load = one.prefill, decode, 400.0 * decode
+        seconds = slow * linear(*load)
+        found.append(
+            replace(one, seconds=seconds, decode=decode, kv=load[2], decode_squared=decode * decode)
+        )
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_batches_that_were_large_because_the_machine_was_slow_are_no_bend(seed: int):
+    """Where minutes differ much, what is slow in some of them is not put down to the batch."""
+    model = _model(_crowded(seed))
+    assert not model.bends
+    assert model.drift > 0.12
+    assert model.slowness > 1.1
+    assert _error(model, linear, 32.0) < 1.2  # no more than the slow stretches themselves
+    assert _error(model, linear, 2.0) == pytest.approx(0.0, abs=0.2)

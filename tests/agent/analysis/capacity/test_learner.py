@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from math import log, nan
 from pathlib import Path
@@ -232,3 +233,22 @@ def test_nothing_within_the_targets_may_still_be_something():
     unsure = [one for one in found if one.estimate == 0.0 and one.high > 0.0]
     assert unsure
     assert all(one.low == 0.0 and one.high < found[0].estimate for one in unsure)
+
+
+def test_a_machine_that_differs_from_minute_to_minute_is_said_to():
+    """The more minutes differ, the wider the interval is; at last nothing is said, and why."""
+    view, step = recorded("vllm-capacity")[-1]
+    assert step.model is not None
+    learner = CapacityLearner()
+    *_before, _last = watch(learner, recorded("vllm-capacity"))
+    widths = []
+    for drift in (0.0, 0.1, 0.2):
+        moving = replace(step, model=replace(step.model, drift=drift))
+        said = learner.observe(view, step=moving, limits=LIMITS, targets=SLOW)
+        low, high = known(said).stability.tokens_per_minute[1:]
+        widths.append(log(high / low))
+    assert widths[0] + 0.03 < widths[1] < widths[2] - 0.1
+    moving = replace(step, model=replace(step.model, drift=1.5))
+    said = learner.observe(view, step=moving, limits=LIMITS, targets=SLOW)
+    assert not said.identifiable
+    assert "150% from one minute to the next" in said.reason
