@@ -34,7 +34,7 @@ FILLED: Final = 0.5
 
 If it was above `LASTING` in the mean of a minute."""
 
-RECENT: Final = 30
+RECENT: Final = 60
 
 LASTING: Final = 0.3
 
