@@ -16,6 +16,7 @@ from typing import Final
 
 from agent.analysis.bottleneck import Targets
 from tests.e2e.process import AgentProcess, agent_process, free_port
+from tests.e2e.vllm import environment
 
 ROOT: Final = Path(__file__).parents[1]
 MODEL: Final = ROOT / "tests" / "fakes" / "tiny_model.py"
@@ -44,18 +45,7 @@ class Engine:
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder, self._programs = folder, programs
         self._process: subprocess.Popen[bytes] | None = None
-        self._env = {
-            **os.environ,
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "HF_HUB_OFFLINE": "1",
-            "TRANSFORMERS_OFFLINE": "1",
-            "VLLM_NO_USAGE_STATS": "1",
-            "VLLM_CPU_KVCACHE_SPACE": "1",
-            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "VLLM_HOST_IP": "127.0.0.1",
-            "GLOO_SOCKET_IFNAME": "lo",
-            "OMP_NUM_THREADS": "1",
-        }
+        self._env = environment(programs)
 
     @property
     def pid(self) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.process import AgentProcess, agent_process, free_port
-from tests.e2e.vllm import vllm_folder
+from tests.e2e.vllm import environment, vllm_folder
 
 MODEL = Path(__file__).parents[1] / "fakes" / "tiny_model.py"
 START_SECONDS = 240
@@ -58,17 +58,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     folder = vllm_folder()
     assert folder is not None
     work = tmp_path_factory.mktemp("vllm")
-    env = {
-        **os.environ,
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_HOST_IP": "127.0.0.1",
-        "GLOO_SOCKET_IFNAME": "lo",
-        "OMP_NUM_THREADS": "1",
-    }
+    env = environment(folder)
     model = work / "model"
     subprocess.run([folder / "python", MODEL, model], env=env, check=True, timeout=120)
     port = free_port()
