@@ -4,37 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from agent.model import SeriesTable
 from collectors.cgroup import FOUND_INTERVAL
 from collectors.cgroup_cpu import CgroupCpu, CpuQuota
-from collectors.processes import EngineProcessRef, ProcessesCollector
-from tests.fakes.clock import ManualClock
-from tests.fakes.proc import FakeProc
-from tests.fakes.samples import samples
+from tests.fakes.cgroups import ENGINE, FakeGroups
 
 OWN = "/kubepods.slice/pod1.slice/chat.scope"
 
 
-class Groups:
-    """A procfs and a sysfs with the groups of process 100."""
+class Groups(FakeGroups):
+    """Those of which the CPU quota is read."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.reader = CgroupCpu(str(root / "proc"), str(root / "sys"))
+        super().__init__(root)
+        self.reader = CgroupCpu(self.proc, self.sys)
         self.place(f"0::{OWN}\n")
-
-    def place(self, text: str) -> None:
-        """Say in which groups the process is."""
-        folder = self.root / "proc" / "100"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "cgroup").write_text(text)
-
-    def write(self, group: str, **files: str) -> None:
-        """Write files of a group, `__` in their names for a dot."""
-        folder = self.root / "sys" / "fs" / "cgroup" / group.lstrip("/")
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name.replace("__", ".")).write_text(text)
 
 
 def stat(periods: int, throttled: int, microseconds: int) -> str:
@@ -109,20 +92,9 @@ def test_what_says_nothing(groups: Groups, text: str) -> None:
 
 async def test_an_engine_has_the_samples(groups: Groups) -> None:
     """The quota of an engine's server is among the samples of its processes."""
-    FakeProc(groups.root / "proc").process(100, "vllm")
     groups.write(OWN, cpu__max="150000 100000\n", cpu__stat=stat(50, 20, 1_500_000))
-    table = SeriesTable()
-    collector = ProcessesCollector(
-        table,
-        engine_processes=lambda: [EngineProcessRef(instance_name="chat", engine="vllm", pid=100)],
-        monotonic=ManualClock().monotonic,
-        time=ManualClock().time,
-        proc=groups.root / "proc",
-        sys=groups.root / "sys",
-    )
-    found = samples(table, await collector.collect())
-    labels = '{engine="vllm",instance_name="chat"}'
-    assert found[f"engine_cgroup_cpu_limit_cores{labels}"] == 1.5
-    assert found[f"engine_cgroup_cpu_periods_total{labels}"] == 50
-    assert found[f"engine_cgroup_cpu_throttled_periods_total{labels}"] == 20
-    assert found[f"engine_cgroup_cpu_throttled_seconds_total{labels}"] == 1.5
+    found = await groups.samples()
+    assert found[f"engine_cgroup_cpu_limit_cores{ENGINE}"] == 1.5
+    assert found[f"engine_cgroup_cpu_periods_total{ENGINE}"] == 50
+    assert found[f"engine_cgroup_cpu_throttled_periods_total{ENGINE}"] == 20
+    assert found[f"engine_cgroup_cpu_throttled_seconds_total{ENGINE}"] == 1.5

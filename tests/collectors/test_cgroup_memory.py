@@ -4,39 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from agent.model import SeriesTable
 from collectors.cgroup import FOUND_INTERVAL
 from collectors.cgroup_memory import CgroupMemory, MemoryUse
-from collectors.processes import EngineProcessRef, ProcessesCollector
-from tests.fakes.clock import ManualClock
-from tests.fakes.proc import FakeProc
-from tests.fakes.samples import samples
+from tests.fakes.cgroups import ENGINE, FakeGroups
 
 MIB = 2**20
 
 
-class Groups:
-    """A procfs and a sysfs with the groups of one process."""
+class Groups(FakeGroups):
+    """Those of which the memory is read."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.reader = CgroupMemory(str(root / "proc"), str(root / "sys"))
-        self.place("/system.slice/chat.service")
-
-    def place(self, path: str) -> None:
-        """Put process 100 into a group."""
-        folder = self.root / "proc" / "100"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "cgroup").write_text(f"0::{path}\n")
+        super().__init__(root)
+        self.reader = CgroupMemory(self.proc, self.sys)
+        self.place("0::/system.slice/chat.service\n")
 
     def group(self, path: str, *, limit: str, used: int, stat: str = "") -> None:
         """Write what a group says."""
-        folder = self.root / "sys" / "fs" / "cgroup" / path.lstrip("/")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "memory.max").write_text(f"{limit}\n")
-        (folder / "memory.current").write_text(f"{used}\n")
+        self.write(path, memory__max=f"{limit}\n", memory__current=f"{used}\n")
         if stat:
-            (folder / "memory.stat").write_text(stat)
+            self.write(path, memory__stat=stat)
 
 
 @pytest.fixture
@@ -85,26 +72,15 @@ def test_what_is_not_there(groups: Groups) -> None:
     (groups.root / "proc" / "100" / "cgroup").write_text("4:memory:/docker/abc\n")
     assert groups.reader.read(100, 0.0) is None
     groups.reader.keep(set())
-    groups.place("/elsewhere.slice/gone.service")
+    groups.place("0::/elsewhere.slice/gone.service\n")
     assert groups.reader.read(100, 1.0) is None
 
 
 async def test_an_engine_has_the_samples(groups: Groups) -> None:
     """The limit of an engine's server is among the samples of its processes."""
-    FakeProc(groups.root / "proc").process(100, "vllm")
     stat = "inactive_file 10\n"
     groups.group("/system.slice/chat.service", limit=str(600 * MIB), used=500 * MIB, stat=stat)
-    table = SeriesTable()
-    collector = ProcessesCollector(
-        table,
-        engine_processes=lambda: [EngineProcessRef(instance_name="chat", engine="vllm", pid=100)],
-        monotonic=ManualClock().monotonic,
-        time=ManualClock().time,
-        proc=groups.root / "proc",
-        sys=groups.root / "sys",
-    )
-    found = samples(table, await collector.collect())
-    labels = '{engine="vllm",instance_name="chat"}'
-    assert found[f"engine_cgroup_memory_used_bytes{labels}"] == 500 * MIB
-    assert found[f"engine_cgroup_memory_limit_bytes{labels}"] == 600 * MIB
-    assert found[f"engine_cgroup_memory_reclaimable_bytes{labels}"] == 10
+    found = await groups.samples()
+    assert found[f"engine_cgroup_memory_used_bytes{ENGINE}"] == 500 * MIB
+    assert found[f"engine_cgroup_memory_limit_bytes{ENGINE}"] == 600 * MIB
+    assert found[f"engine_cgroup_memory_reclaimable_bytes{ENGINE}"] == 10
