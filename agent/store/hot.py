@@ -55,5 +55,5 @@ def newest(
     tick = high - 1
     span = next(span for span in reversed(segment.spans) if span.first <= tick)
     selection = span.layout.select(matchers)
-    values = span.rows.row(tick - span.first)[selection.places].tolist()
+    values = span.row(tick)[selection.places].tolist()
     return segment.times[tick], list(zip(selection.labels, values, strict=True))

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from agent.store.rows import Places
 from agent.store.series import Matcher, MatchOp, plain_name
 from agent.store.shape import Shape
+from agent.store.table import NOWHERE, Table
 from agent.store.target import Directory
 
 REMEMBERED: Final = 512
 """Selectors that are remembered; rules repeat theirs each second, people ask ever new ones."""
 
-_NOWHERE: Final = -1
 _NONE: Final[Places] = np.empty(0, dtype=np.intp)
 
 
@@ -73,70 +73,108 @@ class Selection:
 class Layout:
     """Which series a row holds, and where.
 
-    What was found is remembered in the newest layout only: minutes hold dozens of them, and the
-    tables of one are larger than its rows.
+    Some series come and go all the time on a busy host, those that say what is foreseen of an
+    engine above all. They keep their places while they are away, so that rows of many layouts
+    have one table.
+
+    What was found is remembered in the newest layout only: minutes hold dozens of them, and what
+    one remembers is larger than its rows.
 
     Args:
-        ids: the series.
+        given: the series, in the order in which their values are given.
         directory: their labels.
         before: what the row before holds. Its selections of names of which no series came or went
             are taken over: it is hardly asked again, and most rows differ in few series.
 
     Attributes:
-        ids: the series.
-        origins: where each is in the row before, below 0 for nowhere; empty once another layout
-            has taken over from this one.
-        gone: those that the row before holds and this one does not; likewise.
+        table: the places.
+        given: the series, as they were given; empty once another layout has taken over from this
+            one.
+        origins: where the series of each place is in the row before, below 0 for nowhere;
+            likewise.
+        came: the series that the row before has not; likewise.
+        gone: those that only the row before has; likewise.
         gone_names: the names of their samples; likewise.
     """
 
     def __init__(
-        self, ids: Iterable[int], directory: Directory, before: "Layout | None" = None
+        self, given: Iterable[int], directory: Directory, before: "Layout | None" = None
     ) -> None:
-        self.ids = array("i", ids)
-        self._sorted, self._order = _sorted(self.ids)
+        self.given = array("i", given)
+        self.table: Table = Table(self.given) if before is None else before.table.seat(self.given)
         self._directory = directory
         self._replaced = False
         self._by_name: dict[str, list[int]] | None = None
         self._selected: dict[tuple[Matcher, ...], Selection] = {}
         self._places: dict[tuple[int, ...], Places] = {}
+        self._at = self.table.find(self.given)
+        there = np.zeros(len(self.table.ids), dtype=np.bool_)
+        there[self._at] = True
+        self._away = np.nonzero(~there)[0]
+        self._straight = bool((self._at[1:] > self._at[:-1]).all()) and not len(self._away)
         self.origins: Places
         self.gone: list[int] = []
         if before is None:
-            self.origins = np.full(len(self.ids), _NOWHERE, dtype=np.intp)
+            self.origins = np.full(len(self.table.ids), NOWHERE, dtype=np.intp)
         else:
-            self.origins = before.find(self.ids)
-            lost = np.nonzero(self.find(before.ids) < 0)[0].tolist()
-            self.gone = [before.ids[place] for place in lost]
+            self.origins = before.find(self.table.ids)
+            lost = np.nonzero(self.find(before.given) < 0)[0].tolist()
+            self.gone = [before.given[number] for number in lost]
+        new = np.nonzero(there & (self.origins < 0))[0].tolist()
+        self.came = [self.table.ids[place] for place in new]
         self.gone_names = self._names_of(self.gone)
         if before is not None:
             self._take_over(before)
 
+    def __len__(self) -> int:
+        """Return how many series there are."""
+        return len(self.table.ids) - len(self._away)
+
+    @property
+    def ids(self) -> "array[int]":
+        """The series, in the order of their places."""
+        if not len(self._away):
+            return self.table.ids
+        return array("i", np.delete(np.frombuffer(self.table.ids, dtype=np.intc), self._away))
+
+    def row(self, values: "array[float]") -> NDArray[np.float64]:
+        """Return the row of these values, given in the order of the series.
+
+        Only of the newest layout. What is away is 0 there, and stands still.
+        """
+        given = np.frombuffer(values)
+        if self._straight:
+            return given
+        row = np.zeros(len(self.table.ids))
+        row[self._at] = given
+        return row
+
     def _take_over(self, before: "Layout") -> None:
         """Take over what was found in the row before, unless it may be another now."""
-        kept = self.origins >= 0
-        new = [self.ids[place] for place in np.nonzero(~kept)[0].tolist()]
-        touched = self.gone_names | self._names_of(new)
-        moved = np.full(len(before.ids), _NOWHERE, dtype=np.intp)
-        moved[self.origins[kept]] = np.nonzero(kept)[0]
+        touched = self.gone_names | self._names_of(self.came)
         selected, by_name = before.hand_over()
-        for matchers, found in selected.items():
-            name = plain_name(matchers)
-            if name is not None and name not in touched:
-                self._selected[matchers] = Selection(
-                    found.ids, found.labels, moved[found.places], found.begun
-                )
+        kept = {
+            matchers: found
+            for matchers, found in selected.items()
+            if (name := plain_name(matchers)) is not None and name not in touched
+        }
+        if self.table is not before.table:
+            moved = np.full(len(before.table.ids), NOWHERE, dtype=np.intp)
+            moved[self.origins[self.origins >= 0]] = np.nonzero(self.origins >= 0)[0]
+            kept = {
+                matchers: Selection(found.ids, found.labels, moved[found.places], found.begun)
+                for matchers, found in kept.items()
+            }
+        self._selected = kept
         if by_name is not None:
+            came: dict[str, list[int]] = {}
+            for series_id in self.came:
+                came.setdefault(self._directory.name(series_id), []).append(series_id)
             for name in touched:
-                ids = by_name.get(name, [])
-                by_name[name] = [
-                    i for i, place in zip(ids, self.find(ids).tolist(), strict=True) if place >= 0
-                ]
-            for series_id in new:
-                by_name[self._directory.name(series_id)].append(series_id)
-            for name in touched:
-                ids = by_name[name]
-                by_name[name] = [ids[one] for one in np.argsort(self.find(ids)).tolist()]
+                ids = [*by_name.get(name, ()), *came.get(name, ())]
+                places = self.find(ids)
+                order = np.argsort(places)[np.count_nonzero(places < 0) :]
+                by_name[name] = [ids[number] for number in order.tolist()]
             self._by_name = by_name
 
     def hand_over(
@@ -146,16 +184,17 @@ class Layout:
         given = self._selected, self._by_name
         self._replaced = True
         self._selected, self._by_name, self._places = {}, None, {}
-        self.origins, self.gone, self.gone_names = _NONE, [], set()
+        self.given = array("i")
+        self._at = self.origins = _NONE
+        self.came, self.gone, self.gone_names = [], [], set()
         return given
 
     def find(self, ids: Sequence[int]) -> Places:
         """Return where some series are in a row, below 0 for nowhere."""
-        if not self.ids:
-            return np.full(len(ids), _NOWHERE, dtype=np.intp)
-        wanted = np.asarray(ids, dtype=np.intc)
-        at = np.minimum(np.searchsorted(self._sorted, wanted), len(self.ids) - 1)
-        return np.where(self._sorted[at] == wanted, self._order[at], _NOWHERE).astype(np.intp)
+        places = self.table.find(ids)
+        if len(self._away):
+            places[np.isin(places, self._away)] = NOWHERE
+        return places
 
     def _names_of(self, ids: Sequence[int]) -> set[str]:
         """Return the names of the samples of any series."""
@@ -207,15 +246,9 @@ class Layout:
         by_name = self._by_name
         if by_name is None:
             by_name = {}
-            for series_id, name in zip(self.ids, map(self._directory.name, self.ids), strict=True):
+            for series_id in self.ids:
+                name = self._directory.name(series_id)
                 by_name.setdefault(name, []).append(series_id)
             if not self._replaced:
                 self._by_name = by_name
         return by_name
-
-
-def _sorted(ids: "array[int]") -> tuple[NDArray[np.intc], NDArray[np.intc]]:
-    """Return series in ascending order, and where each of them is in a row."""
-    numbers = np.frombuffer(ids, dtype=np.intc) if ids else np.empty(0, dtype=np.intc)
-    order = np.argsort(numbers).astype(np.intc)
-    return numbers[order], order

@@ -105,7 +105,7 @@ def blocks(segment: Segment, ids: "array[int]", low: int, high: int) -> Iterator
             size = _VALUES // (until - tick)
             for at in range(0, len(here), size):
                 some = here[at : at + size]
-                values = span.rows.columns(columns[some], tick - span.first, until - span.first)
+                values = span.columns(columns[some], tick, until)
                 yield Block(tick, _array(numbers[some]), values)
 
 

@@ -178,7 +178,7 @@ class Recent:
         # Only markers would have to be left out, and they are rarer than other NaN.
         if not self._changes.finite(selection.places, self._changes.rows - 1):
             return None
-        values = span.rows.row(len(span.rows) - 1)[selection.places].tolist()
+        values = span.row(len(segment.times) - 1)[selection.places].tolist()
         return Newest(selection.labels, values, segment.times[-1])
 
     @property
@@ -308,7 +308,7 @@ def _pieces(segments: Sequence[Segment], count: int) -> Iterator[Piece]:
         end = len(segment.times)
         for span in reversed(segment.spans):
             begin = max(span.first, end - count)
-            yield Piece(span, begin - span.first, end - span.first)
+            yield Piece(span, begin, end)
             count -= end - begin
             end = begin
             if not count:

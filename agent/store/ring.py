@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import numpy as np
-
 from agent.store.changes import Changes
 from agent.store.layout import Layout
 from agent.store.segment import WINDOW, Segment
@@ -87,7 +85,7 @@ class Ring:
         grown = current or Segment(self.stream, moment // WINDOW)
         numbers = array("d", values)
         numbers.extend([1.0] * len(self._own))
-        row = np.frombuffer(numbers)
+        row = layout.row(numbers)
         self.changes.add(row)
         grown.add(moment / 1000, layout, row, ended)
         self._grown(grown, moment)
@@ -133,7 +131,7 @@ class Ring:
         if before is not None:
             if ids is self._ids:
                 return before, []
-            if before.ids == array("i", (*ids, *self._own)):
+            if before.given == array("i", (*ids, *self._own)):
                 self._ids = ids
                 return before, []
         layout = self._layout = Layout((*ids, *self._own), self._directory, before)

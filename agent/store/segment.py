@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agent.store.layout import Layout
 from agent.store.present import Present
-from agent.store.rows import Rows
+from agent.store.rows import Places, Rows
 from agent.store.series import STALE, Labels, Matcher, after, milliseconds
 from agent.store.target import Directory
 
@@ -58,17 +58,27 @@ class Column:
 
 @dataclass(eq=False, slots=True)
 class Span:
-    """Ticks of one layout.
+    """Ticks of one layout, counted from the first of the segment.
 
     Attributes:
-        first: the first of them, counted from that of the segment.
+        first: the first of them.
         layout: what each row holds.
-        rows: one a tick.
+        rows: one a tick; those of the spans before and after too, as long as the table is one.
+        begin: the tick of the first of all those rows.
     """
 
     first: int
     layout: Layout
     rows: Rows
+    begin: int
+
+    def row(self, tick: int) -> NDArray[np.float64]:
+        """Return the row of a tick, of which nothing may be changed."""
+        return self.rows.row(tick - self.begin)
+
+    def columns(self, places: Places, low: int, high: int) -> NDArray[np.float64]:
+        """Return a copy of some columns of the ticks from `low` up to `high`."""
+        return self.rows.columns(places, low - self.begin, high - self.begin)
 
 
 @dataclass(eq=False, slots=True)
@@ -113,16 +123,20 @@ class Segment:
         if ended:
             self.ended[tick] = ended
             self.present.add(ended)
-        if not self.spans or self.spans[-1].layout is not layout:
+        before = self.spans[-1] if self.spans else None
+        if before is None or before.layout.table is not layout.table:
             self.complete()
             self.present.add(layout.ids)
-            self.spans.append(Span(tick, layout, Rows(len(layout.ids))))
+            self.spans.append(Span(tick, layout, Rows(len(row)), tick))
+        elif before.layout is not layout:
+            self.present.add(layout.came)
+            self.spans.append(Span(tick, layout, before.rows, before.begin))
         self.spans[-1].rows.append(row)
         # Last, so that a reader in another thread finds a row for each time.
         self.times.append(time)
 
     def complete(self) -> None:
-        """Take note that the last layout has had its last row."""
+        """Take note that the last table has had its last row."""
         if self.spans:
             self.spans[-1].rows.complete()
 
@@ -135,7 +149,11 @@ class Segment:
 
     def count(self) -> int:
         """Return how many values there are."""
-        return sum(len(span.rows) * span.rows.width for span in self.spans)
+        ends = [*(span.first for span in self.spans[1:]), len(self.times)]
+        return sum(
+            (end - span.first) * len(span.layout)
+            for span, end in zip(self.spans, ends, strict=True)
+        )
 
     def series(self) -> set[int]:
         """Return every series that has a value or an end here."""
@@ -166,7 +184,7 @@ class Segment:
                         _column(found, series_id).add(first, (STALE,))
             places = span.layout.find(ids)
             here = np.nonzero(places >= 0)[0]
-            columns = span.rows.columns(places[here], low - first, high - first)
+            columns = span.columns(places[here], low, high)
             for index_of, values in zip(here.tolist(), columns, strict=True):
                 _column(found, ids[index_of]).add(low, array("d", values.tobytes()))
         return found

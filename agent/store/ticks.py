@@ -1,5 +1,6 @@
 """The ticks in memory, one after the other, as they were appended."""
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -38,10 +39,9 @@ def ticks(segments: Sequence[Segment], own: int, after: float, until: float) -> 
         low, high = segment.ticks_within(last + 1, milliseconds(until))
         for index, span in enumerate(spans := list(segment.spans)):
             end = spans[index + 1].first if index + 1 < len(spans) else high
-            ids = span.layout.ids
-            width = len(ids) - 1 if ids and ids[-1] == own else len(ids)
-            shown = ids[:width]
+            shown = array("i", (series_id for series_id in span.layout.ids if series_id != own))
+            places = span.layout.find(shown)
             for tick in range(max(span.first, low), min(end, high)):
-                values = span.rows.row(tick - span.first)[:width].tolist()
+                values = span.row(tick)[places].tolist()
                 yield Tick(segment.times[tick], shown, values)
                 last = max(last, milliseconds(segment.times[tick]))

@@ -20,7 +20,7 @@ _REMEMBERED: Final = 512  # selectors; after others were asked for, they begin a
 
 
 class Piece(NamedTuple):
-    """Ticks of one span: from `low` up to `high`, counted in the rows of the span."""
+    """Ticks of one span: from `low` up to `high`, counted from the first of the segment."""
 
     span: Span
     low: int
@@ -114,9 +114,9 @@ def _columns(selection: Selection, pieces: Iterable[Piece]) -> NDArray[np.float6
         places = span.layout.places(selection)
         here = places >= 0
         if here.all():
-            values = span.rows.columns(places, low, high)
+            values = span.columns(places, low, high)
         else:
             values = np.full((len(places), high - low), np.nan)
-            values[here] = span.rows.columns(places[here], low, high)
+            values[here] = span.columns(places[here], low, high)
         parts.append(values)
     return parts[0] if len(parts) == 1 else np.concatenate(parts[::-1], axis=1)
