@@ -223,7 +223,7 @@ class Life:
         """Return how its end shows; a server that is asked to end closes its port before."""
         if self._gone is None or self.phase is not Phase.SILENT:
             return "its process has ended"
-        after = self._gone.since - self._away.since
+        after = self._away.lasted - self._gone.lasted
         if after < AT_ONCE:
             return "its process was gone as soon as its page"
         return f"its process ended {duration(after)} after it had ceased to answer"
@@ -243,13 +243,13 @@ class Life:
         if self.ending is None or time - self.ending.told_at > REACH:
             return None
         found = strongest(self._relevant(self.ending.since))
-        if found is None or RANK[found.cause] >= RANK[self.ending.cause]:
+        if found is None or found.place >= self.ending.place:
             return None
         if self.ending.kind == "hung" and found.cause in _HOW:
             return None  # whoever saw it hang ended it
         self.evidence.clear()
         evidence = (found.text, *self.ending.evidence)
-        self.ending = replace(self.ending, cause=found.cause, evidence=evidence)
+        self.ending = replace(self.ending, cause=found.cause, place=found.place, evidence=evidence)
         return replace(self.ending, kind="explained", told_at=time)
 
     # --- its end -----------------------------------------------------------------------------
@@ -294,6 +294,7 @@ class Life:
             instance=self.instance,
             kind=kind,
             cause=cause,
+            place=RANK[cause] if found is None else found.place,
             since=since,
             told_at=time,
             answered_at=self.answered_at,

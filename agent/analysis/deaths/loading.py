@@ -20,6 +20,8 @@ class Loading:
         self.silent: float | None = None
         self.lasted: float | None = None
         self.usual: float | None = None
+        self._began: float | None = None
+        self._age = 0.0
 
     def tick(self, time: float, page: Page, *, passed: float, processes: bool) -> None:
         """Follow a tick.
@@ -30,6 +32,10 @@ class Loading:
             passed: seconds since the tick before, whatever became of the clock on the wall.
             processes: whether what is said of processes can be relied upon.
         """
+        # Counted on from the first look at a process, so that a clock that is set changes no age.
+        self._age += passed
+        if page.began is not None and page.began != self._began:
+            self._began, self._age = page.began, max(0.0, time - page.began)
         if page.up:
             if self.lasted is not None:
                 self.usual = self.lasted + passed
@@ -37,11 +43,9 @@ class Loading:
             return
         if self.silent is not None:
             self.silent += passed
-        age = None if page.began is None or not page.servers else max(0.0, time - page.began)
-        if age is None or not processes or (self.silent is not None and age >= self.silent):
-            self.lasted = None
-        else:
-            self.lasted = age
+        known = processes and page.servers and page.began is not None
+        younger = self.silent is None or self._age < self.silent
+        self.lasted = self._age if known and younger else None
 
     def samples(self) -> Iterator[tuple[Metric, float]]:
         """Yield what is known of it."""

@@ -23,6 +23,7 @@ class Ending:
         kind: died, hung or failed to start; `explained` where a better reason came late,
             `recovered` where the engine serves again.
         cause: the one that counts.
+        place: of what speaks for it, among all that might; the lowest counts.
         since: Unix seconds since when it does not serve.
         told_at: when that was concluded; of a recovery, when it was seen.
         answered_at: when its page was last read; None where it never was.
@@ -39,6 +40,7 @@ class Ending:
     instance: Instance
     kind: str
     cause: Cause
+    place: float
     since: float
     told_at: float
     answered_at: float | None

@@ -136,6 +136,32 @@ def test_what_comes_late_explains_without_counting_again():
     assert sum(value for name, value in shown.items() if name.startswith("engine_deaths")) == 1.0
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "told_anew"),
+    [
+        (ended("core", START + 30, signal="SEGV"), ended("server", START + 37, status="0"), []),
+        (
+            ended("server", START + 30, status="0"),
+            ended("core", START + 37, signal="SEGV"),
+            ["crashed"],
+        ),
+    ],
+)
+def test_how_a_server_took_it_explains_nothing_that_is_known(
+    first: Event, then: Event, told_anew: list[str]
+):
+    """What came first for its weight stays the cause, whichever of the two is reaped late."""
+    host, deaths = serving()
+    host.silent()
+    host.processes()
+    (died,) = told(deaths, [host.frame(first), *host.frames(6)])
+    assert died.kind == "engine_died"
+    late = told(deaths, [host.frame(then), *host.frames(6)])
+    assert [(one.kind, one.labels["cause"]) for one in late] == [
+        ("engine_death_explained", cause) for cause in told_anew
+    ]
+
+
 @pytest.mark.parametrize("gap", [1, 6])
 def test_how_it_went_is_told_where_nothing_says_why(gap: int):
     """Whether the page or the process went first is what is left, and who could have known more."""
@@ -151,6 +177,19 @@ def test_how_it_went_is_told_where_nothing_says_why(gap: int):
     }
     assert how[gap] in died.message
     assert "told by a unit of systemd" in died.message
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+def test_how_it_went_is_told_by_a_clock_that_nobody_sets(step: int):
+    """The seconds between page and process are those that passed."""
+    host, deaths = serving()
+    host.silent()
+    told(deaths, host.frames(3))
+    host.time += step
+    told(deaths, host.frames(3))
+    host.processes()
+    (died,) = told(deaths, host.frames(20))
+    assert "its process ended 6.0 s after it had ceased to answer" in died.message
 
 
 def test_a_preemption_storm_is_named_where_nothing_stronger_is():

@@ -70,6 +70,24 @@ def test_a_process_that_served_and_is_silent_does_not_load() -> None:
     assert [one.kind for one in events] == ["engine_hung"]
 
 
+@pytest.mark.parametrize("step", [-7200, 7200])
+def test_a_clock_that_is_set_makes_no_process_younger_or_older(step: int) -> None:
+    """One that hangs does not load for it, and one that loads goes on to."""
+    engine = Engine()
+    engine.host.silent("gave no answer within 2s")
+    engine.pass_by(5)
+    engine.host.time += step
+    assert [one.kind for one in engine.pass_by(40)] == ["engine_hung"]
+    assert engine.of("loading") is None
+    engine.end()
+    engine.pass_by(20)
+    engine.begin("20")
+    engine.pass_by(10)
+    engine.host.time += step
+    engine.pass_by(10)
+    assert engine.of("loading") == 19.0
+
+
 def test_an_engine_that_is_replaced_at_once_died_and_does_not_hang() -> None:
     """Where a supervisor starts another within a tick, each look shows a process."""
     engine = Engine()
