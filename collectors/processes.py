@@ -172,6 +172,7 @@ class ProcessesCollector:
         """Read the processes of every engine; no engine is an empty reading."""
         found = self._engine_processes()
         names = {(ref.engine, ref.instance_name) for ref in found}
+        named_anew = not names <= self._instances.keys()
         self._instances = {key: kept for key, kept in self._instances.items() if key in names}
         pids = {ref.pid for ref in found}
         self._memory.keep(pids)
@@ -184,7 +185,7 @@ class ProcessesCollector:
             for ref in found:
                 self._read(ref, stats[ref.pid], now)
         self._waits.turn()
-        if self._shown != before:
+        if named_anew or self._shown != before:
             self._ends.follow({key: one.held() for key, one in self._instances.items()})
         # A helper that is done is no news.
         ends = (end for end in self._ends.ended(now) if end.status or end.signal or _serves(end))

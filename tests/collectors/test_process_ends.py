@@ -173,3 +173,23 @@ async def test_a_process_of_this_machine(how: signal.Signals | int) -> None:
         "signal": name,
         "status": status,
     }
+
+
+@pytest.mark.skipif(not _kernel_tells(), reason="needs Linux 6.15, which tells of ends")
+async def test_an_end_is_told_of_the_instance_as_it_is_called_then() -> None:
+    """Who gives an engine a name of its own, by a reload, is told how that one ended."""
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", ENDLESS)
+    refs = [EngineProcessRef(instance_name="vllm-8000", engine="vllm", pid=child.pid)]
+    clock = ManualClock()
+    collector = ProcessesCollector(
+        SeriesTable(), engine_processes=lambda: refs, monotonic=clock.monotonic, time=clock.time
+    )
+    await collector.collect()
+    refs[0] = EngineProcessRef(instance_name="chat", engine="vllm", pid=child.pid)
+    await collector.collect()
+    child.kill()
+    await child.wait()
+    refs.clear()
+    (event,) = (await collector.collect()).events
+    await collector.aclose()
+    assert event.labels["instance_name"] == "chat"
