@@ -17,6 +17,7 @@ _ABSENT: Final = frozenset(
     {
         errno.ENOENT,
         errno.ESRCH,  # the process ended between open and read
+        errno.ENODEV,  # the control group was removed between them
         errno.EACCES,
         errno.EPERM,
         errno.EOPNOTSUPP,  # pressure files of a kernel started with psi=0

@@ -57,7 +57,6 @@ class _Folder:
 
     def ask(self, usage: Callable[[str], Usage], now: float) -> None:
         """Start a question."""
-        self.asked = now
 
         def work() -> None:
             try:
@@ -67,6 +66,7 @@ class _Folder:
                 self.answer = (now, None)
 
         self._worker.give(work)
+        self.asked = now
 
 
 class Disks:

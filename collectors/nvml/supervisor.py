@@ -252,12 +252,13 @@ class Supervisor:
 def _reap_at_its_end(process: Process) -> None:
     """Take note of the end of a process as soon as it comes, so that no zombie stays behind.
 
-    Before Linux 5.3 nothing tells of it; the next look then sees to it.
+    Before Linux 5.3, and to a Python built for such, nothing tells of it; the next look then sees
+    to it.
     """
     loop = asyncio.get_running_loop()
     try:
         descriptor = os.pidfd_open(process.pid)
-    except OSError:
+    except (OSError, AttributeError):
         return
 
     def ended() -> None:

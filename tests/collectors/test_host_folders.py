@@ -103,6 +103,29 @@ async def test_a_missing_folder_is_told_once(clock: ManualClock) -> None:
     assert {event.labels["path"] for event in await events(first)} == {"/gone", "/model"}
 
 
+async def test_a_question_that_could_not_be_asked_is_not_waited_for(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there may be no more threads for a while, the folder does not hang ever after."""
+
+    def none_left(_work: object, *, name: str) -> threading.Thread:
+        raise RuntimeError(f"can't start new thread: {name}")
+
+    table = SeriesTable()
+    collector = collector_of(table, HOSTS / "server", clock, folders=(Path("/models"),))
+    with monkeypatch.context() as full:
+        full.setattr("agent.aside.start_aside", none_left)
+        with pytest.raises(RuntimeError):
+            await collector.collect()
+    for _look in range(2):
+        clock.advance(INTERVAL)
+        await collector.collect()
+        answered(collector)
+    found = await shown(table, collector)
+    assert found['host_filesystem_hung{path="/models"}'] == 0
+    assert found['host_filesystem_available_bytes{path="/models"}'] == 250
+
+
 @pytest.fixture
 def server_gone() -> Iterator[threading.Event]:
     """Return an event that, once set, lets hung questions return; set at the end of the test."""

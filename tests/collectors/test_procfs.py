@@ -1,6 +1,7 @@
 """Files of the kernel: one kept open says the same as one opened anew, and no other is kept."""
 
 import contextlib
+import errno
 import os
 import resource
 import subprocess
@@ -66,6 +67,22 @@ def test_a_process_that_ended():
         assert (file.read() or b"").startswith(f"{process.pid} (".encode())
         process.kill()
     assert file.read() is None
+
+
+@pytest.mark.parametrize("problem", [errno.ESRCH, errno.ENODEV])
+def test_what_ends_between_open_and_read_is_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: int
+):
+    """The kernel says so of a process that has ended, and of a control group that was removed."""
+    path = tmp_path / "memory.current"
+    path.write_text("1\n")
+    assert read_file(path) == b"1\n"
+
+    def gone(_fd: int, _most: int) -> bytes:
+        raise OSError(problem, os.strerror(problem))
+
+    monkeypatch.setattr(os, "read", gone)
+    assert read_file(path) is None
 
 
 def test_a_file_longer_than_one_read(tmp_path: Path):
