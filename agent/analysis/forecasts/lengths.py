@@ -32,7 +32,7 @@ class Lengths:
 def lengths(histogram: Histogram | None, times: Column) -> Lengths | None:
     """Return the lengths of the requests that finished of late, those before as a prior.
 
-    Of late is as long ago as it takes for a minute to have passed and two hundred to have finished,
+    Of late is as long ago as it takes for a minute to have passed and four hundred to have ended,
     or what the rows hold: an engine with many short requests has forgotten a mix that is gone
     within a minute. All that finished since the engine started weighs as much as thirty requests:
     it carries an engine through a quiet window and yields to a mix that changed. Buckets are
