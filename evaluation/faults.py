@@ -5,9 +5,10 @@
 Each fault is made on a server that is up and has users. The agent runs as a process with its
 default configuration, told only where to serve, whom to tell and where to keep its state; beside
 it a Prometheus scrapes vLLM with rules that are commonly published. Both tell one Alertmanager,
-and what it passes on is stamped. `build/reliability.json` has the figures. Takes half an hour, and
-root, for a small file system and a limit on CPU time. With names ("CPU starved") only these faults
-are made, and take the place of those of the last whole run; the page says so of each.
+and what it passes on is stamped. `build/reliability.json` has the figures. Takes half an hour, root
+for a small file system, and control groups of version 1 for a limit on CPU time. With names ("CPU
+starved") only these faults are made, and take the place of those of the last whole run; the page
+says so of each.
 """
 
 import asyncio
@@ -36,13 +37,12 @@ from evaluation.faults_host import (
     prometheus,
 )
 from evaluation.faults_made import FAULTS, Host
-from evaluation.faults_page import write
+from evaluation.faults_page import FIGURES, write
 from evaluation.faults_seen import Injected, Told, Verdict, again, figures, harm, told
 from tests.e2e.alertmanager import running as alertmanager
 from tests.e2e.process import AgentProcess
 from tests.e2e.vllm import vllm_folder
 
-FIGURES: Final = ROOT / "build" / "reliability.json"
 KEPT: Final = ROOT / "build" / "reliability"
 
 WELL: Final = 90.0
@@ -112,10 +112,7 @@ async def _run(folder: Path, engine: Engine, names: Collection[str]) -> dict[str
         alertmanager(folder, group_by="'...'") as (receiver, pager),
         agent(folder, alertmanager=receiver.url, state=state) as running,
         node_exporter(folder) as (node, port),
-        prometheus(folder, engine=engine.port, alertmanager=receiver.url, others=(port,)) as (
-            peer,
-            _url,
-        ),
+        prometheus(folder, engine=engine.port, alertmanager=receiver.url, others=(port,)) as peer,
     ):
         users = Load(url=engine.url, key=KEY, rate=USUAL)
         host = Host(engine=engine, users=users, state=state, loads=[users])
@@ -214,6 +211,7 @@ def main() -> int:
     if programs is None or os.geteuid() != 0:
         print("needs root, and vLLM: see INFERWATCH_TEST_VLLM", file=sys.stderr)
         return 1
+    whole = json.loads(FIGURES.read_text(encoding="utf-8")) if sys.argv[1:] else None
     KEPT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         engine = Engine(Path(name), programs)
@@ -222,8 +220,8 @@ def main() -> int:
             found = asyncio.run(_run(Path(name), engine, names))
         finally:
             engine.end()
-    if sys.argv[1:]:
-        found = again(json.loads(FIGURES.read_text(encoding="utf-8")), found)
+    if whole is not None:
+        found = again(whole, found)
     FIGURES.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     write(found)
     return 0

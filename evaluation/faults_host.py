@@ -16,6 +16,7 @@ from typing import Final
 
 from agent.analysis.bottleneck import Targets
 from tests.e2e.process import AgentProcess, agent_process, free_port
+from tests.e2e.prometheus import prometheus as server
 from tests.e2e.vllm import environment
 
 ROOT: Final = Path(__file__).parents[1]
@@ -127,13 +128,11 @@ def agent(folder: Path, *, alertmanager: str | None, state: Path) -> Iterator[Ag
 @contextlib.contextmanager
 def prometheus(
     folder: Path, *, engine: int, alertmanager: str | None, others: tuple[int, ...] = ()
-) -> Iterator[tuple[int, str]]:
-    """Keep a Prometheus with the common rules; yields its process id and its address.
+) -> Iterator[int]:
+    """Keep a Prometheus with the common rules; yields its process id.
 
     It scrapes as most do, every 15 s, and is told of nothing but the engine and `others`.
     """
-    port = free_port()
-    config = folder / "prometheus.yml"
     rest = "".join(
         f"  - {{job_name: other{other}, static_configs: [{{targets: ['127.0.0.1:{other}']}}]}}\n"
         for other in others
@@ -144,31 +143,14 @@ def prometheus(
         if alertmanager
         else ""
     )
-    config.write_text(
+    config = (
         "global: {scrape_interval: 15s, evaluation_interval: 15s}\n"
         f"rule_files: ['{RULES}']\n{told}"
         "scrape_configs:\n"
         f"  - {{job_name: vllm, static_configs: [{{targets: ['127.0.0.1:{engine}']}}]}}\n{rest}"
     )
-    command = [
-        "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'prometheus'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    url = f"http://127.0.0.1:{port}"
-    with (folder / "prometheus.log").open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out)
-    try:
-        for _attempt in range(100):
-            with contextlib.suppress(OSError):
-                _DIRECT.open(f"{url}/-/ready", timeout=2).close()
-                break
-            time.sleep(0.2)
-        yield process.pid, url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+    with server(folder, config) as running:
+        yield running.process.pid
 
 
 @contextlib.contextmanager

@@ -29,12 +29,11 @@ SURE: Final = 0.6
 LIKELY: Final = 0.25
 """Probability that is one where the cache is filled."""
 
-FILLED: Final = 0.5
-"""Highest usage of the KV cache within `RECENT` seconds above which it is.
-
-If it was above `LASTING` in the mean of a minute."""
-
 RECENT: Final = 60
+"""Seconds of usage that tell whether it is."""
+
+FILLED: Final = 0.5
+"""Highest usage of the KV cache in that time above which it is, if the mean is above `LASTING`."""
 
 LASTING: Final = 0.3
 
@@ -118,5 +117,5 @@ def _holding(run: Run, what: str) -> list[float]:
 
 def _filled(run: Run, second: int) -> bool:
     """Return whether the KV cache is filled, and has been for a while."""
-    recent, minute = (run.usage[max(second - many, 0) : second] for many in (RECENT, 60))
-    return max(recent) > FILLED and fmean(minute) > LASTING
+    recent = run.usage[max(second - RECENT, 0) : second]
+    return max(recent) > FILLED and fmean(recent) > LASTING

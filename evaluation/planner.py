@@ -32,11 +32,10 @@ from evaluation.faults_host import (
     node_exporter,
     prometheus,
 )
-from evaluation.planner_page import write
+from evaluation.planner_page import FIGURES, write
 from tests.e2e.process import AgentProcess
 from tests.e2e.vllm import vllm_folder
 
-FIGURES: Final = ROOT / "build" / "planner.json"
 FOLDER: Final = ROOT / "build" / "planner"
 
 DAY: Final = 1080.0
@@ -204,7 +203,7 @@ async def run(engine: Engine, folder: Path) -> dict[str, Any]:
     with (
         agent(folder, alertmanager=None, state=folder / "state") as running,
         node_exporter(folder) as (node, port),
-        prometheus(folder, engine=engine.port, alertmanager=None, others=(port,)) as (peer, _url),
+        prometheus(folder, engine=engine.port, alertmanager=None, others=(port,)) as peer,
     ):
         load = Load(url=engine.url, key=KEY)
         users = asyncio.create_task(load.run())

@@ -164,8 +164,8 @@ def _row(one: Mapping[str, Any], guess: float | None, carried: float) -> str:
 
 
 def _cores(one: Mapping[str, Any]) -> str:
-    """Return what other work took meanwhile; early runs did not measure it."""
-    return f"{one['others']:.1f} cores" if "others" in one else ""
+    """Return what other work took meanwhile."""
+    return f"{one['others']:.1f} cores"
 
 
 def _share(value: float | None) -> str:

@@ -2,15 +2,32 @@
 
 from collections.abc import Sequence
 from math import inf, isnan, nan
+from pathlib import Path
 
 import pytest
+import yaml
 
 from agent.analysis.forecasts.passage import Interval
-from evaluation.forecast_rules import FILLED, FOR, KEPT, LIKELY, SOON, SURE, Run, firing
+from agent.config.rule_files import parse_duration
+from evaluation.forecast_rules import (
+    FILLED,
+    FOR,
+    KEPT,
+    LASTING,
+    LIKELY,
+    RECENT,
+    SOON,
+    SURE,
+    Run,
+    firing,
+)
 from evaluation.forecasts import Score, score
 
 NEAR = Interval(10.0, 60.0, 200.0)
 DELAY = round(FOR["kv"])
+SHIPPED = yaml.safe_load(
+    (Path(__file__).parents[2] / "agent" / "alerts" / "rules" / "forecast.yml").read_text()
+)
 
 
 def run(
@@ -42,6 +59,30 @@ def run(
         [usage] * 3600,
         soon,
         whole=whole,
+    )
+
+
+def test_what_is_scored_are_the_rules_that_are_shipped():
+    """A threshold or a time that is changed in the rules alone, or here alone, is noticed."""
+    names = {
+        "kv": "EngineKvExhaustionSoon",
+        "preemption": "EnginePreemptionSoon",
+        "device_memory": "GpuMemoryExhaustionSoon",
+        "host_memory": "HostMemoryExhaustionSoon",
+    }
+    rules = {rule["alert"]: rule for group in SHIPPED["groups"] for rule in group["rules"]}
+    for what, name in names.items():
+        rule = rules[name]
+        assert parse_duration(rule.get("for", "0s")) == FOR[what]
+        assert parse_duration(rule["keep_firing_for"]) == KEPT[what]
+        assert what == "kv" or f'{{bound="estimate"}} < {SOON[what]:g}\n' in f"{rule['expr']}\n"
+    soon, usage = (
+        f"inferwatch_engine_kv_{name}_ratio" for name in ("exhaustion_probability", "cache_usage")
+    )
+    recent = f"{usage}[{RECENT // 60}m]"
+    assert " ".join(rules[names["kv"]]["expr"].split()) == (
+        f"{soon} >= {SURE:g} or {soon} >= {LIKELY:g} "
+        f"and max_over_time({recent}) > {FILLED:g} and avg_over_time({recent}) > {LASTING:g}"
     )
 
 

@@ -14,7 +14,7 @@ from evaluation.planner_page import summary, text, truth
 
 def step(asked: float, within: float) -> dict[str, float]:
     """Return a step of a climb."""
-    return {"asked": asked, "within": within, "carried": asked, "requests": 10}
+    return {"asked": asked, "within": within, "carried": asked, "requests": 10, "others": 0.5}
 
 
 @given(st.floats(0.0, 1.0))
@@ -69,6 +69,7 @@ def said(capacity: tuple[float, float, float] | None) -> dict[str, Any]:
         "stability": capacity,
         "binding": "first_token" if capacity else None,
         "reason": None if capacity else "seen for too short a time",
+        "others": 0.3,
     }
 
 
@@ -83,6 +84,7 @@ FIGURES: dict[str, Any] = {
         "carried": 20.0,
         "streams": 24,
         "seconds": 90.0,
+        "others": 0.0,
         "steps": [step(10.0, 1.0), step(20.0, 0.9)],
     },
 }
