@@ -7,6 +7,7 @@ import aiohttp
 
 from agent.config.access import Tls
 from agent.http_client import Access
+from agent.lines import one_line
 from agent.model import ConfigError, SourceError
 from exporters.delivery import RefusedError
 
@@ -52,7 +53,7 @@ class Poster:
                 server_hostname=self._tls.server_name,
             ) as response:
                 said = (await response.content.read(_SHOWN)).decode(errors="replace")
-                return self._judged(response, _in_one_line(said))
+                return self._judged(response, one_line(said))
         except (aiohttp.ClientError, OSError, ConfigError) as error:
             reason = str(error) or type(error).__name__
             raise SourceError(f"telling {self._called} failed: {reason}") from error
@@ -87,8 +88,3 @@ class Poster:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
-
-
-def _in_one_line(text: str) -> str:
-    """Return a text as logs and terminals can take it, whoever wrote it."""
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())

@@ -4,6 +4,7 @@ import json
 from http import HTTPStatus
 from typing import Final
 
+from agent.lines import one_line
 from agent.model import InferwatchError, SourceError
 from agent.promql.errors import EvaluationError, PromqlError
 
@@ -67,5 +68,5 @@ def _said(body: bytes) -> tuple[str, str]:
 
 def printable(text: str) -> str:
     """Return the beginning of a text in one line."""
-    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    line = one_line(text)
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

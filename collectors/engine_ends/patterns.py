@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from agent.lines import one_line
+
 BURST: Final = 10.0
 """Seconds within which the first error of several is the one that the others follow from."""
 
@@ -73,6 +75,10 @@ _PREFIX: Final = re.compile(
 )
 
 
+# How terminals are told a colour.
+_COLOUR: Final = re.compile(rb"\x1b\[[\d;]*m")
+
+
 class LogFinding(NamedTuple):
     """What a line says: the kind of finding, and the line that people want to read."""
 
@@ -98,9 +104,10 @@ class LogWatch:
             line: as it was written; the rest of a long one is not looked at.
             time: Unix seconds.
         """
+        line = _COLOUR.sub(b"", line) if b"\x1b" in line else line
         if _ANY.search(line) is None:
             return
-        text = _PREFIX.sub("", line.decode("utf-8", "replace").strip())[:_LONGEST].strip()
+        text = _PREFIX.sub("", one_line(line.decode("utf-8", "replace")))[:_LONGEST].strip()
         if _NAMED.match(text) and not _FOLLOWS.search(text):
             known = self._exception
             if known is None or not 0 <= time - known[0] <= BURST:

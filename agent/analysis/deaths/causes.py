@@ -1,10 +1,10 @@
 """What an event says of why an engine ended."""
 
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from agent.lines import one_line
 from agent.model import Event
 
 
@@ -98,7 +98,7 @@ def of_engine(event: Event) -> Finding | None:
     labels = event.labels
     if event.kind == "engine_log":
         cause = _OF_LOG.get(labels.get("finding", ""))
-        text = f"its log says: {_one_line(event.message)}"
+        text = f"its log says: {_short(event.message)}"
         return None if cause is None else Finding(event.time, cause, text)
     if event.kind == "engine_unit":
         return _of_unit(event)
@@ -159,10 +159,7 @@ def strongest(findings: Iterator[Finding] | list[Finding]) -> Finding | None:
     return min(causes, key=lambda one: (one.place, one.time), default=None)
 
 
-_SPACE: Final = re.compile(r"\s+")
-
-
-def _one_line(text: str) -> str:
+def _short(text: str) -> str:
     """Return a text in one line of a length that people read."""
-    line = _SPACE.sub(" ", text).strip()
+    line = one_line(text)
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -45,6 +45,25 @@ def test_what_says_why(line: str, kind: str):
 
 
 @pytest.mark.parametrize(
+    ("coloured", "plain"),
+    [
+        (
+            (
+                "\x1b[0;36m(Core pid=4)\x1b[0;0m \x1b[31mERROR\x1b[0m \x1b[90m11-21 07:15:37\x1b[0m"
+                " \x1b[90m[core.py:15]\x1b[0m torch.OutOfMemoryError: CUDA out of memory."
+            ),
+            "torch.OutOfMemoryError: CUDA out of memory.",
+        ),
+        ("\x1b[32mINFO\x1b[0m:     Shutting down", "INFO: Shutting down"),
+        ("Fatal Python error: \x1b]0;mine\x07 \x9b2Jit is", "Fatal Python error: ]0;mine 2Jit is"),
+    ],
+)
+def test_what_a_terminal_is_told_is_left_out(coloured: str, plain: str):
+    """Engines colour what they write to a terminal, and that of a container may end in its log."""
+    assert [one[1] for one in found(coloured)] == [plain]
+
+
+@pytest.mark.parametrize(
     "line",
     [
         'INFO:     127.0.0.1:5 - "POST /v1/completions HTTP/1.1" 500 Internal Server Error',
@@ -93,7 +112,7 @@ def test_the_log_of_a_real_crash():
     lines = CAPTURE.read_text("utf-8", "replace").splitlines()
     assert found(*lines) == [
         ("fatal", "RuntimeError: CPU Generator does not use offset"),
-        ("stopping", "INFO:     Shutting down"),
+        ("stopping", "INFO: Shutting down"),
     ]
 
 
