@@ -325,8 +325,10 @@ def test_long_label_values_are_cut_and_stay_apart():
         f'vllm:num_requests_running{{engine="0",model_name="{long}2"}} 2',
         'vllm:num_requests_running{engine="0",model_name="short"} 3',
     )
-    names = {reader.table[number].labels[2]: value for number, value in
-        zip(page.plan.ids, page.values, strict=True)}  # fmt: skip
+    names = {
+        reader.table[number].labels[2]: value
+        for number, value in zip(page.plan.ids, page.values, strict=True)
+    }
     assert sorted(names.values()) == [1.0, 2.0, 3.0]
     assert names["short"] == 3.0
     assert {len(name) for name in names} == {5, MAX_LABEL}
