@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Final
 
 from agent.model import SourceError
@@ -250,7 +251,7 @@ class PageScanner:
                 name, inside = plain[1].decode(), (plain[2] or b"").decode()
             except UnicodeDecodeError:
                 return None
-            pairs = _LABEL.findall(inside)
+            pairs = [(intern(label), intern(value)) for label, value in _LABEL.findall(inside)]
             labels = dict(pairs)
             if len(labels) == len(pairs):
                 return _Key(self._resolve(name, labels), prefix, bare=not labels)

@@ -18,8 +18,8 @@ from agent.picking import picker
 _ORDER: Final = {metric: place for place, metric in enumerate(METRICS.values())}
 _SUFFIX_ORDER: Final = {suffix: place for place, suffix in enumerate(SUFFIXES)}
 
-_Line = tuple[tuple[str, ...], int, float, int, str]
-"""What sorts the line of a series within its family, its identifier, and its form."""
+_Line = tuple[tuple[str, ...], int, float, int, Series]
+"""What sorts the line of a series within its family, its identifier, and the series."""
 
 
 class Page:
@@ -121,7 +121,7 @@ class _Family:
                 _SUFFIX_ORDER[series.suffix],
                 _bound(series.le),
                 series_id,
-                _line(series),
+                series,
             )
         )
 
@@ -140,7 +140,7 @@ class _Family:
         """Return the lines with `%b` for each value; every other `%` is doubled."""
         found = self._forms.get(openmetrics)
         if found is None:
-            lines = "".join([line[4] for line in self._lines])
+            lines = "".join([_line(line[4]) for line in self._lines])
             header = _header(self.metric, openmetrics=openmetrics)
             found = self._forms[openmetrics] = (header.replace("%", "%%") + lines).encode()
         return found

@@ -25,8 +25,7 @@ MOST: Final = 1e15
 
 _EXACT: Final = 1e8  # counts of tokens and times of day are as they were read
 _ROWS: Final = 64
-_FULL: Final = 0.85  # of the array in use, from which on it is too short
-_SPARE: Final = 0.25  # of what is in use
+_FULL: Final = 0.95  # of the array in use, from which on it is too short
 _COLUMNS: Final = 32
 
 
@@ -131,10 +130,9 @@ class Window:
         """Move the rows to the front, into a longer array if most of it is in use."""
         count = self._end - self._begin
         if count > _FULL * len(self._times):
-            more = _ROWS + int(_SPARE * count)
-            self._times = np.concatenate((self._times, np.empty(more)))
+            self._times = np.concatenate((self._times, np.empty(_ROWS)))
             width = self._rows.shape[1]
-            self._rows = np.concatenate((self._rows, np.full((more, width), np.nan)))
+            self._rows = np.concatenate((self._rows, np.full((_ROWS, width), np.nan)))
         self._times[:count] = self._times[self._begin : self._end]
         self._rows[:count] = self._rows[self._begin : self._end]
         self._begin, self._end = 0, count

@@ -61,7 +61,7 @@ class Track:
         """Let go of the ticks that nobody asked for, and return where the next one belongs."""
         end = self._begin + self.next - self.first
         kept = min(self.next - self.first, self._reach + _SPARE)
-        room: NDArray[np.float64] = np.empty((len(self.ids), 2 * (kept + count) + _SPARE))
+        room: NDArray[np.float64] = np.empty((len(self.ids), kept + count + kept // 4 + _SPARE))
         room[:, :kept] = self._block[:, end - kept : end]
         self._block, self._begin, self.first = room, 0, self.next - kept
         return kept

@@ -20,12 +20,16 @@ _HISTOGRAM_PARTS = ("_bucket", "_sum", "_count")
 _UNKNOWN = ("", "None")
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
+class _Slot(NamedTuple):
     """A wanted sample of the page: what the scanner's numbers stand for."""
 
     name: str
-    labels: Mapping[str, str]
+    pairs: tuple[tuple[str, str], ...]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels; plans are made so rarely that it is not worth the memory to keep them."""
+        return dict(self.pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class PageMap:
     def _forget(self) -> None:
         """Start with an empty memory."""
         self._slots: list[_Slot] = []
-        self._numbers: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+        self._numbers: dict[_Slot, int] = {}
         self._scanner = PageScanner(self._resolve)
         self._seen: list[int] | None = None
         self._refused = None
@@ -154,10 +158,10 @@ class PageMap:
         """Return the number of a wanted sample."""
         if name not in self._wanted:
             return None
-        key = (name, tuple(sorted(labels.items())))
-        number = self._numbers.setdefault(key, len(self._slots))
+        slot = _Slot(name, tuple(sorted(labels.items())))
+        number = self._numbers.setdefault(slot, len(self._slots))
         if number == len(self._slots):
-            self._slots.append(_Slot(name, dict(labels)))
+            self._slots.append(slot)
         return number
 
     def _plan_for(self, slots: Sequence[int]) -> Plan:
