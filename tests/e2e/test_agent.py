@@ -1,5 +1,6 @@
 """The daemon as a process: real sockets, a real child for the driver, real signals."""
 
+import contextlib
 import re
 import signal
 import subprocess
@@ -38,36 +39,60 @@ NVML_UP = 'inferwatch_source_up{source="nvml"}'
 class Host:
     """An agent, the engine server and the driver that it watches."""
 
-    def __init__(self, agent: AgentProcess, driver: StubDriver, config: Path) -> None:
+    def __init__(
+        self,
+        agent: AgentProcess,
+        driver: StubDriver,
+        config: Path,
+        engine: "subprocess.Popen[bytes]",
+    ) -> None:
         self.agent = agent
         self.driver = driver
         self.config = config
+        self.engine = engine
+        self._configured = config.read_text()
+
+    def calm(self) -> None:
+        """Take back whatever a test did, and wait until all is well."""
+        self.engine.send_signal(signal.SIGCONT)
+        self.driver.hangs.clear()
+        self.driver.write()
+        if self.config.read_text() != self._configured:
+            self.config.write_text(self._configured)
+            assert self.agent.post("/-/reload")[0] == 200
+        self.agent.wait_for(UP, 1.0)
+        self.agent.wait_for(NVML_UP, 1.0, seconds=30)
 
 
-@pytest.fixture
-def engine_process() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A vLLM that can be frozen while the test waits."""
-    with served_engine() as engine:
-        yield engine
-
-
-@pytest.fixture
-def host(tmp_path: Path, engine_process: tuple[subprocess.Popen[bytes], str]) -> Iterator[Host]:
-    """A running agent with one engine and two GPUs."""
-    driver = StubDriver(tmp_path, gpus=2)
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Host]:
+    """Run an agent with one engine that can be frozen, and two GPUs."""
+    driver = StubDriver(folder, gpus=2)
     port = free_port()
-    config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.format(port=port, url=engine_process[1], folder=tmp_path))
-    with agent_process(
-        tmp_path, "run", "--config", str(config), port=port, env=driver.env()
-    ) as agent:
-        agent.wait_for(UP, 1.0)
-        yield Host(agent, driver, config)
+    config = folder / "config.yaml"
+    with served_engine() as (engine, url):
+        config.write_text(CONFIG.format(port=port, url=url, folder=folder))
+        arguments = ("run", "--config", str(config))
+        with agent_process(folder, *arguments, port=port, env=driver.env()) as agent:
+            yield Host(agent, driver, config, engine)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """A running agent, which all tests but that of its end leave as they found it."""
+    with running(tmp_path_factory.mktemp("host")) as host:
+        yield host
+
+
+@pytest.fixture
+def host(shared: Host) -> Host:
+    """That agent while all is well, whatever the test before did."""
+    shared.calm()
+    return shared
 
 
 def test_engine_and_gpus_are_on_one_page(host: Host):
     """What the engine says and what the driver says stand on the same page, by their names."""
-    host.agent.wait_for(NVML_UP, 1.0)
     assert host.agent.value(RUNNING) == 6
     assert host.agent.value("inferwatch_gpus") == 2
 
@@ -80,12 +105,9 @@ def test_the_engines_own_page_is_passed_on(host: Host):
     assert host.agent.get("/metrics/engine/none")[0] == 404
 
 
-def test_a_frozen_engine_delays_nothing(
-    host: Host, engine_process: tuple[subprocess.Popen[bytes], str]
-):
+def test_a_frozen_engine_delays_nothing(host: Host):
     """An engine that stops answering is down, its values leave the page, the GPUs stay."""
-    host.agent.wait_for(NVML_UP, 1.0)
-    engine_process[0].send_signal(signal.SIGSTOP)
+    host.engine.send_signal(signal.SIGSTOP)
     host.agent.wait_for(UP, 0.0)
     host.agent.wait_for(RUNNING, None)
     begun = time.monotonic()
@@ -93,13 +115,12 @@ def test_a_frozen_engine_delays_nothing(
     assert time.monotonic() - begun < 0.4  # less than the engine's timeout: nobody waited for it
     assert host.agent.value(NVML_UP) == 1.0
     assert host.agent.get("/metrics/engine/chat")[0] == 503
-    engine_process[0].send_signal(signal.SIGCONT)
+    host.engine.send_signal(signal.SIGCONT)
     host.agent.wait_for(UP, 1.0)
 
 
 def test_a_hung_driver_delays_nothing(host: Host):
     """While a driver call hangs the engine is still watched; afterwards the GPUs return."""
-    host.agent.wait_for(NVML_UP, 1.0)
     host.driver.hangs["*"] = 60_000
     host.driver.write()
     host.agent.wait_for(NVML_UP, 0.0)
@@ -127,12 +148,12 @@ def test_a_bad_configuration_is_refused_and_the_old_one_goes_on(host: Host):
 
 def test_a_good_configuration_takes_effect(host: Host):
     """A reload can take a source away and leave the others as they are."""
-    host.agent.wait_for(NVML_UP, 1.0)
+    told = host.agent.log.read_text().count("source engine/chat is up")
     host.config.write_text(host.config.read_text().replace("nvml: {", "nvml: {enabled: false, "))
     assert host.agent.post("/-/reload") == (200, "reloaded\n")
     host.agent.wait_for(NVML_UP, None)
     assert host.agent.value(UP) == 1.0
-    assert host.agent.log.read_text().count("source engine/chat is up") == 1
+    assert host.agent.log.read_text().count("source engine/chat is up") == told > 0
 
 
 def test_a_page_in_a_browser_cannot_reload(host: Host):
@@ -140,12 +161,14 @@ def test_a_page_in_a_browser_cannot_reload(host: Host):
     assert host.agent.post("/-/reload", Origin="http://example.org")[0] == 403
 
 
-def test_it_ends_at_once(host: Host):
+def test_it_ends_at_once(tmp_path: Path):
     """SIGTERM ends the agent cleanly and takes its child along."""
-    begun = time.monotonic()
-    assert host.agent.stop() == 0
-    assert time.monotonic() - begun < 5
-    assert '"event": "inferwatch has stopped"' in host.agent.log.read_text()
+    with running(tmp_path) as host:
+        host.agent.wait_for(UP, 1.0)
+        begun = time.monotonic()
+        assert host.agent.stop() == 0
+        assert time.monotonic() - begun < 5
+        assert '"event": "inferwatch has stopped"' in host.agent.log.read_text()
 
 
 def test_a_bad_file_ends_it_before_it_listens(tmp_path: Path):

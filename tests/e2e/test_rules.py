@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from agent.catalog import METRICS
+from tests.rules import notation
 
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "agent" / "alerts" / "rules").glob("*.yml"))
-UNIT_TESTS = sorted((ROOT / "tests" / "rules").glob("*.yml"))
 DEPLOYED = ROOT / "deploy" / "prometheus" / "rules"
 RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text()
 
@@ -37,11 +37,8 @@ ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 def cases() -> dict[str, dict[str, Any]]:
     """Return the unit tests by name."""
-    return {
-        case["name"]: case
-        for file in UNIT_TESTS
-        for case in yaml.safe_load(file.read_text())["tests"]
-    }
+    documents = notation.unit_tests().values()
+    return {case["name"]: case for document in documents for case in document["tests"]}
 
 
 def test_names_are_unique():
