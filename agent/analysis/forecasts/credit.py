@@ -44,13 +44,16 @@ class Credit:
             then, before = self._last
             if time < then:  # a clock that was set
                 self._pending.clear()
-            passed = min(max(time - then, 0.0), _LONGEST_GAP)
-            self._overdue *= 0.5 ** (passed / _FORGOTTEN)
-            if before > 0.0 and passed > 0.0:
-                self._pending.append((time + self._within, before * passed / self._within))
+            passed = max(time - then, 0.0)
+            self._overdue *= _left(passed)
+            stood = min(passed, _LONGEST_GAP)
+            if before > 0.0 and stood > 0.0:
+                due = then + stood + self._within
+                self._pending.append((due, before * stood / self._within))
         self._last = (time, chance)
         while self._pending and self._pending[0][0] <= time:
-            self._overdue += self._pending.popleft()[1]
+            due, claimed = self._pending.popleft()
+            self._overdue += claimed * _left(time - due)
         return chance * (_WORTH / (_WORTH + self._overdue))
 
     def come(self, time: float) -> None:
@@ -58,3 +61,8 @@ class Credit:
         self._pending.clear()
         self._overdue = 0.0
         self._last = (time, 0.0)
+
+
+def _left(seconds: float) -> float:
+    """Return the share of what was claimed in vain that counts so long after it was due."""
+    return float(0.5 ** (seconds / _FORGOTTEN))

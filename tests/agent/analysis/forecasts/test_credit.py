@@ -62,6 +62,14 @@ def test_claims_are_forgotten_within_hours():
     assert late > 0.8
 
 
+def test_claims_are_forgotten_while_nothing_is_foreseen():
+    """An engine without requests for a night is believed in the morning."""
+    credit = Credit(within=WITHIN)
+    list(standing(credit, 0.9, begin=0.0, seconds=600.0))
+    assert credit.weigh(600.0, 1.0) < 0.3
+    assert credit.weigh(600.0 + 12 * 3600.0, 1.0) > 0.85
+
+
 def test_gap_claims_no_more_than_a_minute():
     """What was said before the engine went out of sight is no claim about all that time."""
     credit = Credit(within=WITHIN)
