@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from agent.alerts.engine import RuleEngine
 from agent.alerts.load import compile_groups
@@ -19,29 +19,31 @@ from agent.store.history import History
 from tests.fakes.clock import ManualClock
 from tests.rules import notation
 
-UNIT_TESTS = Path(__file__).parents[1] / "rules"
 START = 1_800_000_000.0
 
 
 def cases() -> Iterator[Any]:
     """Yield each unit test; those of days are left to promtool."""
-    for file in sorted(UNIT_TESTS.glob("*.yml")):
-        document = yaml.safe_load(file.read_text())
+    for file, document in notation.unit_tests().items():
         step = notation.seconds(document["evaluation_interval"])
         if step > 60:
             continue
-        rules = [(file.parent / name).resolve() for name in document["rule_files"]]
+        rules = tuple((file.parent / name).resolve() for name in document["rule_files"])
         for case in document["tests"]:
             assert notation.seconds(case["interval"]) == step
             yield pytest.param(rules, case, step, id=case["name"])
 
 
-def groups(files: list[Path], alert: str) -> list[Group]:
-    """Return the rules that an alert needs, all evaluated at every tick as promtool does."""
-    compiled, problems = compile_groups(
-        [group for file in files for group in read_rule_file(file)[0]]
-    )
+@cache
+def compiled(files: tuple[Path, ...]) -> list[Group]:
+    """Return the groups of some files."""
+    found, problems = compile_groups([group for file in files for group in read_rule_file(file)[0]])
     assert not problems
+    return found
+
+
+def groups(files: tuple[Path, ...], alert: str) -> list[Group]:
+    """Return the rules that an alert needs, all evaluated at every tick as promtool does."""
     return [
         replace(
             group,
@@ -52,7 +54,7 @@ def groups(files: list[Path], alert: str) -> list[Group]:
                 if not isinstance(rule, AlertRule) or rule.name == alert
             ),
         )
-        for group in compiled
+        for group in compiled(files)
     ]
 
 
@@ -82,7 +84,7 @@ def played(table: SeriesTable, case: dict[str, Any], *, step: int) -> Iterator[F
 
 
 @pytest.mark.parametrize(("files", "case", "step"), list(cases()))
-def test_the_agent_does_as_promtool(files: list[Path], case: dict[str, Any], step: int):
+def test_the_agent_does_as_promtool(files: tuple[Path, ...], case: dict[str, Any], step: int):
     """What promtool is expected to find firing at a time is firing in the agent, no more."""
     table = SeriesTable()
     history = History(table, clock=ManualClock(), span=1e6)
