@@ -184,7 +184,7 @@ def test_a_full_disk_is_said(tmp_path: Path):
     assert Path("/dev/full").exists()
 
 
-@pytest.mark.parametrize(("size", "left"), [(0, False), (2000, True)])
+@pytest.mark.parametrize(("size", "left"), [(0, False), (1200, True)])
 def test_a_recorder_without_room(tmp_path: Path, size: int, *, left: bool):
     """Where a file cannot be begun none is left; later, what was written stays; status 1."""
     config = tmp_path / "config.yaml"
