@@ -31,7 +31,7 @@ def state_folder(history: History) -> Finding:
         "history, incidents and what was learned do not outlast a restart; reports have nothing "
         "to report on"
     )
-    there = next(one for one in (folder, *folder.parents) if one.exists())
+    there = next(one for one in (folder, *folder.parents) if _is_seen(one))
     try:
         _try_to_write(folder, there)
     except OSError as error:
@@ -58,12 +58,20 @@ def _try_to_write(folder: Path, there: Path) -> None:
         OSError: it cannot.
     """
     if folder != there:
-        if not os.access(there, os.W_OK | os.X_OK):
+        if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return
     # A full or read-only disk lets itself be asked for its rights all the same.
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(bytes(4096))
+
+
+def _is_seen(path: Path) -> bool:
+    """Return whether there is something, as far as this user may know."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def _owner(path: Path) -> str:

@@ -9,6 +9,7 @@ from agent.config.receivers import AlertReceiver, AlertReceivers
 from agent.config.settings import Exporters, History
 from tests.agent.app.doctor.answerer import answering
 from tests.e2e.process import free_port
+from tests.fakes.closed import closed
 
 
 def test_a_folder_that_can_be_written(tmp_path: Path):
@@ -25,6 +26,14 @@ def test_a_folder_that_cannot_be_written():
     found = state_folder(History(path=Path("/proc/1/history.db")))
     assert found.state in (State.BROKEN, State.MISSING)
     assert "history, incidents" in found.costs
+
+
+def test_a_folder_behind_one_that_is_closed(tmp_path: Path):
+    """Such as one in somebody's home, seen with the rights of the service."""
+    (tmp_path / "home").mkdir()
+    with closed(tmp_path / "home"):
+        found = state_folder(History(path=tmp_path / "home" / "state" / "history.db"))
+    assert (found.state, "Permission denied" in found.found) == (State.MISSING, True)
 
 
 def test_no_history_is_wanted():
