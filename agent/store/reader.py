@@ -209,7 +209,10 @@ class HistoryReader:
 
     def _open(self) -> sqlite3.Connection:
         """Return the connection, another one if the file is another."""
-        identity = file_identity(self._path)
+        try:
+            identity = file_identity(self._path)
+        except OSError as error:
+            raise HistoryError(f"{self._path}: cannot be read: {error.strerror}") from error
         if self._connection is not None and identity != self._file:
             self._close()
         if self._connection is None:

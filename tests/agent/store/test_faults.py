@@ -23,6 +23,7 @@ from agent.store.target import Target
 from agent.store.writer import RETRY
 from tests.agent.store.agents import START, Agent, kept_of, other_files
 from tests.fakes.clock import ManualClock
+from tests.fakes.closed import closed
 from tests.fakes.history import FULL, frame, named, series
 
 
@@ -46,6 +47,19 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     agent.run(START, 1500, count=40)
     agent.close()
     return path
+
+
+def test_a_history_in_a_closed_folder_cannot_be_read(tmp_path: Path):
+    """Such as that of the service, by whoever is not root: said as any other trouble with it."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    reader = HistoryReader(folder / "history.db", Target(job="j", instance="i"))
+    with (
+        contextlib.closing(reader),
+        closed(folder),
+        pytest.raises(HistoryError, match=r"history\.db: cannot be read: Permission denied"),
+    ):
+        reader.measure()
 
 
 def test_a_folder_of_somebody_else_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
