@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from agent.analysis.median import median
 from agent.analysis.quantiles import observed
 from agent.analysis.surroundings import SLOWING
 from agent.analysis.window import Column, View
@@ -169,8 +170,8 @@ def _companion(name: str, blocks: Column, onset: int, *, lag: float) -> Companio
     before, after = before[~np.isnan(before)], after[~np.isnan(after)]
     if len(before) < 2 or not len(after):  # noqa: PLR2004 - two make a spread
         return None
-    was, now = float(np.median(before)), float(np.median(after))
-    spread = 1.4826 * float(np.median(np.abs(before - was)))
+    was, now = median(before), median(after)
+    spread = 1.4826 * median(np.abs(before - was))
     scale = max(spread, _FLOOR * max(abs(was), abs(now)))
     if scale == 0 or abs(now - was) < _STRONG * scale:
         return None

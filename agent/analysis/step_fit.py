@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.analysis.median import median
 from agent.analysis.nonnegative import inverse, solve
 from agent.analysis.step_drift import Drift, drift_of
 from agent.analysis.step_windows import Stretch
@@ -114,7 +115,7 @@ def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | Non
     unexplained = float((weights * (part * seconds) ** 2).sum())
     variance = float((weights * (seconds - mean) ** 2).sum())
     whole = np.array([one.by == "wall" for one in stretches])[some]
-    usual = np.median(load[whole] if whole.sum() >= FEWEST else load, axis=0).tolist()
+    usual = [*map(median, (load[whole] if whole.sum() >= FEWEST else load).T)]
     low, high = np.percentile(seconds, (5, 95)).tolist()
     return StepFit(
         coefficients=chosen[0],
@@ -122,7 +123,7 @@ def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | Non
         alternative=other[0],
         doubt=doubt,
         inverse=inverse_of,
-        residual=_MAD * float(np.median(np.abs(residual))),
+        residual=_MAD * median(np.abs(residual)),
         explained=1.0 - unexplained / variance if variance > 0 else 0.0,
         stretches=len(stretches),
         batch=(float(load[:, 2].min()), float(load[:, 2].max())),
@@ -154,7 +155,7 @@ def _robust(rows: Column, base: Column, form: NDArray[np.bool_]) -> Column:
     weights = base.copy()
     for number in range(_ROUNDS):
         residual = 1.0 - rows @ _solve_one(rows, weights, form)
-        scale = max(_MAD * float(np.median(np.abs(residual))), SCALE_FLOOR)
+        scale = max(_MAD * median(np.abs(residual)), SCALE_FLOOR)
         size = np.abs(residual) / scale
         weights = base * np.minimum(1.0, _HUBER / np.maximum(size, 1e-12))
         slower = residual > 0

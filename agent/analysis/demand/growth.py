@@ -22,6 +22,7 @@ from agent.analysis.forecasts.passage import (
     shocks,
     stratified,
 )
+from agent.analysis.median import median
 from agent.analysis.window import Column
 
 FEWEST_WEEKS: Final = 3
@@ -62,7 +63,7 @@ class Growth:
     @property
     def peak(self) -> float:
         """The busiest hour of a usual week now, in tokens a minute."""
-        return self.level * float(np.median(self.peaks))
+        return self.level * median(self.peaks)
 
     @property
     def share(self) -> tuple[float, float, float]:
@@ -113,11 +114,11 @@ def growth(levels: Column, values: Column) -> Growth | None:
     weeks = int(enough.sum())
     if weeks < FEWEST_WEEKS:
         return None
-    medians = np.array([float(np.median(row[np.isfinite(row)])) for row in days[enough]])
+    medians = np.array([median(row[np.isfinite(row)]) for row in days[enough]])
     times = np.flatnonzero(enough) - (len(days) - 1) - 0.5
     later, earlier = np.tril_indices(weeks, -1)
-    slope = float(np.median((medians[later] - medians[earlier]) / (times[later] - times[earlier])))
-    level = float(np.median(medians - slope * times))
+    slope = median((medians[later] - medians[earlier]) / (times[later] - times[earlier]))
+    level = median(medians - slope * times)
     off = medians - level - slope * times
     free = weeks - 2
     spread = float(((times - times.mean()) ** 2).sum())

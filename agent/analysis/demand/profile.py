@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.analysis.demand.week import BUCKET, SLOTS, WEEK, place_of
+from agent.analysis.median import median
 from agent.analysis.window import Column
 
 FEWEST_DAYS: Final = 2.0
@@ -110,7 +111,7 @@ def fit(week: int, values: Column) -> Profile | None:
 def _cut(roots: Column, seen: NDArray[np.bool_], shape: Column) -> Column:
     """Return the values without what stands out: an outage is no season."""
     off = np.where(seen, roots - shape, 0.0)
-    reach = _REACH * 1.4826 * float(np.median(np.abs(off[seen])))
+    reach = _REACH * 1.4826 * median(np.abs(off[seen]))
     cut: Column = np.clip(off, -reach, reach)
     cut += shape
     return cut
@@ -202,6 +203,6 @@ def _smoothed(ratios: Column) -> Column:
     rows = np.arange(len(line))
     low, high = ordered[rows, np.maximum(many - 1, 0) // 2], ordered[rows, many // 2 % 7]
     middle = np.where(many % 2 == 1, low, 0.5 * (low + high))
-    usual = float(np.median(line[np.isfinite(line)]))
+    usual = median(line[np.isfinite(line)])
     level: Column = np.maximum(np.where(many > 0, middle, usual), 1e-9)
     return level.reshape(ratios.shape)

@@ -21,6 +21,7 @@ from agent.analysis.forecasts.passage import (
     normal,
     stratified,
 )
+from agent.analysis.median import median
 from agent.analysis.window import Column
 
 HORIZON: Final = 86_400.0
@@ -182,7 +183,7 @@ def steady_loss(losses: Column, length: float, total: float) -> Trend | None:
         length: seconds of a stretch.
         total: see `Drain.observe`.
     """
-    middle = float(np.median(losses))
+    middle = median(losses)
     if middle <= _TINY * total or int((losses > 0.1 * middle).sum()) < _RISING:
         return None
     cut = np.clip(losses, -3.0 * middle, 3.0 * middle)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.analysis.forecasts.passage import stratified
+from agent.analysis.median import median
 from agent.analysis.window import Column
 
 _LEVELS: Final = 25
@@ -47,7 +48,7 @@ class Endurance:
         """
         if not by_chance.any():
             return times
-        usual = max(float(np.median(np.minimum(times[by_chance], _REMEMBERED))), 1.0)
+        usual = max(median(np.minimum(times[by_chance], _REMEMBERED)), 1.0)
         lowest = np.clip((expected * _LEVELS).astype(np.intp), 0, _LEVELS - 1)
         borne = np.cumsum(self._seconds[::-1])[::-1][lowest]
         later = np.maximum(times * (1.0 + borne / usual), borne * _SELDOM)

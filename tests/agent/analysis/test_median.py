@@ -1,0 +1,44 @@
+"""The median is numpy's, without numpy's masked arrays."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.analysis.median import median
+
+ROOT = Path(__file__).parents[3]
+
+
+@given(st.lists(st.floats(-1e300, 1e300) | st.just(math.nan) | st.just(math.inf), min_size=1))
+def test_it_is_the_median_of_numpy(values: list[float]) -> None:
+    """Of an odd and an even number of values, of infinite ones, and of what is no number."""
+    wanted = float(np.median(values))
+    assert median(np.array(values)) == pytest.approx(wanted, rel=1e-15, nan_ok=True)
+
+
+def test_of_nothing_there_is_none() -> None:
+    """No values have no median, as they have no mean."""
+    assert math.isnan(median(np.array([])))
+
+
+def test_masked_arrays_are_not_imported() -> None:
+    """Not by what the agent imports, nor by a first call."""
+    code = (
+        "import sys, numpy as np, agent.commands.run, agent.app.live;"
+        "from agent.analysis.median import median; median(np.ones(3));"
+        "print('numpy.ma' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
+
+
+def test_nothing_of_the_agent_asks_numpy_for_it() -> None:
+    """Its first call would bring them in."""
+    files = [*(ROOT / "agent").rglob("*.py"), *(ROOT / "collectors").rglob("*.py")]
+    assert [str(file) for file in files if "np.median(" in file.read_text()] == []
