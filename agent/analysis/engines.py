@@ -57,7 +57,6 @@ WANTED: Final = frozenset(
         engine.E2E_LATENCY,
         engine.QUEUE_TIME,
         engine.PREFILL_TIME,
-        engine.DECODE_TIME,
         engine.REQUEST_PROMPT_TOKENS,
         engine.REQUEST_GENERATION_TOKENS,
         engine.REQUEST_TIME_PER_OUTPUT_TOKEN,
