@@ -1,8 +1,4 @@
-"""The composition root: the only package that names collectors and exporters."""
+"""The composition root: the only package that names collectors and exporters.
 
-from agent.app.access import read_all
-from agent.app.judging import rules_of
-from agent.app.live import Agent
-from agent.app.replayed import ReplayAgent
-
-__all__ = ["Agent", "ReplayAgent", "read_all", "rules_of"]
+It loads nothing of itself: a command pays for what it uses.
+"""

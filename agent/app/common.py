@@ -4,16 +4,10 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
-from importlib import metadata
 
 from agent.pipeline import Health, Pipeline
 from collectors.engines import ENGINES
 from exporters.web.seen import SourceLine
-
-
-def version() -> str:
-    """Return the version of the installed distribution."""
-    return metadata.version("inferwatch")
 
 
 def source_lines(pipeline: Pipeline) -> list[SourceLine]:

@@ -1,10 +1,9 @@
 """Every analysis of a run, as the settings want it, and what they say to those who ask."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agent.analysis.bottleneck import Targets
 from agent.analysis.deaths import Deaths
 from agent.analysis.demand.host import Demands
 from agent.analysis.engines import EngineAnalysis
@@ -13,10 +12,10 @@ from agent.analysis.learning import Learning
 from agent.analysis.peaks import Peaks
 from agent.analysis.xid import XidErrors
 from agent.app.signals import new_signals, signal_terms_of
+from agent.app.targets import targets_of
 from agent.app.terms import terms_of
 from agent.catalog import gpu
 from agent.config import Settings
-from agent.config.settings import Targets as TargetSettings
 from agent.look import reason
 from agent.model import SeriesTable
 from agent.pipeline import Analysis, Pipeline
@@ -110,22 +109,6 @@ class Conclusions:
                 continue
             advice = f" → {verdict.suggestion}" if verdict.suggestion else ""
             yield f"{replica.instance_name}: {verdict.cause.value}: {verdict.sentence}{advice}"
-
-
-def targets_of(settings: TargetSettings) -> Callable[[str], Targets]:
-    """Return the targets of a model by its name."""
-    usual = Targets(
-        time_to_first_token=settings.time_to_first_token,
-        inter_token_latency=settings.inter_token_latency,
-    )
-    known = {
-        model.model_name: Targets(
-            time_to_first_token=model.time_to_first_token or usual.time_to_first_token,
-            inter_token_latency=model.inter_token_latency or usual.inter_token_latency,
-        )
-        for model in settings.models
-    }
-    return lambda model: known.get(model, usual)
 
 
 def _finite(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.app.common import version
+from agent.app.version import version
 from agent.config import Settings
 from agent.incidents.folder import Folder
 from agent.incidents.recorder import IncidentRecorder

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from agent.app.access import Access, page_address
-from agent.app.common import looked_for, signals, source_lines, version
+from agent.app.common import looked_for, signals, source_lines
 from agent.app.conclusions import Conclusions
 from agent.app.courses import courses
 from agent.app.demand import DemandHistory
@@ -18,6 +18,7 @@ from agent.app.learned import STATE_FILE, LearnedFile
 from agent.app.prometheus_api import Asked
 from agent.app.reports import Reports
 from agent.app.sources import Sources
+from agent.app.version import version
 from agent.catalog import agent as catalog
 from agent.config import Settings
 from agent.log import ChangeLog, configure_logging

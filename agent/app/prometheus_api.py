@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agent.app.common import version
 from agent.app.judging import Judging
 from agent.app.queries import Queries
+from agent.app.version import version
 from agent.catalog import agent as catalog
 from agent.config.queries import Queries as Limits
 from agent.model import Clock, Frame, Metric, MetricType

@@ -9,12 +9,13 @@ from typing import Final
 import structlog
 
 from agent.app.access import page_address
-from agent.app.common import looked_for, signals, source_lines, version
+from agent.app.common import looked_for, signals, source_lines
 from agent.app.conclusions import Conclusions
 from agent.app.courses import courses
 from agent.app.history import target_of
 from agent.app.judging import Judging, rules_of
 from agent.app.prometheus_api import Asked
+from agent.app.version import version
 from agent.catalog import agent as catalog
 from agent.catalog import alerts
 from agent.config import Listen, Settings

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from agent.app.common import version
-from agent.app.conclusions import targets_of
 from agent.app.history import target_of
 from agent.app.incidents import folder_of
+from agent.app.targets import targets_of
+from agent.app.version import version
 from agent.config import Settings
 from agent.incidents.folder import Folder
 from agent.report.answers import Embedded

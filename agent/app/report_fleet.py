@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.app.common import version
-from agent.app.conclusions import targets_of
 from agent.app.report import report_on
+from agent.app.targets import targets_of
+from agent.app.version import version
 from agent.catalog.agent import BUILD_INFO
 from agent.config import Settings
 from agent.http_client import Access

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from agent.app import rules_of
+from agent.app.judging import rules_of
 from agent.commands.common import add_config_argument, config_path, settings_from
 from agent.config.settings import AlertSeverity
 

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from agent.app import read_all, rules_of
+from agent.app.access import read_all
+from agent.app.judging import rules_of
 from agent.commands.common import settings_from
 
 

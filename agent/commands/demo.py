@@ -5,7 +5,7 @@ import asyncio
 from importlib import resources
 from pathlib import Path
 
-from agent.app import ReplayAgent
+from agent.app.replayed import ReplayAgent
 from agent.commands.common import add_listen_argument, add_web_config_argument
 from agent.config.settings import Logging
 from agent.log import configure_logging

@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from agent.app.common import version
 from agent.app.doctor import Finding, State, become_service, examine
+from agent.app.version import version
 from agent.commands.common import (
     add_config_argument,
     config_path,

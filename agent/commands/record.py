@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agent.app import Agent
+from agent.app.live import Agent
 from agent.commands.common import (
     add_config_argument,
     config_path,

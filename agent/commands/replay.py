@@ -4,8 +4,8 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from agent.app import ReplayAgent
 from agent.app.incidents import folder_of
+from agent.app.replayed import ReplayAgent
 from agent.commands.common import (
     add_config_argument,
     add_listen_argument,

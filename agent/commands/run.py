@@ -6,7 +6,7 @@ import gc
 from dataclasses import replace
 
 from agent.allocator import keep_freed_memory
-from agent.app import Agent
+from agent.app.live import Agent
 from agent.commands.common import (
     add_config_argument,
     add_web_config_argument,

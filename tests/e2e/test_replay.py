@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import ReplayAgent
+from agent.app.replayed import ReplayAgent
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 GOLDEN = Path(__file__).parents[1] / "golden"

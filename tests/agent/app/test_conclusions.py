@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.analysis.engines import EngineAnalysis
-from agent.app.conclusions import Conclusions, targets_of
+from agent.app.conclusions import Conclusions
+from agent.app.targets import targets_of
 from agent.catalog import verdict as catalog
 from agent.catalog.verdict import Cause
 from agent.config import Settings

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import unused_port
 
-from agent.app import Agent
+from agent.app.live import Agent
 from agent.commands.record import without_services
 from agent.config import EngineInstance, Settings, read_settings
 from agent.config.settings import History, Incidents

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import ReplayAgent
+from agent.app.replayed import ReplayAgent
 from agent.catalog import METRICS
 from agent.commands.backtest import run_backtest
 from agent.model import Look, Reading, SeriesTable, SourceSpec

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 import agent
-from agent.app import ReplayAgent
+from agent.app.replayed import ReplayAgent
 from exporters.http_api import HttpApi
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "page.html"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.app.conclusions import targets_of
 from agent.app.report import make
+from agent.app.targets import targets_of
 from agent.config import Settings
 from agent.promql.querier import Embedded
 from agent.report.asked import Asked
