@@ -10,6 +10,9 @@ DESTDIR ?=
 LISTEN ?=
 CONFIG ?=
 
+# What Python and pytest make of the files is kept from one run to the next, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check format lint types contracts docs bench bench-fleet evaluate lock \
         golden deploy promqltest test-server test-gpu test-engine test-systemd test-browser coverage install uninstall clean need-cc need-server

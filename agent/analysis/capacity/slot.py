@@ -143,10 +143,8 @@ def together(spreads: Sequence[Spread | None]) -> Spread | None:
     if not some:
         return None
     newest = some[-1]
-    weights = sum(
-        (one.weights for one in some if len(one.weights) == len(newest.weights)),
-        np.zeros(len(newest.weights)),
-    )
+    bins = len(newest.weights)
+    weights = np.add.reduce([one.weights for one in some if len(one.weights) == bins])
     return Spread(newest.middles, weights) if weights.sum() > 0 else None
 
 

@@ -1,5 +1,6 @@
 """Views of an engine from plain columns, for the tests of what reads views."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from agent.analysis.replicas import GpuKey, Replica, Replicas
@@ -57,12 +58,12 @@ def latency_columns(
     columns: dict[Key, list[float]] = {(metric, "_bucket", le): [] for le in bounds}
     columns[metric, "_sum"] = []
     columns[metric, "_count"] = []
-    total, every = 0.0, []
+    total, ascending = 0.0, []
     for values in seconds:
-        every += values
+        ascending = sorted([*ascending, *values])
         total += sum(values)
         for le in bounds:
-            columns[metric, "_bucket", le].append(sum(value <= float(le) for value in every))
+            columns[metric, "_bucket", le].append(bisect_right(ascending, float(le)))
         columns[metric, "_sum"].append(total)
-        columns[metric, "_count"].append(len(every))
+        columns[metric, "_count"].append(len(ascending))
     return columns
