@@ -53,8 +53,9 @@ def load_rules(paths: Iterable[Path]) -> tuple[Group, ...]:
     """
     raw: list[RawGroup] = []
     problems: list[RuleProblem] = []
+    shipped = {*shipped_rule_files(), openllmetry_names()}
     for path in paths:
-        groups, found = read_rule_file(path)
+        groups, found = read_rule_file(path, own=path in shipped)
         raw += groups
         problems += found
     compiled, found = compile_groups(raw)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import yaml
 
@@ -72,22 +72,35 @@ class RuleProblem:
         return f"{self.file}:{self.line}: {self.message}"
 
 
-def read_rule_file(path: Path) -> tuple[list[RawGroup], list[RuleProblem]]:
-    """Return the groups of a file, less those rules that have problems, and the problems."""
+_Loader: TypeAlias = "type[yaml.SafeLoader | yaml.CSafeLoader]"
+
+# libyaml reads ten times as fast, but overflows the stack where a file is nested very deeply.
+_QUICK: Final[_Loader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_rule_file(path: Path, *, own: bool = False) -> tuple[list[RawGroup], list[RuleProblem]]:
+    """Return the groups of a file, less those rules that have problems, and the problems.
+
+    Args:
+        path: the file.
+        own: it comes with the agent, and cannot be made to do harm.
+    """
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
         return [], [RuleProblem(str(path), 1, f"cannot be read: {error.strerror or error}")]
     except UnicodeDecodeError:
         return [], [RuleProblem(str(path), 1, "is not UTF-8 text")]
-    return parse_rule_file(text, str(path))
+    return parse_rule_file(text, str(path), loader=_QUICK if own else yaml.SafeLoader)
 
 
-def parse_rule_file(text: str, file: str) -> tuple[list[RawGroup], list[RuleProblem]]:
+def parse_rule_file(
+    text: str, file: str, *, loader: _Loader = yaml.SafeLoader
+) -> tuple[list[RawGroup], list[RuleProblem]]:
     """Return what `read_rule_file` does, for a text; `file` is its name in the messages."""
     reader = _Reader(file)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1

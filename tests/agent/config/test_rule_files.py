@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.alerts.errors import RuleError
+from agent.app.rules import load_rules, openllmetry_names, shipped_rule_files
 from agent.config.rule_files import parse_duration, parse_rule_file, read_rule_file
 
 BAD = """\
@@ -112,6 +114,22 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path):
     assert "cannot be read" in str(read_rule_file(tmp_path / "none.yml")[1][0])
     (tmp_path / "bytes.yml").write_bytes(b"\xff\xfe")
     assert "is not UTF-8" in str(read_rule_file(tmp_path / "bytes.yml")[1][0])
+
+
+@pytest.mark.parametrize("path", [*shipped_rule_files(), openllmetry_names()], ids=lambda p: p.stem)
+def test_what_comes_with_the_agent_reads_the_same_quickly(path: Path):
+    """Rules, lines and all are those that the careful reader finds."""
+    groups, problems = read_rule_file(path, own=True)
+    assert (groups, problems) == read_rule_file(path)
+    assert groups
+    assert problems == []
+
+
+def test_a_file_of_anybody_is_read_carefully(tmp_path: Path):
+    """Nesting that would be the end of a process that reads it quickly is one sentence."""
+    (tmp_path / "deep.yml").write_text("- " * 200_000)
+    with pytest.raises(RuleError, match="nested too deeply"):
+        load_rules([tmp_path / "deep.yml"])
 
 
 @given(text=st.text(alphabet=st.sampled_from([*"groups:[]{}-,name \n'\"&*!|>?#%@"]), max_size=60))
