@@ -62,9 +62,12 @@ def test_a_clock_that_went_back_silences_nothing():
 def test_what_is_remembered_is_bounded():
     """Of too many tellings the oldest are forgotten; so are those that count no more."""
     told = Told(HOUR)
-    for number in range(MAX_TOLD + 10):
-        took(told, alert(str(number)), NOW)
+    told.took([key_of(alert(str(number))) for number in range(MAX_TOLD)], NOW)
     assert len(told.as_json()) == MAX_TOLD
+    for number in range(10):
+        took(told, alert(f"more {number}"), NOW)
+    assert len(told.as_json()) == MAX_TOLD
+    assert told.as_json()[0]["told"] == list(key_of(alert("10")))
     took(told, alert("late"), NOW + 2 * HOUR)
     assert [item["at"] for item in told.as_json()] == [NOW + 2 * HOUR]
 
