@@ -1,14 +1,15 @@
 """From what the sources gave to one `Frame`: the pure middle of the agent.
 
-    looks ──► health of sources ──► assemble ──► analyses ──► Frame
-              (stale values leave)  (one series,  (see the
-                                     one value)    samples)
+    looks ──► health of sources ──► assemble ──► told ──► analyses ──► Frame
+              (stale values leave)  (one series, (counts  (see the
+                                     one value)   before)  samples)
 
 Nothing here reads a clock or waits, so a recording gives the same frames at any speed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Protocol, runtime_checkable
 
@@ -100,13 +101,24 @@ class Health:
 
 
 class Pipeline:
-    """Holds the state of all sources and makes the frames. One for each run of the agent."""
+    """Holds the state of all sources and makes the frames. One for each run of the agent.
 
-    def __init__(self, table: SeriesTable, *, analyses: Sequence[Analysis] = ()) -> None:
+    Args:
+        table: explains the series.
+        analyses: each is shown what was read.
+        told: says of what was read what people know better; that counts before it, and is what
+            the analyses are shown.
+    """
+
+    def __init__(
+        self, table: SeriesTable, *, analyses: Sequence[Analysis] = (), told: Analysis | None = None
+    ) -> None:
         self.table = table
+        self._told = told
         self._analyses = [(type(one).__name__, _steps_of(one)) for one in analyses]
         self._guard = Guard()
         self._sources: dict[str, Health] = {}
+        self._read = Assembler(table)
         self._base = Assembler(table)
         self._whole = Assembler(table)
         self._events: dict[str, int] = {}
@@ -207,7 +219,11 @@ class Pipeline:
             and health.state.reading is None
             and not health.state.unavailable
         }
-        base = self._base.assemble(time, blocks, events, failures)
+        base = self._read.assemble(time, blocks, events, failures)
+        told = self._tell(base)
+        events.extend(told.events)
+        if told.ids:
+            base = self._base.assemble(time, [told, base], events, failures)
         concluded: list[Reading] = []
         for name, steps in self._analyses:
             yield
@@ -220,6 +236,13 @@ class Pipeline:
         events.extend(failed.events)
         concluded.append(self._count(events))
         return self._whole.assemble(time, [base, *concluded], events, failures)
+
+    def _tell(self, read: Frame) -> Reading:
+        """Return what people know better than what was read."""
+        if self._told is None:
+            return EMPTY_READING
+        tell = partial(self._told.observe, read)
+        return self._guard.run(type(self._told).__name__, tell, time=read.time) or EMPTY_READING
 
     def _follow(self, time: float, now: float) -> None:
         """Have what is known of the sources follow the clocks, also where one was set."""

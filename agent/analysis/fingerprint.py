@@ -4,13 +4,13 @@ Only what is known is compared: a driver that does not answer yet changes nothin
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from agent.analysis.replicas import GpuKey, Replica
 from agent.analysis.window import View
 from agent.catalog import engine, gpu
-from agent.model import Frame
+from agent.model import Frame, Metric
 
 Fingerprint: TypeAlias = dict[str, str | float]
 """What is known, by name."""
@@ -58,20 +58,23 @@ class Facts:
         """Return the facts of each GPU that is shown, by its labels."""
         return self._gpus
 
-    def fingerprint(self, replica: Replica, view: View, gpus: Sequence[GpuKey]) -> Fingerprint:
+    def fingerprint(
+        self, replica: Replica, view: View, gpus: Sequence[GpuKey], *, told: Container[Metric] = ()
+    ) -> Fingerprint:
         """Return what is known of a replica.
 
         Args:
             replica: which.
             view: of it.
             gpus: that it runs on.
+            told: limits that somebody told; who tells another one has started no other engine.
         """
         known: Fingerprint = {"model_name": replica.model_name} if replica.model_name else {}
         own = self._engines.get(replica[:_INSTANCE], {})
         known.update({name: own[name] for name in engine.INFO.labels[_INSTANCE:] if own.get(name)})
         for name, metric in _NUMBERS.items():
             value = float(view[metric][-1])
-            if not math.isnan(value):
+            if metric not in told and not math.isnan(value):
                 known[name] = value
         infos = [self._gpus.get(tuple(key), {}) for key in gpus]
         if gpus and all(infos):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from agent.analysis.capacities import Capacities
 from agent.analysis.fingerprint import Fingerprint
+from agent.analysis.limits import by_metric
 from agent.analysis.replica_state import ReplicaState
 from agent.analysis.replicas import GpuKey, Replica
 from agent.analysis.retention import NOTHING, Retention, Saved
@@ -65,7 +66,8 @@ class Learning:
             self._forget(time)
             self._followed[replica] = known
         known.time = time
-        fingerprint = self._capacities.facts.fingerprint(replica, view, gpus)
+        told = by_metric(self._capacities.terms.limits(replica))
+        fingerprint = self._capacities.facts.fingerprint(replica, view, gpus, told=told)
         decision = known.retention.decide(fingerprint, time=time)
         if decision is NOTHING:
             return ()

@@ -4,28 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
-
 from agent.analysis.asked import Demand, demand_of, throughput
 from agent.analysis.bottleneck import Targets
-from agent.analysis.capacity.estimate import Capacity, Limit, Source
+from agent.analysis.capacity.estimate import Capacity
 from agent.analysis.capacity.learner import CapacityLearner
 from agent.analysis.headroom import Headroom, headroom_of
+from agent.analysis.limits import ReplicaLimits
 from agent.analysis.replicas import Replica
 from agent.analysis.step_time import StepTimeResult
-from agent.analysis.terms import Terms, limits_of
+from agent.analysis.terms import Terms
 from agent.analysis.window import View
-from agent.catalog import engine
-from agent.model import Metric
 
 EVERY: Final = 15.0
 """Seconds from one estimate to the next."""
 
 _EARLY: Final = 1.0
 """Seconds that one may come early: replicas are judged every few ticks, which are not exact."""
-
-_SLOTS: Final = frozenset({"llamacpp"})
-"""Engines that say themselves how many requests they run at once; of others it is a flag."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +54,7 @@ class ReplicaCapacity:
     def __init__(self, replica: Replica, *, offset: float = 0.0) -> None:
         self._replica = replica
         self._learner = CapacityLearner()
+        self._limits = ReplicaLimits(replica)
         self._last: float | None = None
         self._offset = offset % EVERY
         self.result = CapacityResult()
@@ -87,7 +82,7 @@ class ReplicaCapacity:
         capacity = self._learner.observe(
             view,
             step=step,
-            limits=limits_of(terms.limits(self._replica), **self._seen(view)),
+            limits=self._limits.of(view, terms.limits(self._replica)),
             targets=targets,
         )
         declared = terms.declared(self._replica)
@@ -106,15 +101,6 @@ class ReplicaCapacity:
         """Note when there was an estimate; the one after the first comes early by the offset."""
         self._last = time - (self._offset if self._last is None else 0.0)
 
-    def _seen(self, view: View) -> dict[str, Limit]:
-        """Return the limits that the engine and its command line tell."""
-        by_itself = self._replica.engine in _SLOTS
-        return {
-            "sequences": _limit(view, engine.MAX_NUM_SEQS, "page" if by_itself else "command_line"),
-            "step_tokens": _limit(view, engine.MAX_NUM_BATCHED_TOKENS, "command_line"),
-            "kv_tokens": _limit(view, engine.KV_CACHE_CAPACITY, "page"),
-        }
-
     def fail(self) -> None:
         """Know nothing: what it said before it failed may not hold."""
         self.result = CapacityResult(capacity=Capacity(reason="its analysis fails"))
@@ -127,10 +113,3 @@ class ReplicaCapacity:
         """Take over what `state` gave; errors as for `CapacityLearner.restore`."""
         self._learner.restore(state)
         self._last = None
-
-
-def _limit(view: View, metric: Metric, source: Source) -> Limit:
-    """Return the newest value of a limit, unknown where there is none."""
-    known = view[metric]
-    known = known[~np.isnan(known)]
-    return Limit(float(known[-1]), source) if len(known) else Limit()

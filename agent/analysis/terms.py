@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from agent.analysis.capacity.estimate import Criterion, Limit, Limits
+from agent.analysis.capacity.estimate import Criterion, Limits
 from agent.analysis.replicas import Replica
 
 
@@ -57,17 +57,3 @@ class Terms:
     limits: Callable[[Replica], Limits] = _no_limits
     declared: Callable[[Replica], float | None] = _undeclared
     prices: Prices = field(default_factory=Prices)
-
-
-def limits_of(told: Limits, **seen: Limit) -> Limits:
-    """Return limits as told, and as seen where nothing was told."""
-    return Limits(
-        sequences=_first(told.sequences, seen["sequences"]),
-        step_tokens=_first(told.step_tokens, seen["step_tokens"]),
-        kv_tokens=_first(told.kv_tokens, seen["kv_tokens"]),
-    )
-
-
-def _first(told: Limit, seen: Limit) -> Limit:
-    """Return the one that is known."""
-    return seen if told.value is None else told

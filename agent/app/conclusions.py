@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agent.analysis.deaths import Deaths
@@ -10,6 +11,7 @@ from agent.analysis.engines import EngineAnalysis
 from agent.analysis.latency_targets import LatencyTargets
 from agent.analysis.learning import Learning
 from agent.analysis.peaks import Peaks
+from agent.analysis.told_limits import ToldLimits
 from agent.analysis.xid import XidErrors
 from agent.app.signals import new_signals, signal_terms_of
 from agent.app.targets import targets_of
@@ -33,7 +35,9 @@ class Conclusions:
         self._deaths = Deaths()
         self._engines = EngineAnalysis(targets_of(settings.targets))
         self._latency_targets = LatencyTargets(self._engines.targets)
-        self._engines.capacities.terms = terms_of(settings)
+        terms = terms_of(settings)
+        self._told_limits = ToldLimits(terms.limits)
+        self._engines.capacities.terms = replace(terms, limits=self._told_limits.of)
         self.demands = Demands(
             lambda: {state.replica: state.capacity for state in self._engines.states()}
         )
@@ -46,7 +50,9 @@ class Conclusions:
         self._peaks.window = settings.tick.peak_window
         self._engines.targets = targets_of(settings.targets)
         self._latency_targets.use(self._engines.targets)
-        self._engines.capacities.terms = terms_of(settings)
+        terms = terms_of(settings)
+        self._told_limits.use(terms.limits)
+        self._engines.capacities.terms = replace(terms, limits=self._told_limits.of)
         self.demands.horizon = settings.capacity.horizon
         self._signals.terms = signal_terms_of(settings)
 
@@ -61,7 +67,7 @@ class Conclusions:
             self.demands,
             self._signals,
         )
-        return Pipeline(table, analyses=analyses)
+        return Pipeline(table, analyses=analyses, told=self._told_limits)
 
     def as_json(self) -> dict[str, Any]:
         """Return what is concluded about the engines, for `/api/v1/engines`."""

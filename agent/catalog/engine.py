@@ -13,6 +13,7 @@ INSTANCE = ("engine", "instance_name")
 
 _PAGE = "engine page"
 _FACTS = "engine page, fact endpoints and command line"
+_LIMITS = f"{_FACTS}; capacity.limits before them"
 
 # --- what is going on ------------------------------------------------------------------------
 
@@ -275,14 +276,14 @@ MAX_NUM_SEQS = gauge(
     "engine_max_num_seqs",
     "Requests that the engine executes at once, at most.",
     *INSTANCE,
-    source=_FACTS,
+    source=_LIMITS,
     history=History.FIVE_MINUTES,
 )
 MAX_NUM_BATCHED_TOKENS = gauge(
     "engine_max_num_batched_tokens",
     "Tokens that one step of the engine processes, at most.",
     *INSTANCE,
-    source=_FACTS,
+    source=_LIMITS,
     history=History.FIVE_MINUTES,
 )
 MAX_MODEL_LEN = gauge(

@@ -278,6 +278,44 @@ def test_conclusions_join_the_frame():
     assert [event.kind for event in frame.events] == ["summed"]
 
 
+class _Told:
+    """Knows what `x` is, and that there is `y`."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def observe(self, frame: Frame) -> Reading:
+        """Say it, with an event."""
+        if self.broken:
+            raise ValueError(frame.time)
+        ids = [series_of(frame.table, name) for name in ("x", "y")]
+        return Reading(ids, [5.0, 6.0], [Event(frame.time, "told", "analysis")])
+
+
+def test_what_is_told_counts_before_what_was_read():
+    """Analyses and the frame have the told values, others stand as they were read."""
+    pipeline = Pipeline(SeriesTable(), analyses=(_Doubling(),), told=_Told())
+    pipeline.add_source(SourceSpec(name="a", stale_after=10.0))
+    frame = pipeline.conclude(3.0, [read(pipeline.table, "a", x=4.0, z=7.0)], EMPTY_READING)
+    shown = shown_by(frame)
+    assert [shown[key_of(name)] for name in ("x", "y", "z", "sum")] == [5.0, 6.0, 7.0, 10.0]
+    assert [event.kind for event in frame.events] == ["told", "summed"]
+    assert shown['events_total{kind="told"}'] == 1.0
+    again = pipeline.conclude(4.0, [read(pipeline.table, "a", x=4.0, z=7.0)], EMPTY_READING)
+    assert again.ids is frame.ids
+
+
+def test_what_cannot_be_told_leaves_what_was_read():
+    """Where it raises the frame is as it was read, and says so."""
+    told = _Told()
+    told.broken = True
+    pipeline = Pipeline(SeriesTable(), analyses=(_Doubling(),), told=told)
+    pipeline.add_source(SourceSpec(name="a", stale_after=10.0))
+    frame = pipeline.conclude(3.0, [read(pipeline.table, "a", x=4.0)], EMPTY_READING)
+    assert shown_by(frame)[key_of("sum")] == 8.0
+    assert [event.kind for event in frame.events] == ["summed", "analysis_failed"]
+
+
 class _Breaking:
     """An analysis that raises while it is told to."""
 
