@@ -104,8 +104,15 @@ deploy: ## the shipped rules for Prometheus, in deploy/prometheus; RUNBOOKS=URL 
 promqltest: $(STAMP) ## Prometheus's own test scripts, also as build/promqltest.json
 	$(BIN)/python -m tests.promqltest
 
-bench: $(STAMP) need-cc need-server ## costs beside real peers, also as build/bench.json
-	$(BIN)/python -m benchmarks
+# The agent with what it needs and nothing of what working on it needs, as it is where it is installed.
+build/installed/.stamp: requirements/run.lock pyproject.toml
+	$(PYTHON) -m venv build/installed
+	build/installed/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/run.lock
+	build/installed/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+bench: $(STAMP) build/installed/.stamp need-cc need-server ## costs beside real peers, also as build/bench.json
+	$(BIN)/python -m benchmarks --python build/installed/bin/python
 
 bench-fleet: $(STAMP) need-cc need-server ## what a fleet costs a real Prometheus, and its report: build/fleet.json, build/scaling.json
 	$(BIN)/python -m benchmarks.fleet

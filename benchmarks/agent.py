@@ -132,11 +132,12 @@ def agent(
     engines: Sequence[int],
     gpus: Gpus,
     whole: bool,
-    python: Sequence[str] = ("-I", "-m", "agent"),
+    program: Sequence[str] = (sys.executable, "-I", "-m", "agent"),
 ) -> Iterator[RunningAgent]:
     """Keep an agent running that sees the GPUs and these engines.
 
-    Unless it is the whole agent, it watches only: without history and rules.
+    Unless it is the whole agent, it watches only: without history and rules. `program` is what
+    runs it.
 
     Raises:
         RuntimeError: it did not start, or does not see them all.
@@ -146,7 +147,7 @@ def agent(
     history = folder / f"{name}.db" if whole else None
     config.write_text(configuration(port, engines, history=history))
     log = folder / f"{name}.log"
-    command = [sys.executable, *python, "run", "--config", str(config)]
+    command = [*program, "run", "--config", str(config)]
     with running(command, env=gpus.driver.env(), log=log) as process:
         found = RunningAgent(process.pid, port)
         _wait(found, [f"engine/engine-{number}" for number in range(len(engines))], log)

@@ -22,6 +22,7 @@ from benchmarks.prometheus import prometheus
 
 ENGINES = 8
 WARM_UP = 100.0  # before that windows fill, and the forecasts say nothing yet
+SETTLED = 660.0  # two windows of history are complete by then, and whatever grows has grown
 WINDOWS = 6
 REQUESTS_PER_SECOND = 10
 
@@ -96,50 +97,70 @@ class Measured:
 
     quiet: Period
     scraped: Period
-    memory: list[Memory]
-    peer_memory: list[Memory]
+    memory: Memory
+    peer_memory: Memory
     latency: list[float]
     fresh_latency: list[float]
     page: bytes
     others: int
 
 
-def measure(folder: Path, seconds: float, *, whole: bool) -> Measured:
+def measure(folder: Path, seconds: float, *, whole: bool, python: str) -> Measured:
     """Run everything: warm up, `seconds` unasked and `seconds` scraped in turn, then requests.
+
+    Memory is that of the end, when everything that grows has grown and the agent without engines,
+    which shares pages with the other, has ended.
+
+    Args:
+        folder: for files.
+        seconds: see above.
+        whole: with history and rules.
+        python: the interpreter that runs the agents.
 
     Raises:
         RuntimeError: something did not start.
     """
+    program = (python, "-I", "-m", "agent")
     with (
         engines(folder) as ports,
         Gpus(folder) as gpus,
         prometheus(folder, ports) as peer,
-        agent(folder, "agent", engines=ports, gpus=gpus, whole=whole) as busy,
-        agent(folder, "agent-without-engines", engines=(), gpus=gpus, whole=whole) as idle,
+        agent(folder, "agent", engines=ports, gpus=gpus, whole=whole, program=program) as busy,
     ):
-        time.sleep(WARM_UP)
-        memories: list[Memory] = []
-        peer_memories: list[Memory] = []
-        fresh: list[float] = []
-        quiet, scraped = Period(), Period()
-        for _ in range(WINDOWS):
-            # In turn, so that what disturbs the machine for a while disturbs both alike.
-            _window(quiet, busy, idle, peer, seconds / WINDOWS)
-            with _scraping((busy, idle), fresh):
-                _window(scraped, busy, idle, peer, seconds / WINDOWS)
-            memories.append(memory(busy.pid))
-            peer_memories.append(memory(peer))
+        settled = time.monotonic() + SETTLED
+        with agent(
+            folder, "agent-without-engines", engines=(), gpus=gpus, whole=whole, program=program
+        ) as idle:
+            time.sleep(WARM_UP)
+            quiet, scraped, fresh = _costs(busy, idle, peer, seconds)
+        latency = _latency(busy.port, seconds)
+        with _scraping((busy,), []):
+            time.sleep(max(0.0, settled - time.monotonic()))
         page = busy.page()
         return Measured(
             quiet=quiet,
             scraped=scraped,
-            memory=memories,
-            peer_memory=peer_memories,
-            latency=_latency(busy.port, seconds),
+            memory=memory(busy.pid),
+            peer_memory=memory(peer),
+            latency=latency,
             fresh_latency=fresh,
             page=page,
             others=page.count(b"inferwatch_engine_up{") - ENGINES,
         )
+
+
+def _costs(
+    busy: RunningAgent, idle: RunningAgent, peer: int, seconds: float
+) -> tuple[Period, Period, list[float]]:
+    """Return the costs unasked and scraped, and how long the first answer after a tick took."""
+    fresh: list[float] = []
+    quiet, scraped = Period(), Period()
+    for _ in range(WINDOWS):
+        # In turn, so that what disturbs the machine for a while disturbs both alike.
+        _window(quiet, busy, idle, peer, seconds / WINDOWS)
+        with _scraping((busy, idle), fresh):
+            _window(scraped, busy, idle, peer, seconds / WINDOWS)
+    return quiet, scraped, fresh
 
 
 def _window(
@@ -201,11 +222,11 @@ def _latency(port: int, seconds: float) -> list[float]:
 def profiled(folder: Path, seconds: float, count: int, *, whole: bool) -> Path:
     """Run the agent under the sampling profiler, scraped once a second; return its report."""
     out = folder / "profile.json"
-    python = ("-m", "benchmarks.sampled", str(out))
+    program = (sys.executable, "-m", "benchmarks.sampled", str(out))
     with (
         engines(folder, count) as ports,
         Gpus(folder) as gpus,
-        agent(folder, "agent", engines=ports, gpus=gpus, whole=whole, python=python) as found,
+        agent(folder, "agent", engines=ports, gpus=gpus, whole=whole, program=program) as found,
     ):
         time.sleep(WARM_UP)
         subprocess.run(["kill", "-USR1", str(found.pid)], check=True)
