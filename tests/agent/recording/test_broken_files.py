@@ -207,6 +207,7 @@ def test_a_recorder_without_room(tmp_path: Path, size: int, *, left: bool):
 
 LIMITED = """
 import resource, sys
+sys.dont_write_bytecode = True  # Python would leave the first bytes of a compiled module, for all
 import agent.recording.writer
 from agent.__main__ import main
 agent.recording.writer.FLUSH_SECONDS = 0.5
