@@ -58,8 +58,8 @@ def alerts(*, resolved: bool = False) -> list[Alert]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what tasks and sockets bring about."""
-    for _turn in range(1000):
+    """Wait for what tasks and sockets bring about, half a minute at most."""
+    for _turn in range(6000):
         if condition():
             return
         await asyncio.sleep(0.005)
