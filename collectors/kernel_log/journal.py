@@ -6,6 +6,7 @@ membership in the group `systemd-journal`.
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -30,6 +31,9 @@ KERNEL_COMMAND: Final = (
 _KERNEL: Final = "0"
 _CHUNK: Final = 1 << 16
 _CHUNKS_PER_LOOK: Final = 16
+_PIPE: Final = _CHUNK * _CHUNKS_PER_LOOK
+"""Bytes that wait for a look; with the 64 KiB of a pipe a unit that writes more a second falls
+behind further and further."""
 _LINE_MAX: Final = 1 << 20
 _GRACE: Final = 0.5
 
@@ -102,6 +106,8 @@ class JournalReader(Generic[T]):
         check_access(folders)
         output, output_end = os.pipe()
         errors, errors_end = os.pipe()
+        with contextlib.suppress(OSError):  # fs.pipe-max-size may be less, or the user's share
+            fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE)
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
