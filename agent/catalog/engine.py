@@ -262,6 +262,16 @@ HTTP_RESPONSES = counter(
     "status",
     source=_PAGE,
 )
+LOGGED_HTTP_RESPONSES = counter(
+    "engine_logged_http_responses",
+    "Answers to what callers sent (POST) that the access log of the engine's server names, by "
+    "status: 2xx, 400, 401, 403, 404, 429, 4xx for every other refusal, 5xx; those too that the "
+    "engine refuses before its page counts. Absent where no log is read or none names answers; a "
+    "lower bound where more is written than is read.",
+    *INSTANCE,
+    "status",
+    source="log of the engine",
+)
 ADMISSION_REJECTIONS = counter(
     "engine_admission_rejections",
     "Requests refused because the engine's queue was at a limit, by limit.",

@@ -1,5 +1,9 @@
-"""Watches what tells why an engine ends: its log file, its unit's journal, its cgroup."""
+"""Watches what tells why an engine ends: its log file, its unit's journal, its cgroup.
 
+What the logs name beside it, answers to callers, is counted.
+"""
+
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,9 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from agent.aside import Aside
+from agent.catalog import engine as engine_catalog
 from agent.catalog import incident as catalog
+from agent.lines import uncoloured
 from agent.model import Clock, Event, Reading, SeriesTable, SourceError, UnavailableError
 from collectors.cgroup import Cgroup, cgroup_of
+from collectors.engine_ends.answers import AnswersWatch
 from collectors.engine_ends.patterns import LogWatch
 from collectors.engine_ends.tail import FileTail
 from collectors.engine_ends.units import (
@@ -54,14 +61,25 @@ class EngineEnd:
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of one engine, also while its process is gone."""
+    """What is known of one engine, also while its process is gone.
+
+    `log` is where its answers are read, `is_counted` whether they were in this look.
+    """
 
     watch: LogWatch
+    answers: AnswersWatch
+    log_file: Path | None
     tail: FileTail | None
     pid: int | None = None
     cgroup: Cgroup | None = None
     unit: Unit | None = None
     unreadable: str = ""
+    is_counted: bool = False
+
+    @property
+    def log(self) -> Path | Unit | None:
+        """The one log that counts: a unit may write to the journal what is in a file too."""
+        return self.log_file or self.unit
 
 
 class EngineEndsCollector:
@@ -106,9 +124,14 @@ class EngineEndsCollector:
         self._follow(engines)
         events = [*await self._log_files(), *await self._journal_events()]
         for engine in engines:
-            kills = self._kills(self._known[engine.key])
+            known = self._known[engine.key]
+            kills = self._kills(known)
             if kills is not None:
                 self._builder.put(catalog.CGROUP_OOM_KILLS, kills, *engine.key)
+            if known.is_counted:
+                for status, count in known.answers.counts():
+                    labels = (*engine.key, status)
+                    self._builder.put(engine_catalog.LOGGED_HTTP_RESPONSES, count, *labels)
         return self._builder.finish(events)
 
     async def aclose(self) -> None:
@@ -132,11 +155,18 @@ class EngineEndsCollector:
             known = self._known.get(engine.key)
             if known is None:
                 tail = None if engine.log_file is None else FileTail(engine.log_file)
-                known = self._known[engine.key] = _Known(LogWatch(), tail)
+                known = self._known[engine.key] = _Known(
+                    LogWatch(), AnswersWatch(engine.engine), engine.log_file, tail
+                )
             if engine.pid is not None and engine.pid != known.pid:
+                known.answers.restart()
                 known.pid = engine.pid
                 known.cgroup = cgroup_of(self._proc, engine.pid)
                 known.unit = unit_of_process(self._proc, engine.pid)
+        # Whose answers they are cannot be told where several engines write to one log.
+        logs = Counter(known.log for known in self._known.values())
+        for known in self._known.values():
+            known.is_counted = known.log is not None and logs[known.log] == 1
 
     # --- files --------------------------------------------------------------------------------
 
@@ -144,6 +174,7 @@ class EngineEndsCollector:
         """Return what the log files say; a file that hangs holds up the others' files alone."""
         tails = {key: known.tail for key, known in self._known.items() if known.tail is not None}
         if not tails or self._aside.is_busy:
+            self._count_none(of_files=True)
             return []
 
         def read() -> dict[tuple[str, str], list[bytes] | OSError]:
@@ -162,10 +193,13 @@ class EngineEndsCollector:
             if known is None:
                 continue
             if isinstance(lines, OSError):
+                known.is_counted = False
                 events += self._unreadable(key, known, lines.strerror or str(lines))
                 continue
             known.unreadable = ""
-            events += [event for line in lines for event in _found(key, known, line, time)]
+            is_counted = known.is_counted
+            for line in lines:
+                events += _found(key, known, line, time, is_counted=is_counted)
         return events
 
     def _unreadable(self, key: tuple[str, str], known: _Known, why: str) -> Iterator[Event]:
@@ -181,10 +215,12 @@ class EngineEndsCollector:
         """Return what the units say and what is said of them."""
         await self._follow_units()
         if self._journal is None:
+            self._count_none(of_files=False)
             return []
         try:
             entries = await self._journal.read()
         except (OSError, SourceError):
+            self._count_none(of_files=False)
             await self._end_journal()
             return []
         return [event for entry in entries for event in self._of_entry(entry)]
@@ -219,12 +255,20 @@ class EngineEndsCollector:
             if known.unit != entry.unit:
                 continue
             if not entry.by_manager:
-                yield from _found(key, known, entry.message.encode(), entry.time)
+                is_counted = known.is_counted and known.log_file is None
+                line = entry.message.encode()
+                yield from _found(key, known, line, entry.time, is_counted=is_counted)
                 continue
             labels = labels_of(entry.message)
             if labels:
                 about = {**_labels(key), "unit": entry.unit.name, **labels}
                 yield Event(entry.time, "engine_unit", self.name, about, entry.message)
+
+    def _count_none(self, *, of_files: bool) -> None:
+        """Have nothing said of answers that files name, or that the journal does."""
+        for known in self._known.values():
+            if (known.log_file is not None) is of_files:
+                known.is_counted = False
 
     # --- the kernel ---------------------------------------------------------------------------
 
@@ -242,8 +286,13 @@ class EngineEndsCollector:
         return None
 
 
-def _found(key: tuple[str, str], known: _Known, line: bytes, time: float) -> Iterator[Event]:
-    """Yield what a line of an engine's log says."""
+def _found(
+    key: tuple[str, str], known: _Known, line: bytes, time: float, *, is_counted: bool
+) -> Iterator[Event]:
+    """Yield what a line of an engine's log says of its end, and count what it says of answers."""
+    line = uncoloured(line)
+    if is_counted and known.answers.take(line):
+        return
     for finding in known.watch.take(line, time):
         labels = {**_labels(key), "finding": finding.kind}
         yield Event(time, "engine_log", EngineEndsCollector.name, labels, finding.text)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from agent.lines import one_line
+from agent.lines import one_line, uncoloured
 
 BURST: Final = 10.0
 """Seconds within which the first error of several is the one that the others follow from."""
@@ -75,10 +75,6 @@ _PREFIX: Final = re.compile(
 )
 
 
-# How terminals are told a colour.
-_COLOUR: Final = re.compile(rb"\x1b\[[\d;]*m")
-
-
 class LogFinding(NamedTuple):
     """What a line says: the kind of finding, and the line that people want to read."""
 
@@ -104,7 +100,7 @@ class LogWatch:
             line: as it was written; the rest of a long one is not looked at.
             time: Unix seconds.
         """
-        line = _COLOUR.sub(b"", line) if b"\x1b" in line else line
+        line = uncoloured(line)
         if _ANY.search(line) is None:
             return
         text = _PREFIX.sub("", one_line(line.decode("utf-8", "replace")))[:_LONGEST].strip()

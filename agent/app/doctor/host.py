@@ -91,8 +91,9 @@ def _journal(places: Places) -> Finding:
             topic=topic,
             state=State.MISSING,
             found=str(error),
-            costs="of an engine that ends, neither its log nor how its unit ended; where "
-            "log_file of the engine is configured, that is read all the same",
+            costs="of an engine that ends, neither its log nor how its unit ended, and no callers "
+            "with a wrong key; where log_file of the engine is configured, that is read all the "
+            "same",
             advice=f"{_RIGHTS}; without systemd: log_file, at collectors.engines.instances",
         )
     return ok(topic, "it can be read")
