@@ -45,7 +45,7 @@ Block = Heading | Table | Items
 def blocks(document: Mapping[str, Any]) -> Iterator[Block]:
     """Yield everything that a report says."""
     yield Heading(1, f"inferwatch report of {document['host'] or 'this host'}")
-    yield Items(list(about(document)))
+    yield Items([*about(document), *missing(document)])
     against = document.get("against")
     if against is not None:
         yield from comparisons(document, against)
@@ -69,6 +69,11 @@ def about(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"Reckoned by the minute from {words.moment(full)} on, by five minutes before."
     else:
         yield "Reckoned by the minute."
+
+
+def missing(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the report should have been made of and is not there."""
+    yield from (f"Missing: {one}." for one in document["missing"])
 
 
 def section(subject: Mapping[str, Any]) -> Iterator[Block]:
@@ -134,7 +139,7 @@ def _headroom(head: Mapping[str, Any]) -> str:
     left = f"{words.count(head['tokens_per_minute'])} tokens a minute"
     if head["share"] is None:
         return left
-    return f"{left}, {words.share(head['share'])} of the lower bound of the capacity"
+    return f"{left}, {words.whole(head['share'])} of the lower bound of the capacity"
 
 
 _ABOUT_LOAD: Final[tuple[Figure, ...]] = tuple(
@@ -301,8 +306,9 @@ def comparisons(document: Mapping[str, Any], against: Mapping[str, Any]) -> Iter
             ]
             difference = figure["difference"]
             change = NOT_KNOWN if difference is None else words.signed(form(difference), difference)
-            if form is words.share and difference is not None:
-                change = f"{words.signed(f'{difference * 100:.1f}', difference)} points"
+            if form in (words.share, words.whole) and difference is not None:
+                digits = 1 if form is words.share else 0
+                change = f"{words.signed(f'{difference * 100:.{digits}f}', difference)} points"
             elif figure["ratio"] is not None:
                 change += (
                     f" ({words.signed(words.share(figure['ratio'] - 1), figure['ratio'] - 1)})"

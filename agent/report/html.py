@@ -16,6 +16,7 @@ from agent.report.blocks import (
     comparisons,
     details,
     incidents,
+    missing,
 )
 from agent.report.grid import Column
 from agent.report.plot.frame import Size
@@ -42,6 +43,7 @@ def page(report: Report) -> str:
     title = f"inferwatch report of {document['host'] or 'this host'}"
     body = [element("h1", {}, escaped(title))]
     body.append(element("p", {"class": "when"}, escaped(" ".join(about(document)))))
+    body += [element("p", {"class": "when"}, escaped(one)) for one in missing(document)]
     against = document.get("against")
     if against is not None:
         body += map(block, comparisons(document, against))
@@ -112,7 +114,7 @@ def _tiles(facts: dict[str, Any]) -> Iterator[str]:
         ),
         (
             "headroom at the peak",
-            None if head is None or head["share"] is None else words.share(head["share"]),
+            None if head is None or head["share"] is None else words.whole(head["share"]),
             "of the lower bound of the capacity",
         ),
         (

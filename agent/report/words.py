@@ -32,6 +32,17 @@ def share(value: float) -> str:
     return f"{value * 100:.1f} %"
 
 
+def whole(value: float) -> str:
+    """Return a share as a percentage without decimals; a little is not nothing.
+
+    For what is estimated and for what people look at once; `share` is for what was counted.
+    """
+    percent = value * 100
+    if 0 < abs(percent) < 1:
+        return "< 1 %" if percent > 0 else "> -1 %"
+    return f"{percent:.0f} %"
+
+
 def seconds(value: float) -> str:
     """Return a length of time, as finely as its size asks for."""
     if value == 0:
@@ -141,7 +152,7 @@ FIGURES: Final = (
         ("capacity", "stability_tokens_per_minute", "estimate"),
         count,
     ),
-    Figure("headroom at the peak", ("headroom_at_peak", "share"), share),
+    Figure("headroom at the peak", ("headroom_at_peak", "share"), whole),
     Figure(
         "time to first token, p95", ("latencies", "time_to_first_token", "p95_seconds"), seconds
     ),

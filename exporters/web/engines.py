@@ -15,7 +15,7 @@ from exporters.web.markup import (
     term,
     tiles,
 )
-from exporters.web.numbers import between, count, days, lasted, money, quick, share, whole
+from exporters.web.numbers import between, count, days, lasted, money, quick, whole
 from exporters.web.seen import JSON, Seen
 from exporters.web.spark import sparks
 from exporters.web.verdicts import Mood, verdict_words
@@ -229,7 +229,7 @@ def _room(carried: JSON) -> Iterator[Tile]:
     left, ratio = carried["headroom_tokens_per_minute"], carried["headroom_ratio"]
     yield Tile(
         name="headroom",
-        value="" if ratio is None else share(ratio),
+        value="" if ratio is None else whole(ratio),
         more="" if left is None else f"{count(left)} tokens a minute",
         term="headroom",
         unknown="not known yet",

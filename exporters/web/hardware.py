@@ -15,7 +15,7 @@ from exporters.web.markup import (
     term,
     tiles,
 )
-from exporters.web.numbers import between, count, lasted, share, size, whole
+from exporters.web.numbers import between, count, lasted, size, whole
 from exporters.web.seen import Seen
 from exporters.web.verdicts import Mood
 
@@ -173,7 +173,7 @@ def _about(seen: Seen, labels: Mapping[str, str]) -> Iterator[str]:
         if (one["uuid"], one["mig"]) == (labels["uuid"], labels["mig"]):
             ratio, left = one["headroom_ratio"], one["headroom_tokens_per_minute"]
             if left is not None:
-                part = "" if ratio is None else f"{share(ratio)}, "
+                part = "" if ratio is None else f"{whole(ratio)}, "
                 yield f"Headroom of its engines: {part}{count(left)} tokens a minute."
     yield _memory(seen, gpu_uuid=labels["uuid"], mig=labels["mig"])
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agent.report.words import count, days, money, share
+from agent.report.words import count, days, money, whole
 
-__all__ = ["between", "count", "days", "lasted", "money", "quick", "share", "size", "whole"]
+__all__ = ["between", "count", "days", "lasted", "money", "quick", "size", "whole"]
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _STEP: Final = 1024.0
@@ -24,12 +24,6 @@ def size(value: float) -> str:
             break
         scaled, unit = scaled / _STEP, following
     return f"{scaled:.0f} {unit}" if unit == "B" or abs(scaled) >= _LONG else f"{scaled:.3g} {unit}"
-
-
-def whole(value: float) -> str:
-    """Return a share as a percentage without decimals; a little is not nothing."""
-    percent = value * 100
-    return "< 1 %" if 0 < percent < 1 else f"{percent:.0f} %"
 
 
 def lasted(seconds: float) -> str:

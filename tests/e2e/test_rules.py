@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.alerts.template import Data, parse_template
 from agent.catalog import METRICS
+from agent.store.ring import BACKLOG
+from agent.store.segment import WINDOW
 from tests.rules import notation
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +62,45 @@ def test_alert_is_complete(name: str):
     assert set(annotations) == {"summary", "description", "runbook_url"}
     assert "\n" not in annotations["summary"]
     assert annotations["runbook_url"] == f"docs/runbooks.md#{name.lower()}"
+
+
+def summary_of(name: str, value: float) -> str:
+    """Return the summary of an alert for a value."""
+    text: str = parse_template(ALERTS[name]["annotations"]["summary"]).render(
+        Data(labels={}, value=value)
+    )
+    return text
+
+
+SHARES = sorted(
+    name for name, rule in ALERTS.items() if "humanizePercentage" in str(rule["annotations"])
+)
+
+
+@pytest.mark.parametrize("name", SHARES)
+@pytest.mark.parametrize("value", [0.00012345, 0.0312, 0.59375, 2 / 3, 0.98765, 0.99812, 1.0])
+def test_shares_have_two_digits_at_most(name: str, value: float):
+    """What was counted in some minutes, measured or estimated is told in two digits, or as 100%."""
+    share = re.findall(r"([-+.e0-9]+)%", summary_of(name, value))[0]
+    assert share == "100" or len(share.replace(".", "").lstrip("0")) <= 2, share
+
+
+def test_estimates_are_whole_percents_and_never_certain():
+    """A probability and a headroom have no decimals; nearly certain and nearly gone are words."""
+    said = [summary_of("EngineKvExhaustionSoon", value) for value in (0.26, 0.59375, 0.99, 0.998)]
+    assert [text.rpartition("probability of ")[2] for text in said] == [
+        "26%",
+        "59%",
+        "99%",
+        "more than 99%",
+    ]
+    left = [summary_of("EngineHeadroomLow", value) for value in (0.0871, 0.031, 0.002, -0.04)]
+    assert [text.partition(" has ")[2].partition(" of ")[0] for text in left] == [
+        "9%",
+        "3%",
+        "less than 1%",
+        "less than 1%",
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(ALERTS))
@@ -127,6 +169,18 @@ def test_runbooks_describe_every_alert():
     assert set(sections) == set(ALERTS)
     for name, text in sections.items():
         assert [part for part in PARTS if part not in text] == [], name
+
+
+def test_what_waits_for_the_disk_is_told_as_it_is():
+    """Three complete segments of five minutes wait; alert, runbook and the page of it say so."""
+    assert BACKLOG * WINDOW == 15 * 60 * 1000
+    said = ALERTS["HistoryNotWritable"]["annotations"]["description"]
+    runbook = dict(SECTION.findall(RUNBOOKS))["HistoryNotWritable"]
+    for text in (said, runbook):
+        assert "a quarter of an hour" in " ".join(text.split())
+    history = (ROOT / "docs" / "history.md").read_text()
+    assert BACKLOG == 3
+    assert "complete segments wait, three at most" in history
 
 
 def test_deployed_copy_is_the_shipped_set():

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from agent.report import words
-from agent.report.blocks import Block, Heading, Items, Table, about, details
+from agent.report.blocks import Block, Heading, Items, Table, about, details, missing
 from agent.report.words import NOT_KNOWN
 
 SHOWN: Final = 20
@@ -44,7 +44,7 @@ def beginning(document: Mapping[str, Any]) -> Iterator[str]:
     yield from about(document)
     of = NOT_KNOWN if hosts is None else f"{hosts:,.0f}"
     yield f"Hosts: {of}; asked of {document['server']}."
-    yield from (f"Missing: {one}." for one in document["missing"])
+    yield from missing(document)
 
 
 def overview(document: Mapping[str, Any]) -> Iterator[Block]:
@@ -86,7 +86,7 @@ def _row(subject: Mapping[str, Any]) -> Sequence[str]:
         NOT_KNOWN if peak is None else words.count(peak["tokens_per_minute"]),
         _text(p95, words.count),
         words.interval(able, words.count),
-        NOT_KNOWN if head is None or head["share"] is None else words.share(head["share"]),
+        NOT_KNOWN if head is None or head["share"] is None else words.whole(head["share"]),
         NOT_KNOWN if left is None else words.interval(left, words.days),
     )
 

@@ -114,7 +114,7 @@ def test_an_engine_says_what_holds_it_back_and_what_would_help():
         "3 requests run and none waits.",
         "raise gpu-memory-utilization",
         "with 90 %: 50 k to 70 k; the KV cache binds",
-        ">60.0 %<",
+        ">60 %<",
         ">250 ms<",
         ">42 %<",
         '<a href="/metrics/engine/chat">',

@@ -48,4 +48,5 @@ def test_sizes_have_three_digits(value: float):
 def test_little_is_not_nothing():
     """A share and a latency that are small are told."""
     assert (whole(0.0), whole(0.001), whole(0.5)) == ("0 %", "< 1 %", "50 %")
+    assert (whole(-0.001), whole(-0.0267), whole(1.6)) == ("> -1 %", "-3 %", "160 %")
     assert (quick(0.0034), quick(2.5), quick(61.0)) == ("3.4 ms", "2.5 s", "1 min 1 s")
