@@ -88,11 +88,13 @@ class KedaServer:
 
     Args:
         answer: says what is needed.
+        problem: why nothing is known, where nothing is; may be empty.
         interval: seconds after which whoever follows `StreamIsActive` is told anew.
     """
 
-    def __init__(self, answer: Answer, *, interval: float) -> None:
+    def __init__(self, answer: Answer, *, problem: Callable[[], str], interval: float) -> None:
         self._answer = answer
+        self._problem = problem
         self._interval = interval
         self._server: Any = None
 
@@ -190,6 +192,7 @@ class KedaServer:
         needed = self._answer(name)
         if needed is None:
             why = f"nothing that is young enough is known of the model {name!r}"
+            why = ": ".join(filter(None, (why, self._problem())))
             await context.abort(grpc.StatusCode.UNAVAILABLE, why)
             raise AssertionError  # not reached: abort raises
         return needed

@@ -20,11 +20,13 @@ class ScalerViews:
         model: what is told of a model by its name; None where nothing true is known.
         models: names of all models that were ever seen.
         problem: why nothing is known, empty while Prometheus answers.
+        missing: what is not in its last answer, empty while that is whole.
     """
 
     model: Callable[[str], Mapping[str, Any] | None]
     models: Callable[[], Sequence[str]]
     problem: Callable[[], str]
+    missing: Callable[[], str]
 
 
 class ScalerHttp:
@@ -81,10 +83,11 @@ class ScalerHttp:
         told = self._views.model(name)
         if told is not None:
             return web.json_response(told, headers=_NO_STORE)
-        if name in self._views.models() or not self._views.models():
+        known = self._views.models()
+        if name in known or not known or self._views.missing():
             return self._unavailable(f"nothing that is young enough is known of {name!r}")
-        known = ", ".join(self._views.models())
-        return web.Response(status=404, text=f"no model is named {name!r}; there are: {known}\n")
+        there = ", ".join(known)
+        return web.Response(status=404, text=f"no model is named {name!r}; there are: {there}\n")
 
     async def _healthy(self, _request: web.Request) -> web.Response:
         """Whether the process answers."""
@@ -97,6 +100,6 @@ class ScalerHttp:
 
     def _unavailable(self, why: str) -> web.Response:
         """Answer that nothing true can be told."""
-        problem = self._views.problem()
+        problem = self._views.problem() or self._views.missing()
         text = f"{why}: {problem}\n" if problem and problem != why else f"{why}\n"
         return web.Response(status=503, text=text, headers=_NO_STORE)

@@ -1,6 +1,8 @@
 """Asks a Prometheus, or what speaks its language, for what all hosts say of their replicas."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from agent.analysis.signals.models import FIELDS, OWN, Labels, Replica, Sample
@@ -23,6 +25,19 @@ TIMES: Final = f"timestamp({engine.REQUESTS_RUNNING.name})"
 """When each replica was scraped last: of an instant query the values have the time of now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a server knows of the replicas.
+
+    Attributes:
+        samples: the newest of each series, with the time at which it was scraped.
+        missing: sentences; of answers that are whole there is none.
+    """
+
+    samples: Sequence[Sample]
+    missing: Sequence[str]
+
+
 class Prometheus:
     """One server.
 
@@ -37,19 +52,21 @@ class Prometheus:
         )
         self._client = Client(url, access, tls=settings.tls, timeout=settings.timeout, most=_MOST)
 
-    async def samples(self) -> list[Sample]:
-        """Return the newest sample of each series, with the time at which it was scraped.
+    async def samples(self) -> Seen:
+        """Return what it knows.
 
         Raises:
             SourceError: it does not answer, or not with what was asked for.
         """
+        self._client.warnings.clear()
         values = [one for one in await self._vector(SELECTOR) if math.isfinite(one[1])]
         seen = {_replica(labels): time for labels, time in await self._vector(TIMES)}
-        return [
+        samples = [
             Sample(labels, value, seen[_replica(labels)])
             for labels, value in values
             if _replica(labels) in seen
         ]
+        return Seen(samples, self._client.missing())
 
     async def aclose(self) -> None:
         """Let go of the connection; safe to call twice."""

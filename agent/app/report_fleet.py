@@ -1,7 +1,8 @@
 """Reports over a fleet as the settings and the command want them."""
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -64,7 +65,7 @@ def make(settings: Settings, asked: Asked, fleet: Fleet, *, now: float) -> Repor
         model_name=asked.model or None,
         cluster_label=settings.fleet.cluster_label,
     )
-    with remote(settings, fleet.url) as querier:
+    with remote(settings, fleet.url) as querier, _saying(querier):
         report = build(
             querier,
             Wanted(
@@ -78,8 +79,7 @@ def make(settings: Settings, asked: Asked, fleet: Fleet, *, now: float) -> Repor
                 },
             ),
         )
-        missing = [*report.document["missing"], *_not_whole(querier)]
-    return replace(report, document={**report.document, "missing": missing})
+        return _with_missing(report, querier)
 
 
 def make_of_host(settings: Settings, asked: Asked, *, url: str, host: str, now: float) -> Report:
@@ -100,7 +100,7 @@ def make_of_host(settings: Settings, asked: Asked, *, url: str, host: str, now: 
     """
     asked.check()
     until = (now - LATE) // FIVE_MINUTES * FIVE_MINUTES
-    with remote(settings, url) as querier:
+    with remote(settings, url) as querier, _saying(querier):
         answers = Served(querier, host, since=until - PAST, until=until)
         if not answers.known(BUILD_INFO.name):
             raise ReportError(
@@ -110,12 +110,23 @@ def make_of_host(settings: Settings, asked: Asked, *, url: str, host: str, now: 
         seen = History(
             answers=answers, first=until - PAST, last=until, full_since=_fine_since(asked, until)
         )
-        return report_on(seen, settings, asked, incidents=None, host=host, now=now)
+        report = report_on(seen, settings, asked, incidents=None, host=host, now=now)
+        return _with_missing(report, querier)
 
 
-def _not_whole(querier: Remote) -> list[str]:
-    """Return what a server said of answers in which something is missing, such as a shard."""
-    return [f"the server did not answer in full: {one}" for one in querier.warnings]
+def _with_missing(report: Report, querier: Remote) -> Report:
+    """Return a report that tells of answers in which something is missing, such as a shard."""
+    missing = [*report.document["missing"], *querier.missing()]
+    return replace(report, document={**report.document, "missing": missing})
+
+
+@contextlib.contextmanager
+def _saying(querier: Remote) -> Iterator[None]:
+    """Tell the same where there is nothing to report: it may be what is missing."""
+    try:
+        yield
+    except ReportError as error:
+        raise ReportError("; ".join([str(error), *querier.missing()])) from error
 
 
 def _fine_since(asked: Asked, until: float) -> float | None:

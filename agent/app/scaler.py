@@ -53,6 +53,7 @@ class Scaler:
         self._clock = clock
         self._models = Models(terms_by_model(settings), stale_after=settings.scaler.stale_after)
         self._problem: str | None = "Prometheus was not asked yet"
+        self._missing = ""
         self._log = structlog.get_logger()
 
     async def run(self, *, listen: Listen, grpc: str | None) -> None:
@@ -86,21 +87,30 @@ class Scaler:
     async def look(self) -> None:
         """Ask once; what is wrong is told once, in the log and to those who ask."""
         try:
-            samples = await self._prometheus.samples()
+            seen = await self._prometheus.samples()
         except SourceError as error:
             if str(error) != self._problem:
                 self._log.warning("Prometheus does not tell", reason=str(error))
             self._problem = str(error)
             return
         if self._problem:
-            self._log.info("Prometheus tells", series=len(samples))
+            self._log.info("Prometheus tells", series=len(seen.samples))
         self._problem = ""
-        self._models.observe(self._clock.time(), samples)
+        missing = "; ".join(seen.missing)
+        if missing and not self._missing:
+            self._log.warning("Prometheus does not answer in full: no fewer replicas", why=missing)
+        elif self._missing and not missing:
+            self._log.info("Prometheus answers in full again")
+        self._missing = missing
+        self._models.observe(self._clock.time(), seen.samples, missing=seen.missing)
 
     def views(self) -> ScalerViews:
         """Return what the HTTP endpoint may ask."""
         return ScalerViews(
-            model=self._told, models=self._models.names, problem=lambda: self._problem or ""
+            model=self._told,
+            models=self._models.names,
+            problem=lambda: self._problem or "",
+            missing=lambda: self._missing,
         )
 
     def needed(self, model_name: str) -> float | None:
@@ -124,4 +134,8 @@ class Scaler:
         """Return the gRPC server, whose libraries nobody else needs."""
         from exporters.keda import KedaServer
 
-        return KedaServer(self.needed, interval=self._settings.interval)
+        return KedaServer(
+            self.needed,
+            problem=lambda: self._problem or self._missing,
+            interval=self._settings.interval,
+        )

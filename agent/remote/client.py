@@ -21,6 +21,7 @@ WARNINGS: Final = 10
 """Different warnings of a server that are kept; the first of many say enough."""
 
 _NOTHING: Final[Mapping[str, str]] = {}
+_ABOUT_THE_QUERY: Final = "PromQL info"  # Prometheus before 3.0 has its notes among the warnings
 
 
 class Client:
@@ -85,14 +86,25 @@ class Client:
             ) from None
         if not isinstance(answer, dict) or answer.get("status") != "success":
             raise SourceError(f"{url}: its answer is none of the Prometheus API")
-        self._warned(answer.get("warnings"))
+        self._warned(answer)
         return answer.get("data")
 
-    def _warned(self, warnings: Any) -> None:
-        """Keep what a server says beside an answer, such as Thanos of a store that is down."""
-        if not isinstance(warnings, list):
-            return
-        for said in (printable(one) for one in warnings if isinstance(one, str)):
+    def missing(self) -> list[str]:
+        """Return in sentences what was said since `warnings` was last emptied."""
+        return [f"the server did not answer in full: {one}" for one in self.warnings]
+
+    def _warned(self, answer: Mapping[str, Any]) -> None:
+        """Keep what a server says beside an answer, such as Thanos of a store that is down.
+
+        VictoriaMetrics as a cluster sets a flag instead. `infos` are about the query.
+        """
+        warnings = answer.get("warnings")
+        told = (
+            [one for one in warnings if isinstance(one, str)] if isinstance(warnings, list) else []
+        )
+        if answer.get("isPartial") is True:
+            told.append("isPartial: some of what it asks did not answer")
+        for said in (printable(one) for one in told if not one.startswith(_ABOUT_THE_QUERY)):
             if said not in self.warnings and len(self.warnings) < WARNINGS:
                 self.warnings.append(said)
 

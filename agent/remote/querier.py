@@ -41,6 +41,10 @@ class Remote:
         """What the server said of answers that are not whole."""
         return self._client.warnings
 
+    def missing(self) -> list[str]:
+        """Return the same in sentences."""
+        return self._client.missing()
+
     def instant(self, text: str, time: float) -> Value:
         """Return what a query gives at one time; see `Querier`."""
         form = {"query": text, "time": _number(time)}

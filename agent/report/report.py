@@ -166,6 +166,7 @@ def build(
         "subjects": [one.facts for one in sections],
         "incidents": [] if incidents is None else happened(incidents, start, end),
         "alerts": fired(answers, choice, start, end),
+        "missing": [],
     }
     return Report(document=document, sections=sections)
 

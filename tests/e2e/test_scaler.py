@@ -137,6 +137,30 @@ def test_all_hosts_of_a_prometheus_count(scaler: tuple[str, int, ThreadingHTTPSe
     assert told["demand_tokens_per_minute"] == 1700.0
 
 
+def test_a_prometheus_without_its_remote_storage_is_not_trusted(tmp_path: Path):
+    """It answers with what it has and a warning: how many replicas there are is not known."""
+    http, nobody = (free_port() for _ in range(2))
+    remote = f"remote_read: [{{url: 'http://127.0.0.1:{nobody}/read', read_recent: true}}]\n"
+    with _host() as one:
+        config = CONFIG.format(one=one.server_port, other=one.server_port) + remote
+        with (
+            prometheus(tmp_path, config) as server,
+            _running(
+                tmp_path / "scaler.log",
+                *(sys.executable, "-m", "agent", "scaler"),
+                *("--prometheus", server.url, "--listen", f"127.0.0.1:{http}"),
+            ),
+        ):
+            url = f"http://127.0.0.1:{http}"
+            said = _until(
+                f"{url}/api/v1/models/org/m/replicas", lambda _status, text: "in full" in text
+            )
+            assert "the server did not answer in full: " in said
+            assert str(nobody) in said
+            assert _get(f"{url}/-/ready")[0] == 200
+    assert "does not answer in full" in (tmp_path / "scaler.log").read_text()
+
+
 def _needed(port: int) -> float:
     """Return what a gRPC client is told."""
     import grpc

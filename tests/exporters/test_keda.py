@@ -46,7 +46,9 @@ class _Keda:
 @pytest.fixture
 async def keda() -> AsyncIterator[_Keda]:
     """Return a client of a server that knows one model, needing three replicas."""
-    server = KedaServer({"m": 3.0, "idle": 0.0}.get, interval=0.01)
+    server = KedaServer(
+        {"m": 3.0, "idle": 0.0}.get, problem=lambda: "store b is down", interval=0.01
+    )
     port = await server.listen("127.0.0.1:0")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield _Keda(channel)
@@ -91,7 +93,7 @@ async def test_what_is_stale_is_unavailable(keda: _Keda, method: str):
     with pytest.raises(grpc.aio.AioRpcError) as found:
         await call()
     assert found.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert "'stale'" in (found.value.details() or "")
+    assert "'stale': store b is down" in (found.value.details() or "")
 
 
 async def test_a_trigger_has_to_name_its_model(keda: _Keda):

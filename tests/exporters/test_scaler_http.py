@@ -22,6 +22,7 @@ class _Scaler:
         self.told: dict[str, dict[str, object]] = dict(TOLD)
         self.names = [*TOLD]
         self.problem = ""
+        self.missing = ""
 
     def views(self) -> ScalerViews:
         """Return what the endpoint may ask."""
@@ -29,6 +30,7 @@ class _Scaler:
             model=self.model,
             models=lambda: self.names,
             problem=lambda: self.problem,
+            missing=lambda: self.missing,
         )
 
     def model(self, name: str) -> dict[str, object] | None:
@@ -80,3 +82,15 @@ async def test_an_unknown_model_is_404(scaler: _Scaler, client: Client):
     assert (status, "org/m" in text) == (404, True)
     scaler.told, scaler.names = {}, []
     assert (await _ask(client, "/api/v1/models/other/replicas"))[0] == 503
+
+
+async def test_of_a_partial_answer_nothing_is_called_unknown(scaler: _Scaler, client: Client):
+    """A model that is not in it may be served where nobody answered: 503 with that, never 404.
+
+    Whoever asks Prometheus is ready all the same: it answers.
+    """
+    scaler.missing = "the server did not answer in full: store b is down"
+    status, text = await _ask(client, "/api/v1/models/other/replicas")
+    assert (status, "store b is down" in text) == (503, True)
+    assert (await _ask(client, "/-/ready"))[0] == 200
+    assert (await _ask(client, "/api/v1/models/org/m/replicas"))[0] == 200

@@ -91,22 +91,33 @@ class Fleet:
         self._fewer: deque[tuple[float, int]] = deque()
 
     def observe(
-        self, time: float, loads: Sequence[Load], terms: FleetTerms, *, foreseen: float | None
+        self,
+        time: float,
+        loads: Sequence[Load],
+        terms: FleetTerms,
+        *,
+        foreseen: float | None,
+        partial: bool = False,
     ) -> Need | None:
         """Return how many replicas are needed; None without a replica that is known.
+
+        Where only some of the replicas are known, what is asked of them is asked at least: more may
+        be needed, and never fewer than before. How many there are is then not known either.
 
         Args:
             time: Unix seconds.
             loads: of every replica that serves now.
             terms: what it follows from.
             foreseen: tokens a minute that will be asked of all of them at the horizon.
+            partial: there may be more replicas than `loads` has.
         """
-        if not loads:
+        if not loads or (partial and self._said is None):
             return None
         here = len(loads)
         said = here if self._said is None else self._said
         carries = [load.carries for load in loads if load.carries is not None]
-        asked, usual = _asked(loads, terms, foreseen), self._usually(time, loads)
+        asked = _asked(loads, terms, foreseen)
+        usual = self._usual.level if partial else self._usually(time, loads)
         after = terms.scale_in_after
         if not carries or asked is None:
             up = down = max(here, said)
@@ -132,10 +143,11 @@ class Fleet:
         if self._waiting(time, loads, terms) and up <= here:
             up = down = here + 1
             reason = f"requests wait longer than {terms.queue_wait:g} s"
-        self._said = _within(
-            self._settled(time, up, max(up, down), said, terms, after=after), terms
-        )
-        if self._said > up:
+        down = max(up, down, said if partial else 0)
+        self._said = _within(self._settled(time, up, down, said, terms, after=after), terms)
+        if partial:
+            reason += "; that is not all of them, so no fewer than before"
+        elif self._said > up:
             reason += f"; {up} would do, {round(after / _MINUTE, 1):g} min are waited for"
         return Need(self._said, reason)
 

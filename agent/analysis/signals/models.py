@@ -54,20 +54,22 @@ class Told:
     Attributes:
         time: Unix seconds of which it is true.
         need: how many replicas it needs.
-        replicas: that serve now.
+        replicas: that serve now, None where there may be more than are known.
         known: of how many of them the capacity is known.
         demand: tokens a minute that are asked of all of them, None where that of one is not known.
         foreseen: the same at the horizon, None where it is not.
         capacity: tokens a minute that a replica carries at least, None where it is not known.
+        missing: sentences: why not all replicas are known; empty where they are.
     """
 
     time: float
     need: Need
-    replicas: int
+    replicas: int | None
     known: int
     demand: float | None
     foreseen: float | None
     capacity: float | None
+    missing: Sequence[str]
 
 
 @dataclass(slots=True)
@@ -99,12 +101,15 @@ class Models:
         self._models: dict[str, _Model] = {}
         self._told: dict[str, Told] = {}
 
-    def observe(self, time: float, samples: Iterable[Sample]) -> None:
+    def observe(
+        self, time: float, samples: Iterable[Sample], *, missing: Sequence[str] = ()
+    ) -> None:
         """Take what the hosts say now.
 
         Args:
             time: Unix seconds of now.
             samples: of the metrics of `FIELDS`, the newest of each series.
+            missing: sentences: why these are not all; empty where they are.
         """
         for model_name, loads in loads_of(samples, time=time, stale=self._stale_after).items():
             terms = self._terms(model_name)
@@ -112,23 +117,24 @@ class Models:
             if known is None:
                 known = self._models[model_name] = _Model(terms.horizon)
             known.seen = time
-            demand = _sum(load.demand for load in loads)
+            demand = None if missing else _sum(load.demand for load in loads)
             if demand is not None and time // MINUTE != known.minute:
                 known.minute = time // MINUTE
                 known.forecaster.learn((time // MINUTE * MINUTE,), (demand,))
             ahead = known.forecaster.forecast(time, terms.horizon)
             foreseen = None if ahead is None else ahead.estimate
-            need = known.fleet.observe(time, loads, terms, foreseen=foreseen)
+            need = known.fleet.observe(time, loads, terms, foreseen=foreseen, partial=bool(missing))
             carries = [load.carries for load in loads if load.carries is not None]
             if need is not None:
                 self._told[model_name] = Told(
                     time=time,
                     need=need,
-                    replicas=len(loads),
+                    replicas=None if missing else len(loads),
                     known=len(carries),
                     demand=demand,
                     foreseen=foreseen,
                     capacity=sum(carries) / len(carries) if carries else None,
+                    missing=tuple(missing),
                 )
         for name in [name for name, one in self._models.items() if time - one.seen > _GONE]:
             del self._models[name]
@@ -213,5 +219,6 @@ def as_json(model_name: str, told: Told, *, time: float) -> dict[str, Any]:
         "demand_tokens_per_minute": told.demand,
         "predicted_demand_tokens_per_minute": told.foreseen,
         "capacity_tokens_per_minute_of_a_replica": told.capacity,
+        "missing": [*told.missing],
         "age_seconds": max(0.0, time - told.time),
     }

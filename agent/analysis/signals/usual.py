@@ -29,6 +29,11 @@ class Usual:
         self._means: deque[tuple[float, float]] = deque()
         self._level: float | None = None
 
+    @property
+    def level(self) -> float:
+        """What was usual at last, in tokens a minute; 0 before anything is known."""
+        return self._level or 0.0
+
     def take(self, time: float, demand: float) -> float:
         """Take note of the demand; return what of it is usual, in tokens a minute.
 

@@ -1,6 +1,7 @@
 """What is asked of a Prometheus, and what is made of its answers, the odd ones included."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -34,17 +35,24 @@ def _named(name: str, **labels: str) -> dict[str, str]:
     return {"__name__": f"inferwatch_engine_{name}", **LABELS, **labels}
 
 
-def well(query: str) -> web.Response:
-    """Answer as if one replica were asked 1,700 tokens a minute and carried 1,000."""
-    if query == TIMES:
-        return _vector((LABELS, str(NOW - 5.0)))
-    assert query == SELECTOR
-    return _vector(
-        (_named("requests_running"), "4"),
-        (_named("demand_tokens_per_minute", phase="total"), "1700"),
-        (_named("capacity_tokens_per_minute", phase="total", bound="low"), "1000"),
-        (_named("queue_tokens"), "NaN"),
-    )
+def asked(demand: str, *, time: float = NOW) -> Answer:
+    """Answer as if one replica were asked so many tokens a minute and carried 1,000."""
+
+    def answer(query: str) -> web.Response:
+        if query == TIMES:
+            return _vector((LABELS, str(time - 5.0)))
+        assert query == SELECTOR
+        return _vector(
+            (_named("requests_running"), "4"),
+            (_named("demand_tokens_per_minute", phase="total"), demand),
+            (_named("capacity_tokens_per_minute", phase="total", bound="low"), "1000"),
+            (_named("queue_tokens"), "NaN"),
+        )
+
+    return answer
+
+
+well = asked("1700")
 
 
 class _Server:
@@ -83,8 +91,9 @@ async def test_samples_have_the_time_of_the_scrape(server: _Server):
     prometheus = Prometheus(server.url, ScalerSettings())
     found = await prometheus.samples()
     await prometheus.aclose()
-    assert [one.value for one in found] == [4.0, 1700.0, 1000.0]
-    assert {one.time for one in found} == {NOW - 5.0}
+    assert [one.value for one in found.samples] == [4.0, 1700.0, 1000.0]
+    assert {one.time for one in found.samples} == {NOW - 5.0}
+    assert found.missing == []
 
 
 @pytest.mark.parametrize(
@@ -127,6 +136,73 @@ async def test_the_scaler_tells_what_follows(server: _Server):
     clock.advance(91.0)
     assert scaler.needed("m") is None
     assert scaler.views().model("m") is None
+    await scaler._prometheus.aclose()
+
+
+DOWN = "receive series from Addr: 10.0.0.7:10901: rpc error: code = Unavailable"
+
+
+def partly(answer: Answer, *, query: str, **said: object) -> Answer:
+    """Answer one query as Thanos or VictoriaMetrics do while a part of them is away."""
+
+    def told(sent: str) -> web.Response:
+        whole = json.loads(str(answer(sent).text))
+        return web.json_response({**whole, **said} if sent == query else whole)
+
+    return told
+
+
+@pytest.mark.parametrize("query", [SELECTOR, TIMES])
+@pytest.mark.parametrize("said", [{"warnings": [DOWN]}, {"isPartial": True}])
+async def test_a_partial_answer_is_said(server: _Server, query: str, said: dict[str, Any]):
+    """Whichever of the two answers it is; the next one that is whole is whole."""
+    server.answer = partly(well, query=query, **said)
+    prometheus = Prometheus(server.url, ScalerSettings())
+    (missing,) = (await prometheus.samples()).missing
+    assert missing.startswith("the server did not answer in full: ")
+    server.answer = well
+    assert (await prometheus.samples()).missing == []
+    await prometheus.aclose()
+
+
+async def test_a_partial_answer_ends_no_replica(
+    server: _Server, capsys: pytest.CaptureFixture[str]
+):
+    """What needs three replicas does so while most of it is not in the answer.
+
+    That is said in the JSON, and in the log once when it begins and once when it is over.
+    """
+    clock = ManualClock(time=NOW)
+    scaler = Scaler(server.url, Settings(), clock=clock)
+    await scaler.look()
+    for _look in range(80):
+        clock.advance(15.0)
+        left = asked("170", time=clock.time())
+        server.answer = partly(left, query=SELECTOR, warnings=[DOWN])
+        await scaler.look()
+    told: Any = scaler.views().model("m")
+    assert (told["replicas"], told["replicas_now"]) == (3, None)
+    assert told["missing"] == [f"the server did not answer in full: {DOWN}"]
+    assert scaler.views().problem() == ""
+    assert DOWN in scaler.views().missing()
+    server.answer = asked("1700", time=clock.time())
+    await scaler.look()
+    told = scaler.views().model("m")
+    assert (told["missing"], scaler.views().missing()) == ([], "")
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("does not answer in full") == 1
+    assert (said.out + said.err).count("answers in full again") == 1
+    await scaler._prometheus.aclose()
+
+
+async def test_a_scaler_that_begins_with_a_part_knows_nothing(server: _Server):
+    """How many there are is not known, so nothing is told, and it is said why."""
+    server.answer = partly(well, query=SELECTOR, warnings=[DOWN])
+    scaler = Scaler(server.url, Settings(), clock=ManualClock(time=NOW))
+    await scaler.look()
+    assert scaler.needed("m") is None
+    assert scaler.views().model("m") is None
+    assert DOWN in scaler.views().missing()
     await scaler._prometheus.aclose()
 
 

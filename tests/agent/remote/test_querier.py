@@ -86,6 +86,28 @@ def test_what_is_missing_in_an_answer_is_kept():
         assert len(found.warnings) == WARNINGS
 
 
+def test_a_partial_answer_without_words_is_said():
+    """VictoriaMetrics as a cluster sets a flag where a storage node did not answer."""
+    body = {"status": "success", "isPartial": True, "data": {"resultType": "vector", "result": []}}
+    with remote(lambda _request: Reply(json.dumps(body).encode())) as found:
+        found.instant("up", 1.0)
+        assert found.warnings == ["isPartial: some of what it asks did not answer"]
+
+
+def test_what_is_said_of_the_query_is_not_missing():
+    """Notes on a query, as Prometheus gives them, leave the answer whole; a false flag does too."""
+    body = {
+        "status": "success",
+        "isPartial": False,
+        "data": {"resultType": "vector", "result": []},
+        "warnings": ['PromQL info: metric might not be a counter: "x" (1:6)'],
+        "infos": ['PromQL info: metric might not be a counter: "x" (1:6)'],
+    }
+    with remote(lambda _request: Reply(json.dumps(body).encode())) as found:
+        found.instant("rate(x[5m])", 1.0)
+        assert found.warnings == []
+
+
 @pytest.mark.parametrize("warnings", [{}, "store", 1, None, [{}]])
 def test_warnings_that_make_no_sense_are_none(warnings: Any):
     """What is no list of texts says nothing, and the answer counts."""

@@ -1,24 +1,31 @@
 """The report of a host from whoever answers queries: the same as from its own file."""
 
 import contextlib
+import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from agent.app.report import make, report_on
+from agent.app.report import FORMS, make, report_on
+from agent.app.report_fleet import make_of_host
+from agent.catalog.agent import BUILD_INFO
 from agent.config import Settings
 from agent.promql.querier import Embedded
-from agent.promql.values import Matrix
+from agent.promql.values import Matrix, Value
+from agent.queries.text import value_json
 from agent.report.asked import Asked
+from agent.report.fleet.report import LATE
 from agent.report.grid import Grid
-from agent.report.report import History
+from agent.report.report import History, ReportError
 from agent.report.served import Served
 from agent.store.five import Part
 from agent.store.reader import HistoryReader
 from agent.store.series import SeriesSamples
+from tests.agent.remote.served import Reply, Request, served
 from tests.agent.report.fleet.canned import Canned
 from tests.agent.report.made_up import DAY, START, TARGET
 
@@ -64,6 +71,64 @@ def test_alerts_are_those_of_the_host(made_up: Path):
     assert {one["alertname"] for one in other["alerts"]} == {
         one["alertname"] for one in own["alerts"]
     }
+
+
+DOWN = "receive series from Addr: 10.0.0.7:10901: rpc error: code = Unavailable"
+NOW = END + LATE + 300.0
+
+
+@contextlib.contextmanager
+def serving(made_up: Path, **beside: object) -> Iterator[str]:
+    """Serve the made-up history over the Prometheus API; `beside` stands beside each answer."""
+    with contextlib.closing(HistoryReader(made_up, TARGET)) as reader:
+        querier = Embedded(reader)
+
+        def answer(request: Request) -> Reply:
+            text, form = request.form["query"], request.form
+            if BUILD_INFO.name in text:  # the file has none
+                text = "vector(1)"
+            value: Value
+            if request.path.endswith("_range"):
+                times = (float(form[name]) for name in ("start", "end", "step"))
+                value = querier.range(text, *times)
+            else:
+                value = querier.instant(text, float(form["time"]))
+            data = json.loads("".join(value_json(value, round(float(form.get("time", 0)) * 1000))))
+            return Reply(json.dumps({"status": "success", "data": data, **beside}).encode())
+
+        with served(answer) as url:
+            yield url
+
+
+@pytest.mark.parametrize(
+    ("beside", "why"), [({"warnings": [DOWN]}, DOWN), ({"isPartial": True}, "isPartial: ")]
+)
+def test_answers_that_are_not_whole_are_said(made_up: Path, beside: dict[str, Any], why: str):
+    """A store of Thanos or a node of VictoriaMetrics that is away is in every form but CSV."""
+    with serving(made_up, **beside) as url:
+        found = make_of_host(Settings(), Asked(**HOUR), url=url, host=HOST, now=NOW)
+    (missing,) = found.document["missing"]
+    assert missing.startswith(f"the server did not answer in full: {why}")
+    for form in ("console", "markdown", "html"):
+        assert f"Missing: {missing}." in " ".join(FORMS[form](found).split())
+    assert json.loads(FORMS["json"](found))["missing"] == [missing]
+
+
+def test_nothing_is_missing_from_answers_that_are_whole(made_up: Path):
+    """Then the report does not speak of it, and it is that of the file."""
+    with serving(made_up) as url:
+        found = make_of_host(Settings(), Asked(**HOUR), url=url, host=HOST, now=NOW)
+    assert found.document["missing"] == []
+    assert "Missing" not in FORMS["console"](found)
+
+
+def test_a_host_that_may_be_what_is_missing_is_said_so(made_up: Path):
+    """Nothing to report, of a server that did not answer in full, is no proof."""
+    with (
+        serving(made_up, warnings=[DOWN]) as url,
+        pytest.raises(ReportError, match=r"no engine .*; the server did not answer in full: rec"),
+    ):
+        make_of_host(Settings(), Asked(**HOUR, instance="x"), url=url, host=HOST, now=NOW)
 
 
 def test_only_the_host_is_asked_about():

@@ -1,12 +1,13 @@
 """How many replicas a model needs: the formula, what is unknown, and that it does not flap."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.analysis.signals.fleet import Fleet, FleetTerms, Load
+from agent.analysis.signals.fleet import Fleet, FleetTerms, Load, Need
 from tests.agent.analysis.signals.evidences import NOW
 
 TERMS = FleetTerms(target=0.8, margin=0.1, scale_in_after=600.0, least=1, most=20)
@@ -85,6 +86,80 @@ def test_unknown_capacity_of_some_is_that_of_the_others():
     count, why = _needed(Fleet(), 0.0, loads)
     assert count == 3
     assert "(known of 2 of 3)" in why
+
+
+def _partly(fleet: Fleet, seconds: float, loads: list[Load]) -> tuple[int, str]:
+    """Return what is needed, and why, where some replicas are not in the answer."""
+    need = fleet.observe(NOW + seconds, loads, TERMS, foreseen=None, partial=True)
+    assert need is not None
+    return need
+
+
+def test_a_partial_answer_never_makes_fewer():
+    """A quarter of four busy replicas is no reason to end one, however long it lasts.
+
+    Afterwards the ten minutes of a smaller demand begin anew.
+    """
+    fleet = Fleet()
+    assert _needed(fleet, 0.0, _loads(3000.0, 4))[0] == 4
+    for second in range(15, 1215, 15):
+        count, why = _partly(fleet, float(second), _loads(750.0, 1))
+        assert count == 4
+        assert why.endswith("; that is not all of them, so no fewer than before")
+    assert _needed(fleet, 1215.0, _loads(700.0, 4))[0] == 4
+    assert _needed(fleet, 1800.0, _loads(700.0, 4))[0] == 4
+    assert _needed(fleet, 1830.0, _loads(700.0, 4))[0] == 1
+
+
+def test_a_partial_answer_can_make_more():
+    """What is known to be asked is asked at least."""
+    fleet = Fleet()
+    assert _needed(fleet, 0.0, _loads(3000.0, 4))[0] == 4
+    assert _partly(fleet, 15.0, _loads(4500.0, 3))[0] == 6
+
+
+def test_nothing_follows_from_a_partial_answer_alone():
+    """As long as nobody ever saw all replicas, what there is of them is not known either."""
+    fleet = Fleet()
+    assert fleet.observe(NOW, _loads(700.0, 1), TERMS, foreseen=None, partial=True) is None
+    assert _needed(fleet, 15.0, _loads(3000.0, 4))[0] == 4
+
+
+def test_what_comes_back_is_no_surge():
+    """Usual is what was, not what a part of the replicas is asked: the reserve stays as it was."""
+    terms = replace(TERMS, target=0.75, surge_target=1.2)
+    fleet = Fleet()
+
+    def needed(second: float, loads: list[Load], *, partial: bool) -> Need:
+        found = fleet.observe(NOW + second, loads, terms, foreseen=None, partial=partial)
+        assert found is not None
+        return found
+
+    for second in range(0, 300, 15):
+        needed(float(second), _loads(3000.0, 4), partial=False)
+    for second in range(300, 600, 15):
+        needed(float(second), _loads(750.0, 1), partial=True)
+    count, why = needed(600.0, _loads(3000.0, 4), partial=False)
+    assert (count, "usual" in why) == (4, True)
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.floats(0.0, 9000.0), st.integers(1, 8)), min_size=1, max_size=60
+    )
+)
+def test_whatever_is_partly_known_no_replica_goes(looks: list[tuple[bool, float, int]]):
+    """While an answer is partial the number stays or rises, whatever it and those before say."""
+    fleet, before = Fleet(), None
+    for number, (partial, demand, replicas) in enumerate(looks):
+        need = fleet.observe(
+            NOW + 60.0 * number, _loads(demand, replicas), TERMS, foreseen=None, partial=partial
+        )
+        if partial:
+            assert (need is None) is (before is None)
+        if need is not None:
+            assert not partial or before is None or need.replicas >= before
+            before = need.replicas
 
 
 @pytest.mark.parametrize("loads", [[Load(demand=900.0)] * 3, [Load(carries=1000.0)] * 3])

@@ -104,6 +104,36 @@ def test_what_is_stale_is_not_there():
     assert models.names() == ["m"]
 
 
+def test_of_a_partial_answer_no_sum_is_told():
+    """What all are asked and how many serve is not known; what is missing is said."""
+    models = _models([*_replica("a", "m", **FULL), *_replica("b", "m", **FULL)])
+    later = [Sample(one.labels, one.value, NOW + 15.0) for one in _replica("a", "m", **FULL)]
+    models.observe(NOW + 15.0, later, missing=["store b is down"])
+    told = models.told("m", time=NOW + 15.0)
+    assert told is not None
+    said = as_json("m", told, time=NOW + 15.0)
+    assert said["replicas"] == 2
+    assert (said["replicas_now"], said["demand_tokens_per_minute"]) == (None, None)
+    assert said["replicas_with_known_capacity"] == 1
+    assert said["missing"] == ["store b is down"]
+
+
+def test_a_partial_answer_teaches_no_demand():
+    """Half of the replicas is not half of the demand: nothing is learned from it."""
+    models = Models(lambda _model: TERMS, stale_after=90.0)
+    for second in range(0, 7200, 60):
+        there = ["a", "b"] if second < 3600 else ["a"]
+        samples = [
+            Sample(one.labels, one.value, NOW + second)
+            for host in there
+            for one in _replica(host, "m", **FULL)
+        ]
+        models.observe(NOW + second, samples, missing=[] if second < 3600 else ["store b is down"])
+    told = models.told("m", time=NOW + 7140.0)
+    assert told is not None
+    assert told.foreseen is None or told.foreseen > 1200.0
+
+
 def test_demand_is_foreseen_from_its_minutes():
     """A demand that was learned minute by minute for an hour is foreseen."""
     models = Models(lambda _model: TERMS, stale_after=90.0)
