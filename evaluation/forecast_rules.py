@@ -23,22 +23,20 @@ SOON: Final[Mapping[str, float]] = {
 Of the KV cache the probability of that is asked for, of all others whether the estimate is below.
 """
 
-SURE: Final = 0.6
+SURE: Final = 0.8
 """Probability of exhaustion that is a warning in any case."""
 
-LIKELY: Final = 0.25
+LIKELY: Final = 0.4
 """Probability that is one where the cache is filled."""
 
 RECENT: Final = 60
 """Seconds of usage that tell whether it is."""
 
-FILLED: Final = 0.5
-"""Highest usage of the KV cache in that time above which it is, if the mean is above `LASTING`."""
-
-LASTING: Final = 0.3
+FILLED: Final = 0.25
+"""Usage of the KV cache above which it is, in the mean of that time."""
 
 FOR: Final[Mapping[str, float]] = {
-    "kv": 5.0,
+    "kv": 0.0,
     "preemption": 0.0,
     "device_memory": 30.0,
     "host_memory": 30.0,
@@ -117,5 +115,4 @@ def _holding(run: Run, what: str) -> list[float]:
 
 def _filled(run: Run, second: int) -> bool:
     """Return whether the KV cache is filled, and has been for a while."""
-    recent = run.usage[max(second - RECENT, 0) : second]
-    return max(recent) > FILLED and fmean(recent) > LASTING
+    return fmean(run.usage[max(second - RECENT, 0) : second]) > FILLED

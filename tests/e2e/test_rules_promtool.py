@@ -28,14 +28,14 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
         {
             "EngineKvCacheNearlyFull": 111,
             "EnginePreemptions": 122,
-            "EngineKvExhaustionSoon": 64,
+            "EngineKvExhaustionSoon": 59,
             "EngineQueueGrowing": 139,
             "EngineQueueWait": 169,
         },
         {
             "EngineKvCacheNearlyFull": 105,
             "EnginePreemptions": 135,
-            "EngineKvExhaustionSoon": 75,
+            "EngineKvExhaustionSoon": 60,
             "EngineQueueGrowing": 150,
             "EngineQueueWait": 180,
         },
@@ -46,7 +46,7 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
     ),
     # The last step of the load is more than the engine can do: requests wait from 318 s on. That
     # its limit of 32 sequences ends the rise of the cache at 88 % is on no page.
-    "vllm-capacity": ({"EngineKvExhaustionSoon": 304}, {"EngineKvExhaustionSoon": 315}),
+    "vllm-capacity": ({"EngineKvExhaustionSoon": 296}, {"EngineKvExhaustionSoon": 300}),
     # A tenth of a core from 106 s to 287 s: the batch is full, 119 requests wait, and 16
     # requests cannot fill the cache.
     "vllm-starved": (

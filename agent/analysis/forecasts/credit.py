@@ -3,7 +3,7 @@
 from collections import deque
 from typing import Final
 
-_WORTH: Final = 0.25
+_WORTH: Final = 0.15
 _FORGOTTEN: Final = 7200.0
 _LONGEST_GAP: Final = 60.0
 
@@ -12,11 +12,13 @@ class Credit:
     """Weighs a probability by what became of those before it.
 
     A probability p that stands for a while claims p exhaustions for each `within` seconds of that
-    while. What was claimed and did not come counts against the next one, as in the posterior mean
-    of a rate under a Gamma prior: a quarter of an exhaustion is taken to have come as claimed. A
-    load that often looks as if it would fill the cache, and never does, is warned of ever less; one
-    that begins to rise has claimed nothing yet that is overdue, and is warned of in full. Two hours
-    halve what was claimed in vain, and an exhaustion that comes settles it.
+    while. What was claimed and did not come counts against the odds of the next one, by the
+    posterior mean of a rate under a Gamma prior: 0.15 exhaustions are taken to have come as
+    claimed. A load that often looks as if it would fill the cache, and never does, is warned of
+    ever less; one that begins to rise has claimed nothing yet that is overdue, and is warned of in
+    full. It is the odds that shrink, not the probability: what was wrong is how often such a rise
+    is a real one, and what all courses agree on stays certain whatever a few of them claimed
+    before. Two hours halve what was claimed in vain, and an exhaustion that comes settles it.
 
     Args:
         within: seconds within which a probability says that the exhaustion comes.
@@ -54,7 +56,8 @@ class Credit:
         while self._pending and self._pending[0][0] <= time:
             due, claimed = self._pending.popleft()
             self._overdue += claimed * _left(time - due)
-        return chance * (_WORTH / (_WORTH + self._overdue))
+        worth = chance * (_WORTH / (_WORTH + self._overdue))
+        return min(worth / (worth + (1.0 - chance)), chance) if worth > 0.0 else 0.0
 
     def come(self, time: float) -> None:
         """Take note that the cache is exhausted: what was claimed is true."""

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from agent.analysis.forecasts.arrivals import Arrivals
+from agent.analysis.forecasts.feedback import amplified, feedback
 from agent.analysis.forecasts.incoming import incoming
 from agent.analysis.forecasts.limit import Bounded
 from agent.analysis.forecasts.page import Pages
@@ -47,7 +48,8 @@ class Fill:
 
     Attributes:
         times: seconds from now, ascending.
-        unit: seconds in which requests are replaced by others.
+        replaced: seconds in which requests are replaced by others.
+        unit: seconds in which chance is forgotten; more, where a larger batch is slower.
         limit: usage at which there is no room for the next prompt.
         expected: mean of each path, shape (paths, times).
         highest: highest of each path within each gap of the times, chance included.
@@ -55,6 +57,7 @@ class Fill:
     """
 
     times: Column
+    replaced: float
     unit: float
     limit: float
     expected: Column
@@ -70,7 +73,7 @@ class Fill:
     @property
     def settled(self) -> float:
         """Mean usage some lifetimes from now."""
-        at = int(np.searchsorted(self.times, min(self.times[-1], _SETTLED * self.unit))) - 1
+        at = int(np.searchsorted(self.times, min(self.times[-1], _SETTLED * self.replaced))) - 1
         return float(self.expected[:, at].mean())
 
 
@@ -93,22 +96,26 @@ def fill(
         clients: those that each wait for their answer, if that is how requests come.
         most: how many run at once at most, where that is known.
     """
-    each, share = scale.each, scale.share
+    each, explained = scale.each, scale.share
     usage, running = float(known.usage[-1]), float(known.running[-1])
-    unit = max(who.lifetime, _UNIT)
+    # Of clients that each wait no more come because those inside take longer.
+    inside = running + known.waiting
+    share = feedback(who.slowing, inside, usage) if clients is None else 0.0
+    replaced = max(who.lifetime, _UNIT)
+    unit = replaced / (1.0 - share)
     times = _GRID * unit
-    staying = np.interp(times, who.times, who.staying) * share
+    staying = np.interp(times, who.times, who.staying) * explained
     # Those who run and had no first token yet, or wait, begin now.
     fresh = max(running - float(who.staying[0]), 0.0)
-    amiss = usage - each * (share * float(who.kept[0]) + fresh * who.prompt)
+    amiss = usage - each * (explained * float(who.kept[0]) + fresh * who.prompt)
     fresh += known.waiting
     new = incoming(who, line, times, fresh=fresh, staying=staying, running=running)
-    kept = each * share * np.interp(times, who.times, who.kept) + amiss * np.exp(-times / unit)
-    kept_variance = share * np.interp(times, who.times, who.kept_variance)
-    variance = kept_variance + new.variance
+    kept = each * explained * np.interp(times, who.times, who.kept) + amiss * np.exp(-times / unit)
+    kept_variance = explained * np.interp(times, who.times, who.kept_variance)
+    variance = (kept_variance + new.variance) * amplified(times, replaced, share)
     if clients is not None:
         # Who ends is replaced: what is left to chance is how much each of them holds.
-        variance = np.minimum(variance, (running + known.waiting) * who.held_variance)
+        variance = np.minimum(variance, inside * who.held_variance)
     chance = each * np.sqrt(variance)
     spread = chance * min(scale.surprise, 1.0) ** 0.5
     # Beyond chance the model itself errs: one way for all of a path.
@@ -126,6 +133,7 @@ def fill(
     full = 1.0 - min(max(each * who.prompt, 1.0 - _FULLEST), 1.0 - _LEAST_FULL)
     return Fill(
         times=times,
+        replaced=replaced,
         unit=unit,
         # What was held while nobody waited is not full.
         limit=max(full, known.held + _TINY),

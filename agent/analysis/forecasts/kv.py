@@ -39,7 +39,7 @@ SOON: Final = 300.0
 """Seconds within which the probability counts."""
 
 _HALF: Final = 0.5
-_UNLIKELY: Final = 0.25
+_UNLIKELY: Final = 0.1
 _STIRRED: Final = 0.1
 
 _AHEAD: Final = 12.0  # seconds after which an expectation is compared with what came
@@ -151,7 +151,7 @@ class KvForecaster:
         self._learn(known, made)
         if known.times[-1] - known.times[0] < _SEEN:
             return KvForecast()
-        if clients is not None and not known.waiting and clients.since > _SETTLED * made.unit:
+        if clients is not None and not known.waiting and clients.since > _SETTLED * made.replaced:
             # Everyone who asks is in, and has been for as long as a request lasts: there it is.
             self._credit.weigh(float(known.times[-1]), 0.0)
             return KvForecast(soon=0.0, level=made.settled, known=True)

@@ -26,26 +26,34 @@ def test_what_is_not_overdue_yet_takes_nothing_away():
 
 
 def test_claims_that_do_not_come_true_count_against_the_next():
-    """After a claim in vain of half an exhaustion a third is left, a quarter being the prior."""
+    """After a claim in vain of 0.45 the odds are a quarter, 0.15 being the prior: 3:2 are 3:8."""
     credit = Credit(within=WITHIN)
-    list(standing(credit, 0.5, begin=0.0, seconds=WITHIN))
+    list(standing(credit, 0.45, begin=0.0, seconds=WITHIN))
     credit.weigh(WITHIN, 0.0)
     left = credit.weigh(WITHIN + WITHIN, 0.6)
-    assert left == pytest.approx(0.6 / 3.0, rel=0.05)
+    assert left == pytest.approx(3.0 / 11.0, rel=0.05)
+
+
+def test_certainty_stays():
+    """What nine claims in vain have made of 0.7 is little; a full cache on every path is one."""
+    credit = Credit(within=WITHIN)
+    list(standing(credit, 0.9, begin=0.0, seconds=3300.0))
+    assert credit.weigh(3300.0, 0.7) < 0.1
+    assert credit.weigh(3305.0, 1.0) == 1.0
 
 
 def test_low_probabilities_cost_little():
     """Ten minutes at one in fifty leave nine parts in ten of what is said then."""
     credit = Credit(within=WITHIN)
     list(standing(credit, 0.02, begin=0.0, seconds=600.0))
-    assert credit.weigh(600.0, 1.0) > 0.9
+    assert credit.weigh(600.0, 0.5) > 0.45
 
 
 def test_exhaustion_settles_the_account():
     """The claims before it were right, and so may be the next."""
     credit = Credit(within=WITHIN)
     list(standing(credit, 0.9, begin=0.0, seconds=1200.0))
-    assert credit.weigh(1200.0, 1.0) < 0.3
+    assert credit.weigh(1200.0, 0.7) < 0.2
     credit.come(1205.0)
     assert credit.weigh(1210.0, 0.7) == 0.7
 
@@ -55,19 +63,19 @@ def test_claims_are_forgotten_within_hours():
     credit = Credit(within=WITHIN)
     list(standing(credit, 0.9, begin=0.0, seconds=600.0))
     soon, late = (
-        list(standing(credit, 0.0, begin=begin, seconds=18_000.0)) and credit.weigh(end, 1.0)
+        list(standing(credit, 0.0, begin=begin, seconds=18_000.0)) and credit.weigh(end, 0.9)
         for begin, end in ((600.0, 18_600.0), (18_605.0, 36_605.0))
     )
     assert soon < late
-    assert late > 0.8
+    assert late > 0.7
 
 
 def test_claims_are_forgotten_while_nothing_is_foreseen():
     """An engine without requests for a night is believed in the morning."""
     credit = Credit(within=WITHIN)
     list(standing(credit, 0.9, begin=0.0, seconds=600.0))
-    assert credit.weigh(600.0, 1.0) < 0.3
-    assert credit.weigh(600.0 + 12 * 3600.0, 1.0) > 0.85
+    assert credit.weigh(600.0, 0.9) < 0.7
+    assert credit.weigh(600.0 + 12 * 3600.0, 0.9) > 0.85
 
 
 def test_gap_claims_no_more_than_a_minute():
@@ -75,7 +83,7 @@ def test_gap_claims_no_more_than_a_minute():
     credit = Credit(within=WITHIN)
     credit.weigh(0.0, 1.0)
     credit.weigh(7200.0, 0.0)
-    assert credit.weigh(8000.0, 1.0) > 0.5
+    assert credit.weigh(8000.0, 0.9) > 0.7
 
 
 def test_clock_that_is_set_back_leaves_nothing_behind():

@@ -1,15 +1,21 @@
 """The KV forecast on simulated engines: what must be foreseen, and what must not."""
 
 import random
+from dataclasses import replace
 from math import inf
 
 import numpy as np
 import pytest
 
+from agent.analysis.forecasts.arrivals import arrivals
 from agent.analysis.forecasts.doubt import Doubt
-from agent.analysis.forecasts.fill import HORIZON
+from agent.analysis.forecasts.fill import HORIZON, Fill, Scale, fill
 from agent.analysis.forecasts.kv import KvForecast, KvForecaster, as_json, samples
+from agent.analysis.forecasts.lengths import lengths
+from agent.analysis.forecasts.limit import Bounded
+from agent.analysis.forecasts.page import pages
 from agent.analysis.forecasts.passage import NOW, PATHS, Interval, interval, normal, stratified
+from agent.analysis.forecasts.population import population
 from agent.analysis.replicas import Replicas
 from agent.analysis.window import View, Window
 from agent.catalog import engine, forecast
@@ -101,6 +107,33 @@ def test_steady_load_is_silent():
     levels = [found.level for _time, found in watched.told[200:] if found.level is not None]
     usage = watched.view()[engine.KV_CACHE_USAGE][-200:].mean()
     assert np.mean(levels) == pytest.approx(usage, rel=0.15)
+
+
+def test_a_batch_that_slows_itself_down_swings_further():
+    """Half of a change comes back: twice the variance, forgotten in twice the time; not of clients.
+
+    The cache is filled to its half here, so the way to a full one leads over half as many requests
+    more.
+    """
+    view = Watched(arriving(steady(5.0), highest=5.0)).run(240).view()
+    known = pages(view)
+    assert known is not None
+    known = replace(known, usage=np.full_like(known.usage, 0.5))
+    usual = lengths(view.histogram(engine.REQUEST_GENERATION_TOKENS), view.times)
+    assert usual is not None
+    who = population(known, usual, spread=0.1)
+    assert who is not None
+    line, many = arrivals(known.counts()), float(known.running[-1])
+
+    def made(slowing: float, clients: Bounded | None = None) -> Fill:
+        slower = replace(who, slowing=slowing / many)
+        return fill(known, slower, line, Scale(1e-5, 1.0, 1.0), clients=clients, most=None)
+
+    even, slow = made(0.0), made(0.4)
+    assert slow.unit == pytest.approx(2.0 * even.unit)
+    assert slow.replaced == even.replaced == even.unit
+    assert (slow.chance[-1] / even.chance[-1]) ** 2 == pytest.approx(2.0, rel=0.02)
+    assert made(0.4, Bounded(many, 1.0)).unit == even.unit
 
 
 def test_start_of_a_load_that_fits_is_silent():
