@@ -8,7 +8,7 @@ from typing import Final
 from agent.analysis.bottleneck import Targets
 from agent.analysis.capacity.estimate import Binding, Criterion
 from agent.analysis.capacity.law import Law
-from agent.analysis.capacity.queueing import Latencies, latencies
+from agent.analysis.capacity.queueing import Latencies, Reckoned, latencies, reckoned
 from agent.analysis.capacity.room import FURTHEST, Room
 from agent.analysis.capacity.steady import Shape, saturation
 
@@ -65,6 +65,10 @@ class System:
         """Return the latencies at a load."""
         gaps = self.criterion == "gap"
         return latencies(self.law, self.shape, self.room, rate, gaps=gaps, factors=self.factors)
+
+    def reckoned(self, rate: float) -> Reckoned | None:
+        """Return the latencies at a load without any factors; None where it cannot be borne."""
+        return reckoned(self.law, self.shape, self.room, rate, gaps=self.criterion == "gap")
 
     def lateness(self, rate: float) -> float:
         """Return the logarithm of the worse latency against its target, clipped."""

@@ -3,14 +3,17 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isnan, log, sqrt
+from math import inf, isnan, log
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from agent.analysis.capacity.bound import System, clamped
 from agent.analysis.capacity.compared import Compared, beyond, factor, unsure, usual_gap
-from agent.analysis.capacity.slot import Slot, together
+from agent.analysis.capacity.queueing import TAIL, Latencies
+from agent.analysis.capacity.slot import Slot
+from agent.analysis.capacity.waits import together
+from agent.analysis.window import Column
 
 ENOUGH: Final = 20.0
 """Requests by which a load is known well enough to be compared."""
@@ -28,9 +31,9 @@ _APART: Final = 0.12  # logarithm of the mean gap up to which the law is taken t
 _ALIKE: Final = 0.03  # logarithm by which a step changes before latencies are reckoned anew
 _RECKONED: Final = 2  # minutes at a time
 _AS_FITTED: Final = 1.08  # mean time of a step against the law's where nothing disturbs
-_STEADY: Final = 0.1  # scatter of the load within a minute, relative, that matters for nothing
-_CHANCE: Final = 1.5  # or as many times that of a Poisson process
+_MOVES: Final = 0.6  # share of the variance within a minute from which on a load moves
 _LEAST_LOAD: Final = 0.05
+_PACED: Final = 0.6  # of the stability limit, up to which gaps tell whether steps are shorter
 _MOST_LOAD: Final = 0.97  # of the stability limit, beyond which a percentile is chance
 _ALWAYS: Final = 0.97  # of the looks, at which requests wait while an engine is saturated
 
@@ -93,15 +96,15 @@ class Calibration:
         Those of which the law has changed most come first, a few at a time.
         """
         then = [
-            (at, one.reckoned.batch, one.step)
+            (at, one.reckoned.batch, one.steps)
             for at, one in enumerate(self.compared)
-            if one.reckoned is not None and one.step > 0.0
+            if one.reckoned is not None and min(one.steps) > 0.0
         ]
         if not then:
             return
         places, batches, steps = zip(*then, strict=True)
-        now = system.law.without_prompts(np.array(batches))
-        changed = np.abs(np.log(now / np.array(steps)))
+        now = _steps(system, np.array(batches))
+        changed = np.abs(np.log(now / np.array(steps))).max(axis=1)
         for which in np.argsort(-changed)[:_RECKONED].tolist():
             if changed[which] < _ALIKE:
                 break
@@ -109,9 +112,9 @@ class Calibration:
             reckoned = system.latencies(one.rate)
             # By a law under which it could not be borne it stays as it is.
             self.compared[places[which]] = (
-                one.against(reckoned, _step(system, reckoned.batch))
+                one.against(reckoned, _at(system, reckoned))
                 if 0.0 < reckoned.first_token < inf
-                else one._replace(step=float(now[which]))
+                else one._replace(steps=(float(now[which, 0]), float(now[which, 1])))
             )
 
     def _take_minute(self, fresh: Sequence[Slot], system: System) -> None:
@@ -126,29 +129,34 @@ class Calibration:
             if not isnan(requests):  # as of an engine that counts none
                 self.saturated.append(Saturated(end, requests, end - begin))
             return
-        if not _steady(fresh):
+        rate = requests / max(end - begin, 1e-9)
+        moved = _bursts(fresh)
+        if moved > _MOVES:
             # Under a load that moves percentiles are a mixture's: those of its busiest part.
             fresh = [slot for slot in fresh if slot.requests * len(fresh) > requests]
             requests = sum(slot.requests for slot in fresh)
-        seconds = sum(slot.end - slot.begin for slot in fresh)
-        rate = requests / max(seconds, 1e-9)
+            seconds = sum(slot.end - slot.begin for slot in fresh)
+            # That it is the busiest is chance as well.
+            rate += moved * (requests / max(seconds, 1e-9) - rate)
         load = rate / system.stability
         firsts, each = (together([slot.times[at] for slot in fresh]) for at in (0, 1))
         if firsts is None or each is None or not _LEAST_LOAD < load < _MOST_LOAD:
             return
         spent, gaps = (sum(slot.gaps[at] for slot in fresh) for at in (0, 1))
-        reckoned = system.latencies(rate)
-        if not 0.0 < reckoned.first_token < inf:
+        points = system.reckoned(rate)
+        if points is None:
             return
+        reckoned = points.latencies
         self.compared.append(
             Compared(
                 end,
                 rate,
                 log(spent / gaps / reckoned.gap) if spent > 0.0 and gaps > 0.0 else 0.0,
-                beyond(firsts, reckoned.first_token),
-                beyond(each, reckoned.inter_token),
+                beyond(firsts, points.firsts, reckoned.first_token),
+                beyond(each, points.inters, reckoned.inter_token),
                 reckoned,
-                _step(system, reckoned.batch),
+                _at(system, reckoned),
+                load,
             )
         )
 
@@ -185,12 +193,13 @@ class Calibration:
         """Return how long steps take against the law.
 
         Where an engine is idle between two looks, its steps may have been taken for longer ones:
-        then it is the seen against the reckoned time between tokens that counts.
+        then it is the seen against the reckoned time between tokens that counts. Minutes of a high
+        load tell nothing of it: a batch takes longer than a minute to become as large as reckoned.
 
         Args:
             slowness: mean time of a step against that of the law, as its stretches have it.
         """
-        found = usual_gap(self.compared)
+        found = usual_gap(one for one in self.compared if one.load < _PACED)
         if found < -_APART:
             return clamped(found, _MOST)
         return clamped(log(max(slowness / _AS_FITTED, 1.0)), _MOST)
@@ -223,14 +232,28 @@ class Calibration:
         return found
 
 
-def _step(system: System, batch: float) -> float:
-    """Return the seconds of a step without prompts."""
-    return float(system.law.without_prompts(np.array(batch)))
+def _steps(system: System, batches: Column) -> Column:
+    """Return the seconds of a step at some batches, shape (batches, 2).
+
+    Without prompts, and with one that is longer than nineteen of twenty.
+    """
+    bare = system.law.without_prompts(batches)
+    long = np.full(len(batches), float(np.quantile(system.shape.prompts, TAIL)))
+    return np.stack((bare, bare + system.law.prompts(long, batches)), axis=1)
 
 
-def _steady(slots: Sequence[Slot]) -> bool:
-    """Return whether the load stayed the same: under one that moves percentiles are a mixture's."""
+def _at(system: System, reckoned: Latencies) -> tuple[float, float]:
+    """Return the two at the batch of what was reckoned."""
+    bare, with_prompt = _steps(system, np.array([reckoned.batch]))[0].tolist()
+    return bare, with_prompt
+
+
+def _bursts(slots: Sequence[Slot]) -> float:
+    """Return the share of the variance of the slots' requests that is no chance.
+
+    Of a Poisson process the variance is the mean; what is beyond that is a load that moves.
+    """
     counts = [slot.requests for slot in slots]
     mean = sum(counts) / len(counts)
-    scatter = sqrt(sum((count - mean) ** 2 for count in counts) / (len(counts) - 1))
-    return scatter <= max(_CHANCE * sqrt(mean), _STEADY * mean)
+    variance = sum((count - mean) ** 2 for count in counts) / (len(counts) - 1)
+    return max(1.0 - mean / variance, 0.0) if variance > 0.0 else 0.0

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from agent.analysis.capacity.queueing import TAIL, Latencies
-from agent.analysis.capacity.slot import Spread
+from agent.analysis.capacity.waits import Waits
 from agent.analysis.window import Column
 
 Which: TypeAlias = Literal["first", "inter"]
@@ -29,6 +29,7 @@ UNKNOWN: Final[dict[Which, float]] = {"first": 0.25, "inter": 0.15}
 LEAST: Final[dict[Which, float]] = {"first": 0.08, "inter": 0.05}
 """The same where as many as one likes were seen, at other loads than that asked for."""
 
+_ABSENT: Final[tuple[Any, ...]] = (None, 0.0, 0.0)  # in states of earlier versions
 _DISTURBED: Final = 0.15  # logarithm of a mean gap, against the usual one, that is no model's fault
 
 
@@ -43,7 +44,9 @@ class Compared(NamedTuple):
             percentile that is reckoned, by each of `RATIOS`.
         inter: likewise of the time per output token.
         reckoned: what was; None where nobody says.
-        step: seconds of a step without prompts at the batch that was reckoned.
+        steps: seconds of a step without prompts, and with a long one, at the batch that was
+            reckoned.
+        load: rate against the limit of stability, as it was reckoned.
     """
 
     time: float
@@ -52,7 +55,8 @@ class Compared(NamedTuple):
     first: tuple[float, ...]
     inter: tuple[float, ...]
     reckoned: Latencies | None = None
-    step: float = 0.0
+    steps: tuple[float, float] = (0.0, 0.0)
+    load: float = 0.0
 
     def of(self, which: Which) -> tuple[float, ...]:
         """Return one of the two."""
@@ -63,10 +67,10 @@ class Compared(NamedTuple):
         reckoned = None if self.reckoned is None else [*self.reckoned]
         return [
             *(self.time, self.rate, self.gap, [*self.first], [*self.inter]),
-            *(reckoned, self.step),
+            *(reckoned, [*self.steps], self.load),
         ]
 
-    def against(self, reckoned: Latencies, step: float) -> "Compared":
+    def against(self, reckoned: Latencies, steps: tuple[float, float]) -> "Compared":
         """Return it against what is reckoned by another law."""
         if self.reckoned is None:
             return self
@@ -83,7 +87,7 @@ class Compared(NamedTuple):
             first=_moved(self.first, first),
             inter=_moved(self.inter, inter),
             reckoned=reckoned,
-            step=step,
+            steps=steps,
         )
 
     @classmethod
@@ -94,9 +98,8 @@ class Compared(NamedTuple):
             TypeError: something is no number.
             ValueError: likewise, or something is missing.
         """
-        # States of earlier versions end with the latencies.
         time, rate, gap, first, inter, *more = state
-        reckoned, step = more or (None, 0.0)
+        reckoned, steps, load = [*more, *_ABSENT[len(more) :]]
         return cls(
             float(time),
             float(rate),
@@ -104,16 +107,21 @@ class Compared(NamedTuple):
             _kept(first),
             _kept(inter),
             None if reckoned is None else Latencies(*map(float, reckoned)),
-            float(step),
+            _two(steps),
+            float(load),
         )
 
 
-def beyond(seen: Spread, reckoned: float) -> tuple[float, ...]:
-    """Return how many were seen, and how many longer than reckoned by each of the ratios."""
-    reached = np.cumsum(seen.weights)
-    total = float(reached[-1])
-    below = np.interp(reckoned * np.exp(RATIOS), seen.middles, reached, left=0.0)
-    return (total, *np.maximum(total - below, 0.0).tolist())
+def beyond(seen: Waits, reckoned: Column, percentile: float) -> tuple[float, ...]:
+    """Return how many were seen, and how many longer than a percentile by each of the ratios.
+
+    Args:
+        seen: latencies.
+        reckoned: what they were reckoned to be, ascending.
+        percentile: of these.
+    """
+    late = seen.beyond(reckoned, percentile * np.exp(RATIOS))
+    return (seen.count, *late.tolist())
 
 
 def usual_gap(minutes: Iterable[Compared]) -> float:
@@ -179,6 +187,14 @@ def _together(minutes: Sequence[Compared], which: Which, bears: float | None) ->
 def _moved(late: tuple[float, ...], by: float) -> tuple[float, ...]:
     """Return how many were late, by each ratio to a percentile that is longer by a logarithm."""
     return (late[0], *np.interp(RATIOS + by, RATIOS, late[1:]).tolist())
+
+
+def _two(steps: Any) -> tuple[float, float]:
+    """Return the two steps of a state; those of earlier versions have one, which is not used."""
+    if isinstance(steps, float):
+        return 0.0, 0.0
+    bare, with_prompt = steps
+    return float(bare), float(with_prompt)
 
 
 def _kept(values: Sequence[Any]) -> tuple[float, ...]:

@@ -4,12 +4,12 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isnan, sqrt
+from math import isnan, log1p, sqrt
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from agent.analysis.capacity.slot import Slot, Spread, together
+from agent.analysis.capacity.slot import Slot, Spread, scatter_of, together
 from agent.analysis.capacity.steady import Shape
 from agent.analysis.window import Column
 
@@ -25,23 +25,16 @@ DIFFERENT: Final = 0.08
 FEWEST: Final = 30.0
 """Requests that a mix must rest on."""
 
-_NEWEST: Final = (
-    2,
-    4,
-    6,
-    8,
-    12,
-    16,
-    20,
-)  # slots at the end of which it is asked whether they are another mix
+_NEWEST: Final = (2, 4, 6, 8, 12, 16, 20)  # slots of which it is asked if they are another mix
 _LEAST_SCATTER: Final = 0.1  # of the logarithm of a length
 _FEW: Final = 12.0  # requests that these must have
 _QUANTILES: Final = 64
 _JOINED: Final = 600.0  # seconds that a slot has that is kept beyond a run
+_WIDEST: Final = 12.0  # logarithm of the longest against the shortest
+_ROUNDS: Final = 4
+_TINY: Final = 1e-12
 _SPREAD: Final = 0.5  # of lengths where no histogram tells it, against their mean
-_SHARED: Final = (
-    0.05  # of prompts found in the cache, from which on requests may share what they hold
-)
+_SHARED: Final = 0.05  # of prompts found in the cache from which on requests may share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +141,12 @@ class MixTracker:
             if isnan(output) or requests < FEWEST:
                 return None
         output = max(output, 1.05)
-        shape = Shape.of(_scaled(prompts, mean * (1.0 - cached)), _scaled(outputs, output))
+        some, others = (
+            scatter_of(one) for one in sum((slot.sums for slot in slots), np.zeros((2, 4)))
+        )
+        shape = Shape.of(
+            _scaled(prompts, mean * (1.0 - cached), some), _scaled(outputs, output, others)
+        )
         if isnan(held):
             held = mean + output * (1.0 + shape.scatter) / 2.0
         spread = shape.prompt_scatter * shape.prompt**2 + shape.scatter * output**2
@@ -253,13 +251,40 @@ def _held(slots: Sequence[Slot], cached: float) -> tuple[float, float]:
     return each, max(0.0, (kv - each * n) / looks)
 
 
-def _scaled(spread: Spread | None, mean: float) -> Column:
-    """Return quantiles with a certain mean, at least 1."""
+def _scaled(spread: Spread | None, mean: float, scatter: float | None) -> Column:
+    """Return quantiles with a certain mean, at least 1.
+
+    A histogram tells the form of a distribution; how wide it is, the second by second counts tell
+    better, which know nothing of buckets, and of prompts what was not found in the cache.
+
+    Args:
+        spread: as a histogram has it.
+        mean: tokens.
+        scatter: variance against the square of the mean; None if only the histogram tells it.
+    """
     if spread is None:
         points = np.exp(_SPREAD * np.linspace(-2.0, 2.0, _QUANTILES))
     else:
         points = spread.quantiles(_QUANTILES)
+    if scatter is not None:
+        points = _spread_to(points, scatter)
     return np.asarray(np.maximum(points * (mean / points.mean()), 1.0))
+
+
+def _spread_to(points: Column, scatter: float) -> Column:
+    """Return quantiles that are drawn apart or together, in the logarithm, to a certain scatter."""
+    logs = np.log(np.maximum(points, 1.0))
+    if logs[-1] <= logs[0]:
+        logs = np.linspace(-2.0, 2.0, len(points))
+    logs = logs - logs.mean()
+    power, most = 1.0, _WIDEST / float(logs[-1] - logs[0])
+    found = np.exp(logs)
+    for _ in range(_ROUNDS):
+        # Exact where the logarithms are normally distributed.
+        now = log1p(float(found.var()) / float(found.mean()) ** 2)
+        power = min(power * sqrt(log1p(scatter) / max(now, _TINY)), most)
+        found = np.exp(power * logs)
+    return np.asarray(found)
 
 
 def _rates(slots: Sequence[Slot]) -> tuple[float, float]:
@@ -310,6 +335,7 @@ def _joined(slots: Sequence[Slot]) -> Slot:
             together([slot.lengths[1] for slot in slots]),
         ),
         times=(None, None),
+        sums=sum((slot.sums for slot in slots), np.zeros((2, 4))),
     )
 
 
@@ -322,6 +348,7 @@ def _kept(slot: Slot) -> dict[str, Any]:
         **{name: getattr(slot, name) for name in _NUMBERS},
         "running": [*slot.running],
         "held": slot.held.tolist(),
+        "sums": slot.sums.tolist(),
         "lengths": [
             None if one is None else [one.middles.tolist(), one.weights.tolist()]
             for one in slot.lengths
@@ -336,6 +363,10 @@ def _restored(kept: Mapping[str, Any]) -> Slot:
     held = np.array(kept["held"], dtype=float)
     if held.shape != (5,):
         raise ValueError("expected five sums of tokens held")
+    # States of earlier versions have no sums.
+    sums = np.array(kept.get("sums", np.zeros((2, 4))), dtype=float)
+    if sums.shape != (2, 4):
+        raise ValueError("expected four sums of two lengths")
     first, last, requests, prompt, cached, generated = (float(kept[name]) for name in _NUMBERS)
     return Slot(
         begin=first,
@@ -352,6 +383,7 @@ def _restored(kept: Mapping[str, Any]) -> Slot:
         usage=0.0,
         lengths=(prompts, outputs),
         times=(None, None),
+        sums=sums,
     )
 
 

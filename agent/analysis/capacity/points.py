@@ -11,13 +11,13 @@ import numpy as np
 
 from agent.analysis.window import Column
 
-COUNT: Final = 257
+COUNT: Final = 509
 """Points; a prime number."""
 
 MOST_COUNTED: Final = 8.0
 """Mean up to which a Poisson count is exact."""
 
-_GENERATOR: Final = 63
+_GENERATOR: Final = 110
 _AXES: Final = 18
 _COUNTS: Final = 24
 
@@ -33,7 +33,8 @@ def _normal(uniform: Column) -> Column:
 
 
 _ORDERS = np.array([pow(_GENERATOR, axis, COUNT) for axis in range(_AXES)])
-UNIFORM: Final[Column] = (np.outer(_ORDERS, np.arange(COUNT)) % COUNT + 0.5) / COUNT
+_PLACES = np.outer(_ORDERS, np.arange(COUNT)) % COUNT
+UNIFORM: Final[Column] = (_PLACES + 0.5) / COUNT
 """Points between 0 and 1, shape (axes, count)."""
 
 NORMAL: Final[Column] = _normal(UNIFORM)
@@ -57,5 +58,9 @@ def _thresholds(uniform: Column) -> Column:
     return found
 
 
-THRESHOLDS: Final[Column] = _thresholds(UNIFORM)
+_IN_ORDER = _thresholds((np.arange(COUNT) + 0.5) / COUNT)
+THRESHOLDS: Final[Column] = _IN_ORDER[_PLACES]
 """Means from which on a Poisson count is at least 1, 2, …, shape (axes, count, counts)."""
+
+SMALLEST: Final[Column] = _IN_ORDER.min(axis=0)
+"""The smallest of these, shape (counts,): below it no point counts so many."""

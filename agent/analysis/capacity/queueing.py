@@ -5,14 +5,21 @@ points, each a request with its own chances: the same load always gives the same
 """
 
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import inf
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.analysis.capacity.law import Law
-from agent.analysis.capacity.points import MOST_COUNTED, NORMAL, THRESHOLDS, UNIFORM
+from agent.analysis.capacity.points import (
+    COUNT,
+    MOST_COUNTED,
+    NORMAL,
+    SMALLEST,
+    THRESHOLDS,
+    UNIFORM,
+)
 from agent.analysis.capacity.room import Room
 from agent.analysis.capacity.steady import Shape, Steady, steady
 from agent.analysis.window import Column
@@ -20,6 +27,7 @@ from agent.analysis.window import Column
 TAIL: Final = 0.95
 """The percentile that targets are about."""
 
+_BESIDE: Final = 0.03  # share of the points on either side of a percentile that count for it
 _TINY: Final = 1e-12
 _OTHERS: Final = 4
 _FITS: Final = 17
@@ -93,21 +101,61 @@ def latencies(
         factors: by which the time from a seat to the first token, and that between tokens, were
             seen to differ from what is reckoned.
     """
+    come = _arrivals(law, shape, room, rate)
+    if come is None:
+        return OVERLOADED
+    first = _percentile(_first_token(come, factors[0]))
+    inter = _gap(come) if gaps else _percentile(_each(come))
+    return Latencies(first, inter * factors[1], come.batch.mean, come.batch.gap)
+
+
+class Reckoned(NamedTuple):
+    """Latencies at a load, and those of the requests that stand for all, in seconds, ascending.
+
+    The times between tokens are those of requests, whatever the criterion.
+    """
+
+    latencies: Latencies
+    firsts: Column
+    inters: Column
+
+
+def reckoned(
+    law: Law, shape: Shape, room: Room, rate: float, *, gaps: bool = False
+) -> Reckoned | None:
+    """Return what `latencies` rests on; None where the queue grows without end.
+
+    Args:
+        law: of a step.
+        shape: of the requests.
+        room: that a step has.
+        rate: requests a second.
+        gaps: as of `latencies`.
+    """
+    come = _arrivals(law, shape, room, rate)
+    if come is None:
+        return None
+    firsts, inters = _first_token(come, 1.0), _each(come)
+    inter = _gap(come) if gaps else _percentile(inters)
+    found = Latencies(_percentile(firsts), inter, come.batch.mean, come.batch.gap)
+    return Reckoned(found, np.sort(firsts), np.sort(inters))
+
+
+def _arrivals(law: Law, shape: Shape, room: Room, rate: float) -> _Arrivals | None:
+    """Return requests that arrive at a load; None where the queue grows without end."""
     batch = steady(law, shape, room, rate)
     if batch is None:
-        return OVERLOADED
+        return None
     found = np.searchsorted(batch.reached, UNIFORM[0])
     at = np.minimum(found, len(batch.batches) - 1)
-    own = shape.prompts[(UNIFORM[1] * len(shape.prompts)).astype(np.intp)]
+    own = _drawn(shape.prompts, UNIFORM[1])
     running, left = _running(law, shape, rate, batch, at, budget=room.budget)
     running, left = np.where(found > 0, running, 0.0), np.where(found > 0, left, 0.0)
-    come = _Arrivals(law, shape, room, rate, batch, found, at, own, running, left)
-    first, inter = _first_token(come, factors[0]), _gap(come) if gaps else _each(come)
-    return Latencies(first, inter * factors[1], batch.mean, batch.gap)
+    return _Arrivals(law, shape, room, rate, batch, found, at, own, running, left)
 
 
-def _first_token(come: _Arrivals, factor: float) -> float:
-    """Return the 95th percentile of the time to first token.
+def _first_token(come: _Arrivals, factor: float) -> Column:
+    """Return the times to first token.
 
     A request waits for a seat, then for the end of the running step, then for the steps that
     compute the prompts before it and its own. Prompts that arrive in one step are computed in the
@@ -148,7 +196,7 @@ def _first_token(come: _Arrivals, factor: float) -> float:
     rest = np.where(whole > 0, bare + law.prompts(tokens - whole * chunk, decode), last)
     gated = u_left * come.running + whole * most + rest
     fluid = (backlog + come.own) / chunk * most
-    return _percentile(waits + factor * np.maximum(gated, fluid))
+    return np.asarray(waits + factor * np.maximum(gated, fluid))
 
 
 def _running(
@@ -175,15 +223,14 @@ def _running(
     return running, left
 
 
-def _each(come: _Arrivals) -> float:
-    """Return the 95th percentile of requests' mean time per output token.
+def _each(come: _Arrivals) -> Column:
+    """Return the mean time per output token of the requests.
 
     A request sees the batch as it moves during its life, itself included, and the prompts that
     arrive meanwhile. What arrived while its own prompt was computed stands before its second token.
     """
     law, shape, found, rate = come.law, come.shape, come.batch, come.rate
-    places = (UNIFORM[3] * len(shape.outputs)).astype(np.intp)
-    gaps = np.maximum(shape.outputs[places] - 1.0, 1.0)
+    gaps = np.maximum(_drawn(shape.outputs, UNIFORM[3]) - 1.0, 1.0)
     usual = float(np.interp(found.mean, found.batches, found.step))
     span = np.maximum(found.returns * gaps * usual, 1e-3)
     stays = -np.expm1(-span) / span
@@ -191,10 +238,7 @@ def _each(come: _Arrivals) -> float:
     later = np.sqrt(np.maximum(_averaged(span) - stays**2, 0.0) * found.variance)
     swing = NORMAL[_EACH_PROMPTS]
     counts = np.concatenate(((0.0,), found.batches))[np.minimum(come.found, len(found.batches))]
-    # While a prompt is computed nobody leaves: who comes brings more than itself into the batch.
-    share = float(np.interp(found.mean, found.batches, found.busy))
-    wider = sqrt(1.0 + share + 0.5 * share**2 * (1.0 + shape.prompt_scatter))
-    others = found.mean + ((counts - found.mean) * stays + later * swing) * wider
+    others = found.mean + (counts - found.mean) * stays + later * swing
     batch = np.clip(others + 1.0, 1.0, found.batches[-1])
     bare, full, busy, decode = (
         np.interp(batch, found.batches, one)
@@ -204,11 +248,13 @@ def _each(come: _Arrivals) -> float:
     window = gaps * bare + law.prompts(np.minimum(before, come.room.budget), decode)
     # Prompts take time in which further ones arrive.
     more = (1.0 - busy**gaps) / (1.0 - busy)
-    tokens = _arrived(shape, rate * window, _EACH_PROMPTS) * more
+    scatter = (1.0 + shape.prompt_scatter) * more - 1.0
+    tokens = _arrived(shape, rate * window, _EACH_PROMPTS, scatter=scatter) * more
     arrivals = rate * bare / (1.0 - busy)
     size = shape.prompt * arrivals / np.maximum(-np.expm1(-arrivals), _TINY)  # in a step with any
     steps = np.clip(tokens / size, 1.0, gaps)
-    return _percentile(np.minimum(bare + law.prompts(tokens / steps, decode) * steps / gaps, full))
+    each = bare + law.prompts(tokens / steps, decode) * steps / gaps
+    return np.asarray(np.minimum(each, full))
 
 
 def _gap(come: _Arrivals) -> float:
@@ -230,33 +276,54 @@ def _averaged(spans: Column) -> Column:
     return np.asarray(2.0 * (np.expm1(-spans) + spans) / spans**2)
 
 
-def _arrived(shape: Shape, mean: Column, axis: int) -> Column:
+def _arrived(shape: Shape, mean: Column, axis: int, *, scatter: Column | None = None) -> Column:
     """Return the prompt tokens of so many requests as a Poisson process brings.
 
     Args:
         shape: of the requests.
         mean: requests that come on average, at each point.
         axis: the first of the two axes of the points that are used.
+        scatter: of the tokens that each of them brings, variance against the square of the mean;
+            that of the prompts if None.
     """
-    few = (mean[:, None] >= THRESHOLDS[axis]).sum(axis=1)
+    most = int(np.searchsorted(SMALLEST, mean.max(), side="right"))
+    few = (mean[:, None] >= THRESHOLDS[axis, :, :most]).sum(axis=1)
     count = np.where(
         mean < MOST_COUNTED, few, np.maximum(np.rint(mean + NORMAL[axis] * np.sqrt(mean)), 0.0)
     )
     some = np.maximum(count, 1.0)
     # Sums of lengths as gamma distributed (Wilson & Hilferty 1931).
-    ninth = shape.prompt_scatter / (9.0 * some)
+    ninth = (shape.prompt_scatter if scatter is None else scatter) / (9.0 * some)
     size = np.maximum(1.0 - ninth + NORMAL[axis + 1] * np.sqrt(ninth), 0.0) ** 3
     return np.asarray(count * shape.prompt * size)
 
 
+def _drawn(quantiles: Column, chance: Column) -> Column:
+    """Return the values of a distribution, told at the middles of equal shares, at some shares."""
+    return np.interp(chance * len(quantiles) - 0.5, np.arange(len(quantiles)), quantiles)
+
+
 def _percentile(values: Column, weights: Column | None = None) -> float:
-    """Return the 95th percentile of values, which may count differently."""
+    """Return the 95th percentile of values, which may count differently.
+
+    Of a few hundred values a single one is chance, and load after load another one: it is the mean
+    of those about it.
+    """
     if weights is None:
-        at = TAIL * (len(values) - 1)
-        below = int(at)
-        some = np.partition(values, (below, below + 1))
-        return float(some[below] + (at - below) * (some[below + 1] - some[below]))
+        first = len(values) - len(_ABOUT)
+        return float(_ABOUT @ np.sort(np.partition(values, first)[first:]))
     order = np.argsort(values)
     reached = np.cumsum(weights[order])
     middle = (reached - 0.5 * weights[order]) / reached[-1]
     return float(np.interp(TAIL, middle, values[order]))
+
+
+def _about() -> Column:
+    """Return the weights of the last of the points, in their order, in the percentile."""
+    shares = (np.arange(COUNT) + 0.5) / COUNT
+    weights = np.maximum(1.0 - np.abs(shares - TAIL) / _BESIDE, 0.0)
+    weights = weights[np.flatnonzero(weights)[0] :]
+    return np.asarray(weights / weights.sum())
+
+
+_ABOUT: Final[Column] = _about()

@@ -17,8 +17,6 @@ room beside that. The share of the two was measured on simulated engines.
 FURTHEST: Final = 2.5
 """Standard deviations of what fits, beyond which nothing is reckoned."""
 
-_WIDER: Final = 1.2  # what fits varies more than if requests came and went by themselves
-
 
 class Room(NamedTuple):
     """What bounds a step.
@@ -41,7 +39,7 @@ class Room(NamedTuple):
         """
         if self.memory == inf:
             return 0.0
-        return max(_WIDER * sqrt(self.memory * max(scatter, 0.0)), 1e-3 * self.memory)
+        return max(sqrt(self.memory * max(scatter, 0.0)), 1e-3 * self.memory)
 
 
 class Fitting(NamedTuple):

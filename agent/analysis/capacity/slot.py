@@ -1,12 +1,13 @@
 """What a quarter of a minute brought: requests, tokens, their lengths and what they held."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from agent.analysis.bins import CUTS, binned, edges
+from agent.analysis.capacity.waits import Waits, waits_of
 from agent.analysis.window import Column, View, growth
 from agent.catalog import engine
 from agent.model import Metric
@@ -28,6 +29,9 @@ GAUGES: Final = (
     (engine.KV_CACHE_USAGE, ""),
 )
 LENGTHS: Final = (engine.REQUEST_PROMPT_TOKENS, engine.REQUEST_GENERATION_TOKENS)
+ENOUGH_SECONDS: Final = 30.0
+"""Seconds with requests from which on the scatter of their lengths is known."""
+
 _QUEUE: Final = 3.0  # times as many must wait as may come within one step, and one
 TIMES: Final = (engine.TIME_TO_FIRST_TOKEN, engine.REQUEST_TIME_PER_OUTPUT_TOKEN)
 
@@ -89,6 +93,7 @@ class Slot:
         usage: mean share of the KV cache in use while requests waited.
         lengths: prompts and outputs of finished requests.
         times: times to first token and per output token.
+        sums: what `scatter_of` needs, of computed prompts and of outputs, shape (2, 4).
         restarted: whether the engine began anew.
     """
 
@@ -105,7 +110,8 @@ class Slot:
     plateau: float
     usage: float
     lengths: tuple[Spread | None, Spread | None]
-    times: tuple[Spread | None, Spread | None]
+    times: tuple[Waits | None, Waits | None]
+    sums: Column = field(default_factory=lambda: np.zeros((2, 4)))
     restarted: bool = False
 
 
@@ -132,7 +138,8 @@ def slot_of(view: View) -> Slot:
         plateau=float(running[waits].max()) if waits.any() else 0.0,
         usage=float(usage[waits].mean()) if waits.any() else 0.0,
         lengths=_spreads(view, LENGTHS),
-        times=_spreads(view, TIMES),
+        times=_waits(view),
+        sums=np.stack((_sums(counted[:, 0], _computed(counted)), _outputs(view))),
         restarted=any(map(_fell, counted.T)),
     )
 
@@ -152,6 +159,64 @@ def _spreads(view: View, metrics: tuple[Metric, Metric]) -> tuple[Spread | None,
     """Return what two histograms observed."""
     one, other = (_spread(view, metric) for metric in metrics)
     return one, other
+
+
+def _computed(counted: Column) -> Column:
+    """Return the prompt tokens that were not found in the cache, NaN where nobody knows when."""
+    prompt, cached, hits = counted[:, 1], counted[:, 2], counted[:, 3]
+    if not np.isnan(cached).all():
+        return np.asarray(prompt - cached)
+    # What was found is counted when a request is taken, its prompt when it has its first token.
+    found = hits[~np.isnan(hits)]
+    return prompt if not len(found) or found[-1] == found[0] else np.full(len(prompt), np.nan)
+
+
+def _outputs(view: View) -> Column:
+    """Return the sums of the outputs of requests that ended."""
+    lengths = LENGTHS[1]
+    return _sums(view.of(lengths, suffix="_count"), view.of(lengths, suffix="_sum"))
+
+
+def _sums(counts: Column, tokens: Column) -> Column:
+    """Return the sums from which the scatter of lengths follows.
+
+    Args:
+        counts: requests so far, of each row.
+        tokens: of all of them.
+
+    Returns:
+        Seconds with any request, requests, tokens, and squared tokens of a second by its requests.
+    """
+    known = ~(np.isnan(counts) | np.isnan(tokens))
+    some, added = np.diff(counts[known]), np.diff(tokens[known])
+    sound = (some > 0) & (added >= 0)
+    some, added = some[sound], added[sound]
+    return np.array([len(some), some.sum(), added.sum(), (added**2 / some).sum()])
+
+
+def scatter_of(sums: Column) -> float | None:
+    """Return the variance of lengths against the square of their mean; None of too few seconds.
+
+    The tokens of a second in which `k` requests were counted have `k` times their variance, so that
+    the weighted squares about the mean tell it, however many come in a second.
+
+    Args:
+        sums: as of a slot, or of several added up.
+    """
+    seconds, requests, tokens, squares = sums.tolist()
+    if seconds < ENOUGH_SECONDS or tokens <= 0.0:
+        return None
+    variance = (squares - tokens**2 / requests) / (seconds - 1.0)
+    return float(max(variance, 0.0) / (tokens / requests) ** 2)
+
+
+def _waits(view: View) -> tuple[Waits | None, Waits | None]:
+    """Return the times to first token and per output token that were counted."""
+    first, inter = (
+        None if histogram is None else waits_of(histogram)
+        for histogram in (view.histogram(metric) for metric in TIMES)
+    )
+    return first, inter
 
 
 def _spread(view: View, metric: Metric) -> Spread | None:

@@ -23,6 +23,7 @@ _DECODE_ROUNDS: Final = 2
 _BUSY_ROUNDS: Final = 3
 _GRID: Final = 20
 _TRIED: Final = 11  # seats, where nobody tells them
+_WIDEST: Final = 30.0
 _BUSIEST: Final = 0.995  # of a step's time that prompts take; at all of it nothing else is done
 
 
@@ -39,6 +40,7 @@ class Shape:
         prompt_scatter: variance of the prompts against the square of their mean.
         scatter: likewise of the outputs.
         held_scatter: likewise of the KV tokens that a request in the batch holds.
+        overlap: mean of the shorter of two outputs, against the mean.
     """
 
     prompts: Column
@@ -49,6 +51,7 @@ class Shape:
     prompt_scatter: float
     scatter: float
     held_scatter: float
+    overlap: float
 
     @classmethod
     def of(cls, prompts: Column, outputs: Column) -> "Shape":
@@ -68,6 +71,7 @@ class Shape:
             prompt_scatter=float(prompts.var() / np.maximum(prompts.mean(), 1.0) ** 2),
             scatter=float(outputs.var()) / max(output, 1.0) ** 2,
             held_scatter=float(held),
+            overlap=_shorter(outputs) / output,
         )
 
 
@@ -164,6 +168,10 @@ def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
     )
     batches = fit.running
     load = rate * stay / batches
+    # A number that varies more about the same mean: the recursion of a negative binomial one.
+    # Where the cache is full they wait instead of coming to the batch.
+    wider = 1.0 + (_wider(shape, busy) - 1.0) * (1.0 - fit.full)
+    load = load / wider + (1.0 - 1.0 / wider) * (1.0 - 1.0 / there)
     if load[-1] >= 1.0 or rate >= saturation(law, shape, room):
         return None
     logs = np.concatenate(((0.0,), np.cumsum(np.log(load))))
@@ -194,6 +202,25 @@ def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
         variance=max(square - mean * mean, 0.0),
         returns=max(slope, 0.0) * 2.0 / (1.0 + shape.scatter),
     )
+
+
+def _shorter(lengths: Column) -> float:
+    """Return the mean of the shorter one of two lengths."""
+    some, count = np.sort(lengths), len(lengths)
+    return float(some @ (2.0 * np.arange(count)[::-1] + 1.0)) / count**2
+
+
+def _wider(shape: Shape, busy: Column) -> Column:
+    """Return the variance of the number of requests, against that of some that come one by one.
+
+    While a prompt is computed nobody gets on, but others come: to those that decode, requests come
+    in groups X, as many as come in the busy period that one prompt begins (Borel 1942; here with
+    prompts of different lengths). Those of a group are there together until one of them ends: the
+    variance is 1 + overlap · E[X (X - 1)] / E[X] times as large (Holman, Chaudhry & Kashyap 1983,
+    On the service system M^X/G/infinity).
+    """
+    group = busy * (2.0 - busy + shape.prompt_scatter * busy) / (1.0 - busy) ** 2
+    return np.minimum(1.0 + shape.overlap * group, _WIDEST)
 
 
 def _busy(

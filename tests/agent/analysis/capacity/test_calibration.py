@@ -13,8 +13,9 @@ from agent.analysis.bottleneck import Targets
 from agent.analysis.capacity.bound import System
 from agent.analysis.capacity.calibration import Calibration, Saturated
 from agent.analysis.capacity.law import Law
-from agent.analysis.capacity.slot import Spread
+from agent.analysis.capacity.slot import Slot
 from agent.analysis.capacity.steady import Shape
+from agent.analysis.capacity.waits import Waits
 from tests.agent.analysis.capacity.test_mix import slot, spread
 
 SYSTEM = System(
@@ -26,13 +27,14 @@ SYSTEM = System(
     targets=Targets(),
 )
 
-TIMES = (Spread(np.array([0.2]), np.array([12.0])), Spread(np.array([0.02]), np.array([12.0])))
+
+def all_at(seconds: float, *, count: int = 30) -> Waits:
+    """Return requests that all took as long."""
+    return Waits(np.array([inf]), np.zeros(1), np.full(count, seconds), count * seconds)
+
+
+TIMES = (all_at(0.2, count=12), all_at(0.02, count=12))
 """Times to first token and per output token of a dozen requests."""
-
-
-def all_at(seconds: float) -> Spread:
-    """Return thirty requests that all took as long."""
-    return Spread(np.array([0.99 * seconds, seconds]), np.array([0.0, 30.0]))
 
 
 def test_requests_that_nobody_counts_correct_nothing():
@@ -140,6 +142,45 @@ def test_a_law_that_stays_is_not_reckoned_again():
     before = [*calibration.compared]
     calibration.take([], SYSTEM.slower(1.01))
     assert [*calibration.compared] == before
+
+
+def test_what_was_compared_follows_what_prompts_cost():
+    """A law whose prompts turn out dearer makes the first token as late as it was seen to be."""
+    calibration = _seen(SYSTEM)
+    dearer = replace(SYSTEM, law=Law.linear(0.02, 3e-4, 2e-4, 0.0))
+    before = calibration.factors(2.0)[0]
+    for _ in calibration.compared:
+        calibration.take([], dearer)
+    assert calibration.factors(2.0)[0] < 0.9 * before
+
+
+def _minute(counts: list[int], dice: random.Random) -> list[Slot]:
+    """Return the slots of a minute with so many requests each."""
+    return [replace(slot(n, dice, requests=count), times=TIMES) for n, count in enumerate(counts)]
+
+
+def test_the_busiest_part_of_a_minute_is_as_busy_as_chance_leaves_it():
+    """Of a load that hardly moves the mean counts, of one that moves its busiest part."""
+    found = {}
+    for name, counts in (("even", [40, 31, 43, 34]), ("moved", [10, 12, 60, 61])):
+        calibration, dice = Calibration.new(), random.Random(1)
+        calibration.take(_minute(counts, dice), SYSTEM)
+        (found[name],) = (one.rate for one in calibration.compared)
+    assert found["even"] == pytest.approx(148 / 60.0)
+    assert 3.5 < found["moved"] < 60.5 / 15.0
+
+
+def test_minutes_of_a_high_load_do_not_make_steps_shorter():
+    """A batch takes longer than a minute to become as large as it is reckoned to be in the end."""
+    calibration, dice = Calibration.new(), random.Random(1)
+    gaps = (30 * 99 * 0.6 * SYSTEM.latencies(2.0).gap, 30.0 * 99)
+    slots = [replace(slot(n, dice, requests=30), times=TIMES, gaps=gaps) for n in range(8)]
+    slow = SYSTEM.slower(0.8 * SYSTEM.stability / 2.0)
+    calibration.take(slots, slow)
+    assert all(one.gap < -0.3 for one in calibration.compared)
+    assert calibration.pace() == 1.0
+    calibration.compared.extend([one._replace(load=0.3) for one in calibration.compared])
+    assert calibration.pace() < 0.75
 
 
 def test_a_machine_that_is_slower_than_its_law_is_taken_as_it_is():

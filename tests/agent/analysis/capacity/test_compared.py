@@ -19,15 +19,17 @@ from agent.analysis.capacity.compared import (
     usual_gap,
 )
 from agent.analysis.capacity.queueing import Latencies
-from agent.analysis.capacity.slot import Spread
+from agent.analysis.capacity.waits import Waits
 
 EDGES = np.linspace(0.0, 4.0, 4001)
+POINTS = -np.log1p(-(np.arange(257) + 0.5) / 257) / 3.0
 
 
 def minute(*, scale: float, rate: float = 1.0, gap: float = 0.0, count: float = 1000.0) -> Compared:
     """Return a minute whose latencies are exponential, with a 95th percentile of `scale`."""
     share = np.diff(1.0 - np.exp(-EDGES * 3.0 / scale))
-    late = beyond(Spread(EDGES[1:], count * share), 1.0)
+    seen = Waits(EDGES[1:], count * share, np.zeros(0), count * scale / 3.0)
+    late = beyond(seen, POINTS, 1.0)
     return Compared(0.0, rate, gap, late, late)
 
 
@@ -71,6 +73,7 @@ def test_nothing_seen_is_no_correction():
 def test_a_minute_survives():
     """What was kept is what there was; what has another form is refused."""
     one = minute(scale=1.2, rate=3.0, gap=-0.01)
+    one = one._replace(reckoned=Latencies(1.0, 0.1, 4.0, 0.02), steps=(0.02, 0.1), load=0.4)
     assert Compared.restore(json.loads(json.dumps(one.state()))) == one
     with pytest.raises(ValueError, match="ratio"):
         Compared.restore([0.0, 1.0, 0.0, [1.0] * len(RATIOS), [1.0]])
@@ -83,7 +86,10 @@ def test_a_minute_of_an_earlier_version_survives():
     one = minute(scale=1.2)
     old = Compared.restore(one.state()[:5])
     assert old == one
-    assert old.against(Latencies(1.0, 1.0, 1.0, 1.0), 0.01) == old
+    assert old.against(Latencies(1.0, 1.0, 1.0, 1.0), (0.01, 0.02)) == old
+    reckoned = Latencies(1.0, 1.0, 1.0, 1.0)
+    state = one._replace(reckoned=reckoned).state()
+    assert Compared.restore([*state[:6], 0.02]) == one._replace(reckoned=reckoned)
 
 
 @given(st.floats(0.8, 1.2))
@@ -91,10 +97,10 @@ def test_a_minute_is_the_same_against_a_law_and_back(factor: float):
     """Against latencies that are longer it was shorter by as much, and the other way round."""
     reckoned = Latencies(1.0, 1.0, 4.0, 0.02)
     other = Latencies(factor, factor, 4.0, 0.02 * factor)
-    one = minute(scale=1.0)._replace(reckoned=reckoned, step=0.02)
-    moved = one.against(other, 0.02 * factor)
+    one = minute(scale=1.0)._replace(reckoned=reckoned, steps=(0.02, 0.1))
+    moved = one.against(other, (0.02 * factor, 0.1))
     assert moved.gap == pytest.approx(-np.log(factor))
-    assert moved.against(reckoned, 0.02).gap == pytest.approx(0.0, abs=1e-12)
+    assert moved.against(reckoned, (0.02, 0.1)).gap == pytest.approx(0.0, abs=1e-12)
     expected = minute(scale=1.0 / factor).first
     inside = slice(6, -5)  # what lies beyond the ratios that were kept is not known
     assert moved.first[inside] == pytest.approx(expected[inside], rel=0.05, abs=5.0)

@@ -1,6 +1,7 @@
 """What requests look like, and when they look otherwise."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,49 @@ def test_a_kept_mix_says_the_same():
     assert after.held == pytest.approx(before.held)
     state["slots"][0]["held"] = [1.0]
     with pytest.raises(ValueError, match="five sums"):
+        again.restore(state)
+
+
+def _alike(scatter: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Return the sums of a quarter of a minute with twelve requests, of such a scatter each."""
+    mean = 200.0
+    squares = 12 * mean**2 + 11.5 * scatter * mean**2  # as of a long time, of which this is a part
+    one = [12.0, 12.0, 12 * mean, squares]
+    return np.array([one, one])
+
+
+@pytest.mark.parametrize("scatter", [0.02, 0.5])
+def test_lengths_scatter_as_they_did_second_by_second(scatter: float):
+    """How wide lengths are is not what the buckets of a histogram make of it, kept or not."""
+    tracker, dice = MixTracker(), random.Random(3)
+    for number in range(12):
+        tracker.add(replace(slot(number, dice), sums=_alike(scatter)))
+    again = MixTracker()
+    again.restore(tracker.state())
+    for one in (tracker, again):
+        seen = one.seen()
+        assert seen is not None
+        assert seen.shape.prompt_scatter == pytest.approx(scatter, rel=0.1)
+        assert seen.shape.scatter == pytest.approx(scatter, rel=0.1)
+        assert seen.shape.prompt == pytest.approx(seen.prompt)
+
+
+def test_a_mix_of_an_earlier_version_has_the_lengths_of_its_histograms():
+    """Without sums what was kept is read, and sums of another form are refused."""
+    tracker, dice = MixTracker(), random.Random(3)
+    for number in range(12):
+        tracker.add(slot(number, dice))
+    state = tracker.state()
+    before, again = tracker.seen(), MixTracker()
+    for kept in state["slots"]:
+        del kept["sums"]
+    again.restore(state)
+    after = again.seen()
+    assert before is not None
+    assert after is not None
+    assert after.shape.scatter == pytest.approx(before.shape.scatter)
+    state["slots"][0]["sums"] = [1.0]
+    with pytest.raises(ValueError, match="four sums"):
         again.restore(state)
 
 

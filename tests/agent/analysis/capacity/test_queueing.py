@@ -1,6 +1,7 @@
 """Latencies by queueing theory: bounds, orders, and cases whose answer is known."""
 
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 
 from agent.analysis.capacity.law import Law
 from agent.analysis.capacity.points import NORMAL, THRESHOLDS, UNIFORM
-from agent.analysis.capacity.queueing import latencies
+from agent.analysis.capacity.queueing import latencies, reckoned
 from agent.analysis.capacity.room import Room
-from agent.analysis.capacity.steady import Shape, most_served, saturation
+from agent.analysis.capacity.steady import Shape, most_served, saturation, steady
 
 LAW = Law.linear(0.02, 1e-4, 2e-4, 0.0)
 ROOM = Room(64.0, 8192.0)
@@ -88,6 +89,94 @@ def test_steps_that_cost_nothing_without_prompts_have_their_latencies():
     found = latencies(law, some, ROOM, 0.5 * saturation(law, some, ROOM))
     assert 0.0 < found.first_token < inf
     assert 0.0 <= found.inter_token < inf
+
+
+class _Simulated(NamedTuple):
+    """What an engine did whose steps all take as long, and longer by each prompt in them.
+
+    Attributes:
+        mean: requests in the batch.
+        variance: of those.
+        inter_token: 95th percentile of the mean time per output token.
+    """
+
+    mean: float
+    variance: float
+    inter_token: float
+
+
+def _simulated(*, bare: float, each: float, output: int, rate: float) -> _Simulated:
+    """Let requests come at random for forty thousand steps."""
+    dice = np.random.default_rng(5)
+    coming = np.cumsum(dice.exponential(1.0 / rate, 200_000)).tolist()
+    time, came = 0.0, 0
+    running: list[tuple[int, float]] = []  # step of the last token, and time of the first
+    prompts = 0
+    lasted: list[float] = []
+    seconds, counts, squares = 0.0, 0.0, 0.0
+    for step in range(40_000):
+        length = bare + each * prompts
+        there = len(running) + prompts
+        seconds, counts, squares = (
+            seconds + length,
+            counts + there * length,
+            squares + there * there * length,
+        )
+        time += length
+        running += [(step + output - 1, time)] * prompts
+        lasted += [(time - first) / (output - 1) for last, first in running if last == step]
+        running = [one for one in running if one[0] > step]
+        prompts = 0
+        while coming[came] <= time:
+            came, prompts = came + 1, prompts + 1
+        if not running and not prompts:
+            time, prompts, came = coming[came], 1, came + 1
+    mean = counts / seconds
+    return _Simulated(mean, squares / seconds - mean**2, float(np.quantile(lasted, 0.95)))
+
+
+@pytest.mark.parametrize("share", [0.15, 0.35])
+def test_prompts_bring_requests_in_groups(share: float):
+    """The batch moves as that of a simulated engine does, and requests with it.
+
+    While a prompt is computed others come: the more time prompts take, the farther the number of
+    requests is from that of a queue into which they come one by one, whose variance is its mean.
+    """
+    bare, output, rate = 0.02, 60, 4.0
+    law, some = Law.linear(bare, share / rate / 300.0, 0.0, 0.0), shape(300.0, output, 0.0)
+    seen = _simulated(bare=bare, each=share / rate, output=output, rate=rate)
+    found = steady(law, some, ROOM, rate)
+    assert found is not None
+    assert found.mean == pytest.approx(seen.mean, rel=0.05)
+    assert seen.variance > (1.0 + share) * seen.mean
+    assert found.variance == pytest.approx(seen.variance, rel=0.2)
+    latency = latencies(law, some, ROOM, rate).inter_token
+    assert latency == pytest.approx(seen.inter_token, rel=0.05)
+
+
+def test_a_little_more_load_is_a_little_later():
+    """Percentiles do not jump from load to load: what they find is no chance of the points."""
+    some = shape(2000.0, 60.0, 0.6)
+    most = saturation(LAW, some, ROOM)
+    found = [latencies(LAW, some, ROOM, load * most) for load in np.linspace(0.3, 0.8, 51)]
+    for times in ([one.first_token for one in found], [one.inter_token for one in found]):
+        smooth = np.convolve(np.log(times), np.full(9, 1.0 / 9.0), mode="valid")
+        assert (np.log(times)[4:-4] - smooth).std() < 0.013
+
+
+def test_what_is_reckoned_is_what_its_percentiles_are_of():
+    """Of the requests that stand for all, one in twenty is later than the percentile."""
+    some = shape()
+    rate = 0.5 * saturation(LAW, some, ROOM)
+    found = reckoned(LAW, some, ROOM, rate)
+    assert found is not None
+    assert found.latencies == latencies(LAW, some, ROOM, rate)
+    for values, percentile in (
+        (found.firsts, found.latencies.first_token),
+        (found.inters, found.latencies.inter_token),
+    ):
+        assert (values > percentile).mean() == pytest.approx(0.05, abs=0.015)
+    assert reckoned(LAW, some, ROOM, 3.0 * rate) is None
 
 
 def test_beyond_stability_latencies_are_infinite():
