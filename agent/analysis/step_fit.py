@@ -90,7 +90,8 @@ def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | Non
     load, seconds = design(stretches)
     rows = load / seconds[:, None]
     steps = np.array([one.steps for one in stretches])
-    base = 1.0 / (1.0 + (_HALF_COUNT / steps) ** 2)
+    longest = np.array([max(one.longest, one.seconds) for one in stretches])
+    base = 1.0 / (1.0 + (_HALF_COUNT * longest / (steps * seconds)) ** 2)
     weights = _robust(rows, base, _BENT)
     groups = _groups(keys)
     linear, bent = _jackknife(rows, weights, groups)

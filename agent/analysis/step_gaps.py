@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from agent.analysis.step_windows import Stretch
+from agent.analysis.step_windows import BUDGET, Stretch
 from agent.analysis.window import View
 from agent.catalog import engine
 
@@ -37,9 +37,6 @@ ENOUGH_PROMPTS: Final = 12
 
 WHOLE: Final = 3.0
 """Tokens of a step against those of a mean prompt from which on nearly all are computed in one."""
-
-BUDGET: Final = 2048.0
-"""Tokens of a step at most where nobody tells: the smallest default of vLLM's server."""
 
 CHANCE: Final = 0.05
 """Share of the gaps' time that chance may be off by in the prompts that they were held up by."""

@@ -14,6 +14,9 @@ SHORTEST: Final = 4.0
 LONGEST: Final = 30.0
 """Seconds that a stretch lasts, at most, unless it has too few steps even then."""
 
+LONG_ENOUGH: Final = 12.0
+"""Seconds after which it ends where steps with a prompt are long."""
+
 ENOUGH_STEPS: Final = 24
 FEWEST_STEPS: Final = 8
 """Counters move when a step ends: at either end of a stretch up to one step is miscounted."""
@@ -23,11 +26,15 @@ ENOUGH_PROMPTS: Final = 12
 """Prompt tokens are counted when all of a prompt is computed. Where prompts are no trifle, a
 stretch begins and ends while no prompt is under way, or holds so many that those matter little."""
 
+BUDGET: Final = 2048.0
+"""Tokens of a step at most where nobody tells: the smallest default of vLLM's server."""
+
 _RECOMPUTED: Final = 0.5
 """Tokens computed again for a request that was thrown out, against what requests hold on average.
 No counter has them. The youngest is thrown out, which holds its prompt and little more."""
 
 _ALONE: Final = 1.02  # requests' time over wall time up to which they ran one after the other
+_PROMPT_STEPS: Final = 12.0  # as many of which a stretch lasts: one at either end is miscounted
 _SILENCE: Final = 10.0  # seconds without a step after which an engine is no longer at work
 
 _KEYS: Final = (
@@ -45,6 +52,9 @@ _KEYS: Final = (
     (engine.KV_CACHE_USED, ""),
     (engine.PREEMPTIONS, ""),
     (engine.REQUESTS_WAITING, ""),
+    (engine.PREFILL_TIME, "_sum"),
+    (engine.PREFILL_TIME, "_count"),
+    (engine.MAX_NUM_BATCHED_TOKENS, ""),
 )
 (
     _RUNNING,
@@ -61,6 +71,9 @@ _KEYS: Final = (
     _KV,
     _PREEMPTED,
     _WAITING,
+    _PREFILL_TIME,
+    _PREFILLS,
+    _BUDGET,
 ) = range(len(_KEYS))
 
 
@@ -82,6 +95,8 @@ class Stretch:
         by: the clock that timed it. `wall`: all steps of a time without a pause. `gaps`: between
             tokens, so that a step, and what is in it, counts as often as it has sequences.
             `prompts`: only steps that compute a prompt, which tell nothing of what is usual.
+        longest: seconds of a step with a prompt, as far as known, of which one at either end may be
+            miscounted.
     """
 
     time: float
@@ -92,11 +107,12 @@ class Stretch:
     kv: float
     decode_squared: float
     by: Clock = "wall"
+    longest: float = 0.0
 
 
 @dataclass(slots=True)
 class _Sum:
-    """What a stretch holds so far."""
+    """What a stretch holds so far; `short` is one that would do if no better one comes."""
 
     begin: float
     end: float
@@ -111,6 +127,7 @@ class _Sum:
     first: float = 0.0
     queued: bool = False
     fewest: float = inf
+    short: Stretch | None = None
 
 
 class Stretches:
@@ -160,8 +177,7 @@ class Stretches:
         self._stepped = last is not None and row[_STEPS] > last[_STEPS]
         tokens = _tokens(last, row) if last is not None else None
         if last is None or tokens is None or not (row[_RUNNING] > 0 and last[_RUNNING] > 0):
-            self._sum = None
-            return []
+            return self._cut_short()
         total = self._sum
         if total is None:
             if not stepped_before or (self._long and not may_begin):
@@ -171,9 +187,8 @@ class Stretches:
         if row[_FIRST] > last[_FIRST]:
             self._long = tokens[0] > LONG_PROMPT * (row[_FIRST] - last[_FIRST])
         if time - total.moved >= _SILENCE:
-            self._sum = None
-            return []
-        return self._finish(total) if self._stepped else []
+            return self._cut_short()
+        return self._finish(total, _prompt_step(row)) if self._stepped else []
 
     @staticmethod
     def _add(
@@ -196,7 +211,7 @@ class Stretches:
         total.queued = total.queued or row[_WAITING] > 0
         total.fewest = min(total.fewest, last[_RUNNING], row[_RUNNING])
 
-    def _finish(self, total: _Sum) -> list[Stretch]:
+    def _finish(self, total: _Sum, prompt: float) -> list[Stretch]:
         """Return the stretch if it is long enough, and begin the next."""
         wall = total.end - total.begin
         cut = self._long and not self._prompts.none
@@ -205,21 +220,42 @@ class Stretches:
         enough = wall >= SHORTEST and total.steps >= ENOUGH_STEPS
         if not enough and not (wall >= LONGEST and total.steps >= FEWEST_STEPS):
             return []
-        self._sum = None
-        busy = _busy(total, wall)
-        if not busy:
+        found = _stretch(total, wall, longest=prompt if self._long else 0.0)
+        if found is not None and wall < min(_PROMPT_STEPS * found.longest, LONG_ENOUGH):
+            total.short = found
             return []
-        return [
-            Stretch(
-                time=total.end,
-                steps=total.steps,
-                seconds=busy / total.steps,
-                prefill=total.prefill / total.steps,
-                decode=total.decode / total.steps,
-                kv=total.kv / total.steps,
-                decode_squared=total.decode_squared / total.steps,
-            )
-        ]
+        self._sum = None
+        return [] if found is None else [found]
+
+    def _cut_short(self) -> list[Stretch]:
+        """End the stretch where work ends, and return what there is of it."""
+        total, self._sum = self._sum, None
+        return [] if total is None or total.short is None else [total.short]
+
+
+def _stretch(total: _Sum, wall: float, *, longest: float) -> Stretch | None:
+    """Return a stretch, None where it cannot be told how long there was work."""
+    busy = _busy(total, wall)
+    if not busy:
+        return None
+    return Stretch(
+        time=total.end,
+        steps=total.steps,
+        seconds=busy / total.steps,
+        prefill=total.prefill / total.steps,
+        decode=total.decode / total.steps,
+        kv=total.kv / total.steps,
+        decode_squared=total.decode_squared / total.steps,
+        longest=longest,
+    )
+
+
+def _prompt_step(row: list[float]) -> float:
+    """Return the seconds of a step with a prompt by the engine's stopwatch; 0 without one."""
+    if not (row[_PREFILLS] > 0 and row[_FIRST] > 0):
+        return 0.0
+    budget = BUDGET if isnan(row[_BUDGET]) else row[_BUDGET]
+    return row[_PREFILL_TIME] / row[_PREFILLS] / max(1.0, row[_PROMPT] / row[_FIRST] / budget)
 
 
 def _busy(total: _Sum, wall: float) -> float | None:

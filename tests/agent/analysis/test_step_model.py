@@ -106,6 +106,22 @@ def test_coefficients_are_within_their_intervals():
     assert np.mean(inside) >= 0.85
 
 
+def test_stretches_that_may_have_a_long_step_too_many_count_less():
+    """Those of which a prompt at either end is a tenth are outweighed by those that last long."""
+    given = stretches(linear, seed=4, noise=0.02)
+    short = [
+        replace(one, seconds=1.12 * one.seconds, longest=1.0, time=one.time + 1.0)
+        for one in stretches(linear, seed=5, noise=0.02)
+    ]
+    sure = _error(_model(given), linear, 16.0)
+    both = _error(_model([*given, *short]), linear, 16.0)
+    unweighted = _error(
+        _model([*given, *(replace(one, longest=0.0) for one in short)]), linear, 16.0
+    )
+    assert abs(both - sure) < 0.02
+    assert unweighted - sure > 0.03
+
+
 def test_terms_that_move_together_are_not_told_apart():
     """Where each sequence always holds as many tokens, neither of the two terms is claimed."""
     same = [replace(one, kv=400.0 * one.decode) for one in stretches(linear, count=120)]

@@ -4,7 +4,7 @@ from math import nan
 
 import pytest
 
-from agent.analysis.step_windows import FEWEST_STEPS, Stretches
+from agent.analysis.step_windows import BUDGET, FEWEST_STEPS, Stretches
 from agent.catalog import engine
 from agent.model import Metric
 from tests.agent.analysis.views import START, Key, view_of
@@ -158,6 +158,42 @@ def test_many_prompts_are_enough():
     found = _all(_with_prompts(60, [0, 0, *[1] * 58]))
     assert [one[0] for one in found] == [25.0, 49.0]
     assert found[1][3] == pytest.approx(7.0)
+
+
+def _timed(seconds: int, prefill: float) -> dict[Key, list[float]]:
+    """Return an engine with long prompts, whose stopwatch says how long each takes."""
+    columns = _with_prompts(seconds, [0] * seconds)
+    columns[engine.PREFILL_TIME, "_count"] = [50.0] * seconds
+    columns[engine.PREFILL_TIME, "_sum"] = [50.0 * prefill] * seconds
+    return columns
+
+
+@pytest.mark.parametrize(("prefill", "first"), [(0.2, 5.0), (0.7, 10.0), (3.0, 13.0)])
+def test_stretches_last_longer_where_a_prompt_takes_long(prefill: float, first: float):
+    """A step with a prompt that is counted on the wrong side of an end is little of a stretch."""
+    found = Stretches().observe(view_of(_timed(40, prefill)))
+    assert found[0].time - START == first
+    assert all(one.longest == pytest.approx(prefill) for one in found)
+
+
+def test_a_prompt_of_several_steps_makes_none_of_them_long():
+    """What the stopwatch counts are all the steps of a prompt; a step has its budget of tokens."""
+    columns = _timed(40, 0.7)
+    columns[engine.PROMPT_TOKENS, ""] = [
+        2.0 * BUDGET * (100.0 + 0.5 * second) for second in range(40)
+    ]
+    found = Stretches().observe(view_of(columns))
+    assert found[0].time - START == 6.0
+    assert found[0].longest == pytest.approx(0.35)
+
+
+def test_what_ends_early_is_better_than_nothing():
+    """Where work ends before a stretch is as long as one likes, what there is of it is kept."""
+    columns = _timed(40, 3.0)
+    columns[engine.REQUESTS_RUNNING, ""][8] = 0.0
+    found = [one.time - START for one in Stretches().observe(view_of(columns))]
+    assert found[0] == 7.0
+    assert found[1] > 20.0
 
 
 def test_requests_given_up_are_not_taken_for_prompts():
