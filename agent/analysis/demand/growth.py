@@ -114,7 +114,7 @@ def growth(levels: Column, values: Column) -> Growth | None:
     weeks = int(enough.sum())
     if weeks < FEWEST_WEEKS:
         return None
-    medians = np.array([median(row[np.isfinite(row)]) for row in days[enough]])
+    medians: Column = np.array([median(row[np.isfinite(row)]) for row in days[enough]])
     times = np.flatnonzero(enough) - (len(days) - 1) - 0.5
     later, earlier = np.tril_indices(weeks, -1)
     slope = median((medians[later] - medians[earlier]) / (times[later] - times[earlier]))
