@@ -20,7 +20,7 @@ def _report(end: float) -> Report:
     }
     document = {
         "host": "h", "agent_version": "1", "generated_timestamp_seconds": end, "window": window,
-        "subjects": [], "incidents": [], "alerts": [],
+        "subjects": [], "incidents": [], "alerts": [], "missing": [],
     }  # fmt: skip
     return Report(document=document, sections=[])
 
