@@ -81,6 +81,7 @@ class Replay:
         facts: series that each frame carries besides, such as that this is a replay.
         judge: is handed each frame and returns it with what rules made of it.
         further: asked at each tick for what else is to be said in its frame.
+        ahead: seconds of the recording that are played at once, before the pace begins.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Replay:
         facts: dict[int, float],
         judge: Callable[[Frame], Frame] = lambda frame: frame,
         further: Callable[[], Sequence[Reading]] = tuple,
+        ahead: float = 0.0,
     ) -> None:
         self._pipeline = pipeline
         self._exporters = exporters
@@ -103,6 +105,7 @@ class Replay:
         self._facts = facts
         self._judge = judge
         self._further = further
+        self._ahead = ahead
         self._ticks = 0
         self._ticks_id = pipeline.table.intern(catalog.TICKS)
 
@@ -114,7 +117,7 @@ class Replay:
             if self._speed > 0:
                 now = self._pace.monotonic()
                 start = start or (now, tick.monotonic)
-                due = start[0] + (tick.monotonic - start[1]) / self._speed
+                due = start[0] + (tick.monotonic - start[1] - self._ahead) / self._speed
                 await self._pace.sleep(max(0.0, due - now))
             else:
                 await asyncio.sleep(0)

@@ -40,15 +40,17 @@ class ReplayAgent:
     Args:
         path: the recording.
         speed: seconds of it for each second; 0 for as fast as possible.
+        ahead: seconds of it that are played at once, so that something is known from the start.
 
     Raises:
         RecordingError: it is not one.
     """
 
-    def __init__(self, path: Path, *, speed: float) -> None:
+    def __init__(self, path: Path, *, speed: float, ahead: float = 0.0) -> None:
         self._table = SeriesTable()
         self._reader = RecordingReader(path, self._table)
         self._speed = speed
+        self._ahead = ahead
         self._clock = ReplayClock()
         self._conclusions = Conclusions(_SETTINGS)
         self._pipeline = self._conclusions.pipeline(self._table)
@@ -138,6 +140,7 @@ class ReplayAgent:
             facts=self._facts,
             judge=self._judge,
             further=self._readings,
+            ahead=self._ahead,
         )
 
     def _new_judging(self) -> Judging:

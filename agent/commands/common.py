@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from agent.config import Listen, Settings, load_settings
-from agent.config.values import ListenAddress, Url
+from agent.config.values import Duration, ListenAddress, Url
 from collectors.engines import ENGINES
 
 DEFAULT_CONFIG = Path("/etc/inferwatch/config.yaml")
@@ -57,6 +57,14 @@ def listen_address(text: str) -> Listen:
     """Return an address, or have argparse say what was expected."""
     try:
         return ListenAddress().convert(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected {error}") from None
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of a duration, or have argparse say what was expected."""
+    try:
+        return Duration(0.1).convert(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"expected {error}") from None
 

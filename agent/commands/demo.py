@@ -4,11 +4,15 @@ import argparse
 import asyncio
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from agent.app.replayed import ReplayAgent
 from agent.commands.common import add_listen_argument, add_web_config_argument
 from agent.config.settings import Logging
 from agent.log import configure_logging
+
+AHEAD: Final = 122.0
+"""Seconds of the recording after which its engine is at its limit, and its capacity known."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +25,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the demo until stopped."""
     configure_logging(Logging())
     with resources.as_file(resources.files("agent") / "demo.rec.gz") as path:
-        agent = ReplayAgent(Path(path), speed=1.0)
+        agent = ReplayAgent(Path(path), speed=1.0, ahead=AHEAD)
         asyncio.run(agent.run(listen=arguments.listen, loop=True, web_config=arguments.web_config))
     return 0

@@ -11,11 +11,11 @@ from agent.commands.common import (
     add_config_argument,
     config_path,
     listen_address,
+    seconds,
     settings_from,
 )
 from agent.config import Listen, Settings
 from agent.config.settings import Exporters, Http
-from agent.config.values import Duration
 from agent.log import configure_logging
 from agent.model import RecordingError
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="must not exist yet")
     add_config_argument(parser)
     parser.add_argument(
-        "--duration", type=_seconds, metavar="TIME", help="stop after this long, such as 90s or 5m"
+        "--duration", type=seconds, metavar="TIME", help="stop after this long, such as 90s or 5m"
     )
     parser.add_argument(
         "--scrub",
@@ -40,14 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="serve the pages meanwhile, such as at :9746; without it nothing is served",
     )
     parser.add_argument("--note", default="", help="a sentence for those who will read it")
-
-
-def _seconds(text: str) -> float:
-    """Return seconds, or have argparse say what was expected."""
-    try:
-        return Duration(0.1).convert(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected {error}") from None
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from agent.commands.common import (
     add_listen_argument,
     add_web_config_argument,
     config_path,
+    seconds,
     settings_from,
 )
 from agent.config.settings import Logging
@@ -31,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         metavar="N",
         help="seconds of the recording for each second now; 'max' for as fast as possible",
+    )
+    parser.add_argument(
+        "--ahead",
+        type=seconds,
+        default=0.0,
+        metavar="TIME",
+        help="play this much of its beginning at once, such as 90s, so that something is known",
     )
     parser.add_argument("--loop", action="store_true", help="begin again at the end, until stopped")
     parser.add_argument(
@@ -58,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Play it."""
     configure_logging(Logging())
     agent = ReplayAgent(
-        _recording(arguments), speed=0.0 if arguments.print_page else arguments.speed
+        _recording(arguments),
+        speed=0.0 if arguments.print_page else arguments.speed,
+        ahead=arguments.ahead,
     )
     if arguments.print_page:
         print(asyncio.run(agent.last_page()), end="")

@@ -123,12 +123,16 @@ def test_a_recorded_run_replays(tmp_path: Path):
 TICKS = [RecordedTick(1000.0 + second, []) for second in (0, 1, 2, 5)]
 
 
-async def _replay(speed: float) -> tuple[ManualClock, NotedExporter, ReplayClock, Frame | None]:
+async def _replay(
+    speed: float, *, ahead: float = 0.0
+) -> tuple[ManualClock, NotedExporter, ReplayClock, Frame | None]:
     """Play the ticks at a speed and return the clocks, what was published and the last frame."""
     pace, clock, exporter = ManualClock(), ReplayClock(), NotedExporter()
     pipeline = Pipeline(SeriesTable())
     facts = {pipeline.table.intern(catalog.BUILD_INFO, ("1",)): 1.0}
-    replay = Replay(pipeline, [exporter], clock=clock, pace=pace, speed=speed, facts=facts)
+    replay = Replay(
+        pipeline, [exporter], clock=clock, pace=pace, speed=speed, facts=facts, ahead=ahead
+    )
     return pace, exporter, clock, await replay.run(TICKS)
 
 
@@ -140,6 +144,17 @@ async def test_speed(speed: float, seconds: float):
     assert [frame.time for frame in exporter.frames] == [tick.time for tick in TICKS]
     assert last is exporter.frames[-1]
     assert clock.time() == clock.monotonic() == 1005.0
+
+
+@pytest.mark.parametrize(
+    ("ahead", "speed", "seconds"),
+    [(2.0, 1.0, 3.0), (1.5, 1.0, 3.5), (2.0, 3.0, 1.0), (9.0, 1.0, 0.0)],
+)
+async def test_what_is_ahead_is_played_at_once(ahead: float, speed: float, seconds: float):
+    """No tick of it is left out, and the pace begins where it ends."""
+    pace, exporter, _clock, _last = await _replay(speed, ahead=ahead)
+    assert pace.monotonic() - 1000.0 == pytest.approx(seconds)
+    assert [frame.time for frame in exporter.frames] == [tick.time for tick in TICKS]
 
 
 async def test_the_pace_is_that_of_the_monotonic_clock():

@@ -4,6 +4,7 @@ from itertools import islice
 from pathlib import Path
 
 from agent.app.conclusions import Conclusions
+from agent.commands.demo import AHEAD
 from agent.config import Settings
 from agent.model import Reading, SeriesTable
 from agent.recording import RecordingReader
@@ -26,6 +27,19 @@ def test_the_demo_shows_who_runs_where_and_what_the_memory_is_spent_on() -> None
     assert found["placement"]
     (memory,) = found["memory"]
     assert {"weights", "kv_cache", "other", "free"} <= set(memory["parts"])
+
+
+def test_the_first_screen_of_the_demo_shows_an_engine_at_its_limit() -> None:
+    """What is played at once is long enough for a verdict with advice and for a capacity."""
+    conclusions = Conclusions(Settings())
+    table = SeriesTable()
+    pipeline = conclusions.pipeline(table)
+    for tick in islice(RecordingReader(DEMO, table).ticks(), round(AHEAD)):
+        play(pipeline, tick, Reading([], []))
+    (replica,) = conclusions.capacity()["replicas"]
+    assert replica["identifiable"]
+    assert replica["verdict"]["cause"] == "sequence_limit"
+    assert "max-num-seqs" in replica["verdict"]["suggestion"]
 
 
 def test_the_demo_says_what_of_it_is_not_real() -> None:
