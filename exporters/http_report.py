@@ -44,7 +44,7 @@ Make = Callable[[Mapping[str, str]], Awaitable[Answer]]
 
 async def no_reports(_query: Mapping[str, str]) -> Answer:
     """Answer that there are none, as in a replay."""
-    return Answer(404, why="there is no history to report on")
+    return Answer(404, why="a replay has no history to report on")
 
 
 async def respond(request: web.Request, make: Make) -> web.StreamResponse:

@@ -160,13 +160,7 @@ class Agent:
                 ]
                 if self._open_recording is not None:
                     self._recorder = _Recorder(self._open_recording(), self._pipeline)
-                listen = self._settings.exporters.http_api.listen
-                self._log.info(
-                    "inferwatch is watching",
-                    version=version(),
-                    listen=", ".join(map(str, listen)),
-                    page=page_address(listen[0], self._access.guard) if listen else None,
-                )
+                self._log.info("inferwatch is watching", version=version(), **self._served_at())
                 reloader = asyncio.create_task(self._reload_on_request())
                 if duration is not None:
                     asyncio.get_running_loop().call_later(duration, self._runtime.stop)
@@ -176,6 +170,14 @@ class Agent:
                 if reloader is not None:
                     reloader.cancel()
                 await self._close()
+
+    def _served_at(self) -> dict[str, str]:
+        """Return where it serves, as the log has it; nothing where it only records."""
+        listen = self._settings.exporters.http_api.listen
+        if not listen:
+            return {}
+        page = page_address(listen[0], self._access.guard)
+        return {"listen": ", ".join(map(str, listen)), "page": page}
 
     async def _close(self) -> None:
         """Let go of everything, whatever state it is in."""

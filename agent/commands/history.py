@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--path", type=Path, metavar="FILE", help="the history; default: that of the configuration"
     )
     parser.set_defaults(what=_show)
-    actions = parser.add_subparsers(metavar="ACTION")
+    actions = parser.add_subparsers(metavar="[ACTION]")
     child = actions.add_parser(
         "export",
         help="write a range as OpenMetrics text",

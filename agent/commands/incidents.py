@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     json_help = "print JSON"
     parser.add_argument("--json", action="store_true", help=json_help)
     parser.set_defaults(what=_list)
-    actions = parser.add_subparsers(metavar="ACTION")
+    actions = parser.add_subparsers(metavar="[ACTION]")
     child = actions.add_parser(
         "show", help="print the post mortem of one", description="Print the post mortem of one."
     )

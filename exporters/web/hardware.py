@@ -235,7 +235,7 @@ def _host_about(seen: Seen) -> Iterator[str]:
         yield f"Running for {lasted(seen.time - boot)}."
     kept = seen.value(host.CLOCK_SYNCHRONISED)
     if kept is not None:
-        yield "Its clock is kept by a time daemon." if kept else "Nobody keeps its clock."
+        yield "Its clock is kept by a time daemon." if kept else "No time daemon keeps its clock."
     kills = seen.value(host.OOM_KILLS)
     if kills:
         yield f"The kernel killed {count(kills)} processes for lack of memory since it started."

@@ -64,13 +64,13 @@ TERMS: Final = {
     ),
     "demand": (
         "Demand",
-        "What clients ask for now, in tokens a minute, requests that wait included.",
+        "What clients asked for in the last minute, in tokens, requests that still wait included.",
     ),
     "headroom": (
         "Headroom",
         (
-            "What is left between the demand and the lower end of the capacity. Below zero, "
-            "more is asked than surely fits."
+            "What is left between the demand and the lower end of the capacity, as a share of "
+            "that end too. Below zero, more is asked than surely fits."
         ),
     ),
     "forecast": (

@@ -38,10 +38,9 @@ def sentence(days: float, *, weeks_of_growth: int) -> str:
         case Maturity.NONE:
             return "less than an hour of demand is known: nothing is foreseen yet"
         case Maturity.HOURS:
-            return (
-                f"{24.0 * days:.0f} hours of demand are known: the next hour is foreseen; the time "
-                "of day from two days on"
-            )
+            hours = round(24.0 * days)
+            known = "1 hour of demand is" if hours == 1 else f"{hours} hours of demand are"
+            return f"{known} known: the next hour is foreseen; the time of day from two days on"
         case Maturity.DAYS:
             return (
                 f"{days:.1f} days of demand are known: the time of day is foreseen; what is usual "

@@ -126,7 +126,7 @@ def _clock(looked: Looked) -> Finding:
     return Finding(
         topic=topic,
         state=State.MISSING,
-        found="nobody keeps it" if kept else "the kernel may not be asked who keeps it",
+        found="no time daemon keeps it" if kept else "the kernel may not be asked who keeps it",
         costs="times of different hosts may differ by seconds"
         if kept
         else "inferwatch_host_clock_*, and the alerts about the clock",

@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp.test_utils import unused_port
+from structlog.testing import capture_logs
 
 from agent.app.live import Agent
 from agent.commands.record import without_services
@@ -200,11 +201,14 @@ async def test_a_start_that_fails_leaves_no_recording(tmp_path: Path):
 
 
 async def test_an_agent_without_an_address_records(tmp_path: Path):
-    """A recorder may serve nothing; what it writes can be read."""
+    """A recorder may serve nothing, and says nothing of an address; what it writes can be read."""
     settings = without_services(_settings(unused_port()), listen=())
     agent = Agent(settings, read_settings=lambda: settings)
     agent.record_to(tmp_path / "r", note="quiet", scrub=False)
-    await agent.run(duration=0.35)
+    with capture_logs() as logged:
+        await agent.run(duration=0.35)
+    (begun,) = (entry for entry in logged if entry["event"] == "inferwatch is watching")
+    assert not {"listen", "page"} & begun.keys()
     reader = RecordingReader(tmp_path / "r", agent._table)
     assert reader.header["note"] == "quiet"
     assert len(list(reader.ticks())) >= 3

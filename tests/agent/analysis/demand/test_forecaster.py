@@ -134,6 +134,7 @@ def test_profile_has_an_hour_of_the_week_each():
     ("days", "maturity", "told"),
     [
         (0.01, Maturity.NONE, "less than an hour"),
+        (0.05, Maturity.HOURS, "1 hour of demand is known"),
         (0.5, Maturity.HOURS, "12 hours of demand are known"),
         (3.0, Maturity.DAYS, "3.0 days of demand are known"),
         (21.0, Maturity.WEEKS, "3.0 weeks of demand are known"),

@@ -148,7 +148,10 @@ def test_the_host(name: str, topic: str, look: Look, state: State):
 
 @pytest.mark.parametrize(
     ("samples", "state", "words"),
-    [([Sample({}, 1.0)], State.OK, "a time daemon"), ([Sample({}, 0.0)], State.MISSING, "nobody")],
+    [
+        ([Sample({}, 1.0)], State.OK, "a time daemon"),
+        ([Sample({}, 0.0)], State.MISSING, "no time daemon"),
+    ],
 )
 def test_the_clock(samples: list[Sample], state: State, words: str):
     """Kept or not, as the kernel says it."""
