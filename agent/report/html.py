@@ -181,7 +181,7 @@ def _plots(name: str, section: Section) -> Iterator[str]:
             section,
             wide=_WEEK_WIDE,
             narrow=_WEEK_NARROW,
-            legend=(("c-heat", "mean load, the darker the more"), ("c-unseen", "never seen")),
+            legend=(("c-heat", "mean load, the stronger the more"), ("c-unseen", "never seen")),
         )
     able = section.facts["capacity"].get("tokens_per_minute") is not None
     growing = section.growth.line is not None
