@@ -62,7 +62,7 @@ class Guard:
         key = (part, tuple(about.values()))
         if key not in self._failing:
             self._failing.add(key)
-            why = _why(error)
+            why = reason_of(error)
             self._tell(time, "analysis_failed", part, about, f"fails and is left out: {why}")
 
     def _went_well(self, part: str, about: Mapping[str, str], *, time: float) -> None:
@@ -87,7 +87,7 @@ class Guard:
         self._events.append(Event(time, kind, "analysis", {**about, "analysis": part}, message))
 
 
-def _why(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Return what went wrong, and in which line: without it nobody could mend it."""
     *_callers, (frame, line) = traceback.walk_tb(error.__traceback__)
     return f"{type(error).__name__}: {error} ({Path(frame.f_code.co_filename).name}:{line})"

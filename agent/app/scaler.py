@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from agent.analysis.guard import reason_of
 from agent.analysis.signals.fleet import FleetTerms
 from agent.analysis.signals.models import Models, as_json
 from agent.app.common import signals
@@ -89,9 +90,12 @@ class Scaler:
         try:
             seen = await self._prometheus.samples()
         except SourceError as error:
-            if str(error) != self._problem:
-                self._log.warning("Prometheus does not tell", reason=str(error))
-            self._problem = str(error)
+            self._fail("Prometheus does not tell", str(error))
+            return
+        try:
+            self._models.observe(self._clock.time(), seen.samples, missing=seen.missing)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may go well
+            self._fail("what Prometheus tells cannot be worked out", reason_of(error))
             return
         if self._problem:
             self._log.info("Prometheus tells", series=len(seen.samples))
@@ -102,7 +106,12 @@ class Scaler:
         elif self._missing and not missing:
             self._log.info("Prometheus answers in full again")
         self._missing = missing
-        self._models.observe(self._clock.time(), seen.samples, missing=seen.missing)
+
+    def _fail(self, what: str, reason: str) -> None:
+        """Tell of a look that came to nothing, unless the one before did for the same reason."""
+        if reason != self._problem:
+            self._log.warning(what, reason=reason)
+        self._problem = reason
 
     def views(self) -> ScalerViews:
         """Return what the HTTP endpoint may ask."""

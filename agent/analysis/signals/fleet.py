@@ -28,6 +28,7 @@ from agent.analysis.signals.lasting import Lasting
 from agent.analysis.signals.usual import Usual
 
 _MINUTE: Final = 60.0
+_LEAST: Final = 1.0  # tokens a minute, below which a replica carries nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ class Fleet:
             up = down = max(here, said)
             what = "capacity" if not carries else "demand"
             reason = f"the {what} of no replica is known: as many as there are"
-        elif not fmean(carries) > 0.0:
+        elif fmean(carries) < _LEAST:
             up = down = max(here, said)
             reason = "no replica carries anything within its targets: as many as there are"
         else:

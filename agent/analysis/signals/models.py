@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 from agent.analysis.demand.forecaster import DemandForecaster
 from agent.analysis.demand.week import MINUTE
 from agent.analysis.signals.fleet import Fleet, FleetTerms, Load, Need
+from agent.analysis.window import MOST
 from agent.catalog import capacity, engine
 from agent.catalog.latency import LATENCY_P95, Quantity
 
@@ -158,7 +159,8 @@ class Models:
 def loads_of(samples: Iterable[Sample], *, time: float, stale: float) -> Mapping[str, list[Load]]:
     """Return what is known of each server, by model; one that says nothing new is not there.
 
-    A server is what an autoscaler starts and ends; its ranks count together.
+    A server is what an autoscaler starts and ends; its ranks count together. A number that none
+    can mean is as if it had not been said.
     """
     names = {(metric, *sorted(labels.items())): key for key, (metric, labels) in FIELDS.items()}
     replicas: dict[Replica, dict[str, float]] = {}
@@ -167,6 +169,8 @@ def loads_of(samples: Iterable[Sample], *, time: float, stale: float) -> Mapping
         own = [(name, sample.labels[name]) for name in sorted(OWN) if name in sample.labels]
         key = names.get((own[0][1], *own[1:])) if own else None
         if not model_name or key is None or time - sample.time > stale:
+            continue
+        if not 0.0 <= sample.value < MOST:
             continue
         replica = tuple(sorted(one for one in sample.labels.items() if one[0] not in OWN))
         replicas.setdefault(replica, {})[key] = sample.value

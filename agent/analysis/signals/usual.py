@@ -45,7 +45,8 @@ class Usual:
             self._seen.clear()
             self._means.clear()
             self._level = None
-        passed = time - self._seen[-1][0] if self._seen else 0.0
+        # Beyond that it is the mean in any case, and the power of years is no number.
+        passed = min(time - self._seen[-1][0], LASTING) if self._seen else 0.0
         mean = fmean(_last(self._seen, time, demand, seconds=_SPAN))
         lasting = min(_last(self._means, time, mean, seconds=LASTING))
         level = mean if self._level is None else self._level * (1.0 + GROWTH) ** (passed / _MINUTE)

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from agent.analysis.signals import models
 from agent.app.prometheus import SELECTOR, TIMES, Prometheus
 from agent.app.scaler import Scaler, terms_by_model
 from agent.config import Settings, read_settings
@@ -136,6 +137,28 @@ async def test_the_scaler_tells_what_follows(server: _Server):
     clock.advance(91.0)
     assert scaler.needed("m") is None
     assert scaler.views().model("m") is None
+    await scaler._prometheus.aclose()
+
+
+async def test_a_look_that_fails_ends_nothing(
+    server: _Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """What cannot be worked out is told once, with where; the next look is another one."""
+    scaler = Scaler(server.url, Settings(), clock=ManualClock(time=NOW))
+
+    def fail(_samples: object, **_others: object) -> None:
+        raise OverflowError("too large")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(models, "loads_of", fail)
+        for _look in range(2):
+            await scaler.look()
+            assert "OverflowError: too large (test_prometheus.py:" in scaler.views().problem()
+        assert scaler.needed("m") is None
+    await scaler.look()
+    assert (scaler.needed("m"), scaler.views().problem()) == (3.0, "")
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("too large") == 1
     await scaler._prometheus.aclose()
 
 

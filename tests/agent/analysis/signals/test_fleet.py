@@ -65,6 +65,16 @@ def test_within_the_margin_nothing_changes():
     assert _needed(fleet, 1215.0, _loads(2390.0, 4))[0] == 4
 
 
+@pytest.mark.parametrize("carries", [0.0, 5e-324, 1e-9])
+def test_where_hardly_anything_is_carried_no_number_would_do(carries: float):
+    """Less than a token a minute is nothing: there are as many needed as there are."""
+    count, why = _needed(Fleet(), 0.0, _loads(700.0, 2, carries=carries))
+    assert (count, why) == (
+        2,
+        "no replica carries anything within its targets: as many as there are",
+    )
+
+
 def test_a_capacity_of_nothing_is_known():
     """A replica that keeps its targets at no load carries nothing: the others carry it all."""
     loads = [Load(demand=700.0, carries=carries, queue=0.0, wait=0.0) for carries in (1000.0, 0.0)]

@@ -46,6 +46,18 @@ def test_all_hosts_count():
     assert other.replicas == 1
 
 
+@pytest.mark.parametrize("name", ["demand", "carries", "queue", "wait"])
+@pytest.mark.parametrize("value", [-1.0, 1e300])
+def test_what_no_replica_can_mean_is_unknown(name: str, value: float):
+    """A number below nothing, or beyond all sense, is as if it had not been said."""
+    odd, silent = (
+        _models(_replica("a", "m", **said)).told("m", time=NOW)
+        for said in ({**FULL, name: value}, {key: FULL[key] for key in FULL if key != name})
+    )
+    assert odd == silent
+    assert odd is not None
+
+
 def test_a_model_has_one_forecaster(monkeypatch: pytest.MonkeyPatch):
     """It is made when the model is first seen, and not at every look."""
     made = []

@@ -64,6 +64,13 @@ def test_after_a_gap_it_may_have_risen():
     assert usual.take(NOW + 3600.0, 1800.0) == 1800.0
 
 
+def test_a_gap_of_any_length_is_a_gap():
+    """A clock that jumps by years, forward, is no reason to fail: what is asked now is usual."""
+    usual = Usual()
+    _after(usual, [1000.0] * 8)
+    assert usual.take(NOW + 1e9, 1800.0) == 1800.0
+
+
 def test_a_clock_that_was_set_back_begins_anew():
     """What was usual then says nothing."""
     usual = Usual()
