@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.model import Event, SeriesTable
+from agent.model import Event, Reading, SeriesTable
 from collectors.host import HostCollector
 from collectors.host.disk import INTERVAL, STALE_AFTER, Disks
 from tests.collectors.hosts import HOSTS, Usage, collector_of, shown
@@ -27,6 +27,14 @@ def answered(collector: HostCollector, *, but: str = "") -> None:
     while any(folder.pending and folder.path != but for folder in disks._folders):
         assert time.monotonic() < end
         time.sleep(0.0005)
+
+
+async def asked_again(collector: HostCollector, clock: ManualClock) -> Reading:
+    """Look when it is time to ask every folder, and wait for the answers to the next look."""
+    clock.advance(INTERVAL)
+    reading = await collector.collect()
+    answered(collector)
+    return reading
 
 
 async def test_folder_space(clock: ManualClock) -> None:
@@ -77,9 +85,7 @@ async def test_a_missing_folder_is_told_once(clock: ManualClock) -> None:
     async def events(collector: HostCollector) -> list[Event]:
         found = []
         for _look in range(3):
-            clock.advance(INTERVAL)
-            found += (await collector.collect()).events
-            answered(collector)
+            found += (await asked_again(collector, clock)).events
         return found
 
     table, unremarked = SeriesTable(), {"/model"}
@@ -118,9 +124,7 @@ async def test_a_question_that_could_not_be_asked_is_not_waited_for(
         with pytest.raises(RuntimeError):
             await collector.collect()
     for _look in range(2):
-        clock.advance(INTERVAL)
-        await collector.collect()
-        answered(collector)
+        await asked_again(collector, clock)
     found = await shown(table, collector)
     assert found['host_filesystem_hung{path="/models"}'] == 0
     assert found['host_filesystem_available_bytes{path="/models"}'] == 250
@@ -164,9 +168,7 @@ async def test_hung_mount_blocks_nothing(clock: ManualClock, server_gone: thread
     assert found['host_filesystem_available_bytes{path="/local"}'] == 5
     server_gone.set()
     answered(collector)
-    clock.advance(INTERVAL)
-    await collector.collect()
-    answered(collector)
+    await asked_again(collector, clock)
     found = await shown(table, collector)
     assert found['host_filesystem_hung{path="/nfs"}'] == 0
     assert found['host_filesystem_available_bytes{path="/nfs"}'] == 5

@@ -175,7 +175,7 @@ class Journal(FakeJournal):
     async def started(self) -> None:
         """Start to follow, and wait until the other end does."""
         await self.collector.collect()
-        await self._until((self.bin / "ready").exists)
+        await self.followed()
 
     async def events(self, count: int) -> list[Event]:
         """Look until that many events came."""
@@ -186,14 +186,6 @@ class Journal(FakeJournal):
                 return events
             await asyncio.sleep(0.01)
         raise AssertionError(f"only {events} came")
-
-    async def _until(self, condition: object) -> None:
-        assert callable(condition)
-        for _ in range(500):
-            if condition():
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError("it did not start")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A journal that may be read, and a `journalctl` that follows a file."""
 
+import asyncio
 import json
 import os
 import sys
@@ -62,3 +63,11 @@ class FakeJournal:
         }
         with self.log.open("a") as file:
             file.write(json.dumps(entry) + end)
+
+    async def followed(self) -> None:
+        """Wait until somebody follows it, for five seconds at most."""
+        for _wait in range(500):
+            if (self.bin / "ready").exists():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("nobody follows the journal")

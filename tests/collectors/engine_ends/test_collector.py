@@ -120,10 +120,7 @@ async def test_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     host.proc.process(7, "vllm", cgroup="0::/system.slice/chat.service\n")
     host.engine("chat", pid=7)
     await host.events()
-    for _wait in range(500):
-        if (journal.bin / "ready").exists():
-            break
-        await asyncio.sleep(0.01)
+    await journal.followed()
     arguments = json.loads((journal.bin / "arguments").read_text())
     assert arguments[-3:] == ["_SYSTEMD_UNIT=chat.service", "+", "UNIT=chat.service"]
     journal.entry("RuntimeError: CUDA error: x", _SYSTEMD_UNIT="chat.service", seconds=5)

@@ -101,14 +101,19 @@ async def test_without_a_log_nothing_is_known(host: Host):
     assert await host.answers() == {}
 
 
-async def test_a_log_that_cannot_be_read_any_more(host: Host, tmp_path: Path):
-    """While a log is not read its counter is absent, not a standing one; then it goes on."""
-    log = tmp_path / "log"
-    log.write_text("")
+async def one_that_answers(host: Host, log: Path) -> None:
+    """Have an engine watched whose log names an answer."""
+    write(log, "")
     host.runs("chat", log=log)
     await host.answers()
     write(log, GET)
     assert await host.answers()
+
+
+async def test_a_log_that_cannot_be_read_any_more(host: Host, tmp_path: Path):
+    """While a log is not read its counter is absent, not a standing one; then it goes on."""
+    log = tmp_path / "log"
+    await one_that_answers(host, log)
     log.rename(tmp_path / "log.1")
     log.mkdir()
     assert await host.answers() == {}
@@ -172,10 +177,7 @@ async def test_what_a_unit_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         host.proc.process(pid, "vllm", cgroup=f"0::/system.slice/{name}.service\n")
         host.runs(name, pid=pid, log=file)
     await host.answers()
-    for _wait in range(500):
-        if (journal.bin / "ready").exists():
-            break
-        await asyncio.sleep(0.01)
+    await journal.followed()
     write(log, GET + REFUSED)
     for unit in ("chat.service", "tee.service"):
         journal.entry(GET.rstrip(), _SYSTEMD_UNIT=unit)
@@ -239,12 +241,7 @@ def test_rotation_counts_no_line_twice(
 
 async def test_a_log_that_hangs(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """While a read has not come back, nothing is said of any answers."""
-    log = tmp_path / "log"
-    log.write_text("")
-    host.runs("chat", log=log)
-    await host.answers()
-    write(log, GET)
-    assert await host.answers()
+    await one_that_answers(host, tmp_path / "log")
     gate = threading.Event()
 
     def hang(_tail: FileTail) -> list[bytes]:
@@ -271,10 +268,7 @@ async def test_a_busy_unit_does_not_fall_behind(tmp_path: Path, monkeypatch: pyt
     host.proc.process(7, "vllm", cgroup="0::/system.slice/chat.service\n")
     host.runs("chat", pid=7)
     await host.answers()
-    for _wait in range(500):
-        if (journal.bin / "ready").exists():
-            break
-        await asyncio.sleep(0.01)
+    await journal.followed()
     journal.entry(GET.rstrip(), _SYSTEMD_UNIT="chat.service")
     for _wait in range(500):
         if await host.answers():

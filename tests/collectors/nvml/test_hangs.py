@@ -28,11 +28,8 @@ async def test_hung_call_is_killed_and_replaced(tmp_path: Path) -> None:
     async with watched(driver, deadline=SHORT) as watching:
         await watching.look()
         first = watching.pid
-        driver.hangs[POWER] = FOREVER
-        driver.write()
         began = time.monotonic()
-        with pytest.raises(SourceError, match="did not return"):
-            await watching.look(1)
+        await _hang(driver, watching)
         assert time.monotonic() - began < SHORT + 1
         driver.hangs.clear()
         driver.write()
@@ -48,10 +45,7 @@ async def test_at_most_two_are_abandoned(tmp_path: Path) -> None:
     spared: list[Process] = []
     async with watched(driver, deadline=SHORT, kill=spared.append) as watching:
         await watching.look()
-        driver.hangs[POWER] = FOREVER
-        driver.write()
-        with pytest.raises(SourceError, match="did not return"):
-            await watching.look(1)
+        await _hang(driver, watching)
         await _hang_fresh_child(watching)
         assert watching.supervisor.abandoned == 2
         for _ in range(3):
@@ -82,10 +76,7 @@ async def test_nothing_is_left_of_a_process_that_ended(
         monkeypatch.delattr(os, "pidfd_open")  # as in a Python that was built for old systems
     async with watched(driver, deadline=SHORT, kill=spared.append) as watching:
         await watching.look()
-        driver.hangs[POWER] = FOREVER
-        driver.write()
-        with pytest.raises(SourceError, match="did not return"):
-            await watching.look(1)
+        await _hang(driver, watching)
         (process,) = spared
         process.kill()
         for _ in range(500 if tells else 0):
@@ -223,6 +214,14 @@ asyncio.run(main())
     while _alive(child) and time.monotonic() < end:
         time.sleep(0.01)  # another process ends
     assert not _alive(child)
+
+
+async def _hang(driver: StubDriver, watching: Watched) -> None:
+    """Have a call hang until its process is given up."""
+    driver.hangs[POWER] = FOREVER
+    driver.write()
+    with pytest.raises(SourceError, match="did not return"):
+        await watching.look(1)
 
 
 async def _hang_fresh_child(watching: Watched) -> None:
