@@ -1,8 +1,10 @@
-"""What every part of the agent that asks a server over HTTP shares: TLS and credentials."""
+"""What every part of the agent that asks a server over HTTP shares: TLS, credentials, words."""
 
 import base64
 import ssl
 import stat
+
+import aiohttp
 
 from agent.aside import Aside
 from agent.config import Secret
@@ -81,3 +83,14 @@ def credentials(
     if api_key is not None:
         return {"X-API-KEY": api_key.reveal()}
     return {}
+
+
+def unreached(problem: BaseException) -> str:
+    """Return why a server gave no answer, for people who know which one was asked.
+
+    Of a connection that is what the system said: aiohttp adds the address, and "ssl:default", with
+    or without TLS.
+    """
+    if isinstance(problem, aiohttp.ClientConnectorError):
+        return problem.os_error.strerror or str(problem.os_error)
+    return str(problem) or type(problem).__name__

@@ -16,7 +16,7 @@ import aiohttp
 
 from agent.config import Secret
 from agent.config.access import BasicAuth, Tls
-from agent.http_client import Access
+from agent.http_client import Access, unreached
 from agent.model import ConfigError, SourceError
 from collectors.direct import DirectClient
 
@@ -132,13 +132,11 @@ class HttpClient:
                 f"{error.certificate_error}; set tls.ca_file"
             ) from error
         except aiohttp.ClientConnectorError as error:
-            raise SourceError(
-                f"cannot connect to {self.place}: {_reason(error.os_error)}"
-            ) from error
+            raise SourceError(f"cannot connect to {self.place}: {unreached(error)}") from error
         except aiohttp.ClientPayloadError as error:
             raise SourceError(f"the answer to {path} was cut off") from error
         except (aiohttp.ClientError, OSError, ConfigError) as error:
-            reason = str(error) or type(error).__name__
+            reason = unreached(error)
             raise SourceError(f"asking {self.place} for {path} failed: {reason}") from error
 
     async def get_json(self, path: str) -> Any:
@@ -253,8 +251,3 @@ def _elsewhere(response: aiohttp.ClientResponse, path: str) -> str:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     base = parts.path.rstrip("/").removesuffix(path).rstrip("/")
     return f": it redirects; set url to {parts.scheme}://{host}{port}{base}"
-
-
-def _reason(error: OSError) -> str:
-    """Return why the system refused, without the address that aiohttp adds."""
-    return error.strerror or str(error)

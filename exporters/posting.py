@@ -6,7 +6,7 @@ from typing import Any, Final
 import aiohttp
 
 from agent.config.access import Tls
-from agent.http_client import Access
+from agent.http_client import Access, unreached
 from agent.lines import one_line
 from agent.model import ConfigError, SourceError
 from exporters.delivery import RefusedError
@@ -55,8 +55,7 @@ class Poster:
                 said = (await response.content.read(_SHOWN)).decode(errors="replace")
                 return self._judged(response, one_line(said))
         except (aiohttp.ClientError, OSError, ConfigError) as error:
-            reason = str(error) or type(error).__name__
-            raise SourceError(f"telling {self._called} failed: {reason}") from error
+            raise SourceError(f"telling {self._called} failed: {unreached(error)}") from error
 
     async def _open(self) -> aiohttp.ClientSession:
         """Return a session."""

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 
-from agent.http_client import Access
+from agent.http_client import Access, unreached
 from agent.look import reason
 from agent.model import ConfigError, SourceError
 
@@ -54,7 +54,7 @@ async def ask(
     except TimeoutError:
         raise SourceError(f"{url} gave no answer within {timeout:g} s") from None
     except (aiohttp.ClientError, OSError) as error:
-        raise SourceError(f"{url} cannot be reached: {reason(error)}") from error
+        raise SourceError(f"{url} cannot be reached: {unreached(error)}") from error
     if health[0] == HTTPStatus.UNAUTHORIZED:
         raise NotOursError(
             f"{url} wants a user and a password, others than it was shown: say --user and "

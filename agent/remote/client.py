@@ -9,8 +9,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 from agent.config.access import Tls
-from agent.http_client import Access
-from agent.look import reason
+from agent.http_client import Access, unreached
 from agent.model import ConfigError, SourceError
 from agent.remote.errors import printable, refusal
 
@@ -76,7 +75,7 @@ class Client:
         except TimeoutError:
             raise SourceError(f"{url}: no answer within {self._timeout:g} s") from None
         except (aiohttp.ClientError, ConfigError, OSError) as error:
-            raise SourceError(f"{url}: {reason(error)}") from error
+            raise SourceError(f"{url}: {unreached(error)}") from error
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):

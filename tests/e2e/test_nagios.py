@@ -109,7 +109,8 @@ def test_nobody_there_is_critical(capsys: pytest.CaptureFixture[str]):
     """An agent that cannot be reached is down, unless the user says that this is unknown."""
     status, out = check(capsys, "-u", "http://127.0.0.1:1")
     assert status == 2
-    assert out.startswith("CRITICAL - http://127.0.0.1:1 cannot be reached: ")
+    why = "Connect call failed ('127.0.0.1', 1)"
+    assert out == f"CRITICAL - http://127.0.0.1:1 cannot be reached: {why}\n"
     assert check(capsys, "-u", "http://127.0.0.1:1", "--unreachable", "unknown")[0] == 3
 
 

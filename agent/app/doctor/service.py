@@ -52,6 +52,9 @@ def _shown() -> dict[str, str]:
             timeout=_PATIENCE,
             check=True,
         )
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip() or f"it ended with {error.returncode}"
+        raise ServiceError(f"--as-service: systemctl cannot be asked: {said}") from error
     except (OSError, subprocess.SubprocessError) as error:
         raise ServiceError(f"--as-service: systemctl cannot be asked: {error}") from error
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)

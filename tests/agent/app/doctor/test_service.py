@@ -21,10 +21,12 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
 
 
 def systemctl(folder: Path, monkeypatch: pytest.MonkeyPatch, *lines: str, status: int = 0) -> None:
-    """Put a systemctl on the path that prints these lines."""
+    """Put a systemctl on the path that prints these lines, and complains if it fails."""
     program = folder / "systemctl"
     said = "\n".join(lines)
-    program.write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\nexit {status}\n")
+    program.write_text(
+        f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n[ {status} = 0 ] || echo No bus >&2\nexit {status}\n"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
@@ -48,7 +50,7 @@ def test_user_and_groups_of_the_unit(
     [
         (("User=", "Group="), "knows no inferwatch.service"),
         (("User=nobody", "SupplementaryGroups=none-such"), "none-such"),
-        ((), "systemctl cannot be asked"),
+        ((), "systemctl cannot be asked: No bus"),
     ],
 )
 def test_no_such_service(
