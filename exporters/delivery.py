@@ -133,8 +133,9 @@ class Delivery:
         failed = 0
         while True:
             if not self._waiting.alerts:
-                await self._save()
+                # Before the disk is waited for: what is put meanwhile has woken it already.
                 self._wake.clear()
+                await self._save()
                 await self._wake.wait()
             if await self._deliver():
                 failed = 0

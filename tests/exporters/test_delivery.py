@@ -1,8 +1,9 @@
 """Delivery: at least once, in order, bounded, and nobody waits for it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +12,9 @@ from agent.model import Alert, SourceError
 from exporters.alert_json import alert_as_json, alert_from_json
 from exporters.delivery import Delivery, RefusedError
 from exporters.spool import Spool
+from exporters.told import Told
 from exporters.waiting import BATCH, MAX_AGE, MAX_WAITING, Waiting
-from tests.fakes.clock import LoopClock, run_virtual, virtual_clock
+from tests.fakes.clock import LoopClock, ManualClock, run_virtual, virtual_clock
 
 NOW = 1_800_000_000.0
 
@@ -230,6 +232,41 @@ def test_what_waits_survives_a_restart(tmp_path: Path):
     asyncio.run(_really(up, [alert("B")], spool))
     assert up.took == [["A"], ["A-", "B"]]
     assert not spool.path.exists()
+
+
+async def test_what_comes_while_the_spool_is_written_is_not_left_waiting(tmp_path: Path):
+    """An alert that is put in the middle of a write is told at once, and not with the next one."""
+    loop = asyncio.get_running_loop()
+    told, second = asyncio.Event(), [alert("B")]
+
+    async def send(alerts: Sequence[Alert]) -> None:
+        if shown(alerts) == ["B"]:
+            told.set()
+
+    class Slow(Spool):
+        def save(self, items: Iterable[dict[str, Any]]) -> int:
+            left_out = super().save(items)
+            if second:
+                asyncio.run_coroutine_threadsafe(put(second.pop()), loop).result(10.0)
+            return left_out
+
+    async def put(one: Alert) -> None:
+        delivery.put([one])
+
+    delivery = Delivery(
+        "main",
+        send,
+        timeout=10.0,
+        clock=ManualClock(),
+        random=lambda: 1.0,
+        spool=Slow(tmp_path / "spool", max_size=10_000),
+        once=Told(3600.0),
+    )
+    delivery.start()
+    delivery.put([alert("A")])
+    async with asyncio.timeout(10.0):
+        await told.wait()
+    await delivery.aclose()
 
 
 def test_an_end_before_the_beginning_loses_nothing(tmp_path: Path):

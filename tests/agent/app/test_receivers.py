@@ -1,6 +1,7 @@
 """Receivers as the settings have them: each kind is told in its own way, as often as it wants."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -86,13 +87,13 @@ async def test_each_kind_hears_as_often_as_it_wants(server: AlertServer, tmp_pat
         await until(lambda: {path: server.paths.count(path) for path in counted} == counted)
         clock.advance(60.0)
 
-    await tell(alerts(), alerts=1, event=1, hook=2)
-    await tell(alerts(), alerts=1)
-    await tell(alerts(resolved=True), alerts=1, event=1, hook=2)
-    await tell(alerts(resolved=True), alerts=1)
-    clock.advance(5 * 3600.0)
-    await tell(alerts(), alerts=1, event=1, hook=2)
-    await receivers.aclose()
+    async with contextlib.aclosing(receivers):
+        await tell(alerts(), alerts=1, event=1, hook=2)
+        await tell(alerts(), alerts=1)
+        await tell(alerts(resolved=True), alerts=1, event=1, hook=2)
+        await tell(alerts(resolved=True), alerts=1)
+        clock.advance(5 * 3600.0)
+        await tell(alerts(), alerts=1, event=1, hook=2)
     events = [
         [one["status"] for one in body]
         for path, body in zip(server.paths, server.bodies, strict=True)
