@@ -20,8 +20,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, isinf, isnan, nan
-from statistics import median
+from math import inf, isinf, nan
 from typing import Final
 
 from agent.analysis.forecasts import kv
@@ -80,6 +79,7 @@ class Score:
         inside: seconds with a forecast that held.
         early: where the truth came before the interval.
         late: where it came after.
+        runs: of each run with a forecast, how many of its seconds held and how many there were.
     """
 
     leads: list[float] = field(default_factory=list)
@@ -91,6 +91,7 @@ class Score:
     inside: int = 0
     early: int = 0
     late: int = 0
+    runs: list[tuple[int, int]] = field(default_factory=list)
 
     def add(self, other: "Score") -> None:
         """Take over the counts of another."""
@@ -103,6 +104,7 @@ class Score:
         self.inside += other.inside
         self.early += other.early
         self.late += other.late
+        self.runs += other.runs
 
     @property
     def recall(self) -> float:
@@ -206,6 +208,8 @@ def score(run: Run, what: str) -> Score:
         if not _during(ends, time) and interval.estimate > 0.0:
             after = _next(ends, time)
             _cover(made, after, interval, rest=run.seconds - time, horizon=HORIZON[what])
+    if many := made.inside + made.early + made.late:
+        made.runs.append((made.inside, many))
     fired = firing(run, what)
     warnings = [
         time
@@ -279,54 +283,6 @@ def evaluate(scenarios: Iterable[Scenario]) -> dict[str, Score]:
 def relevant() -> list[str]:
     """Return the names of the scenarios about what runs out and what does not, days left out."""
     return [name for name, one in SCENARIOS.items() if one.kind in {"forecast", "quiet", "small"}]
-
-
-def table(scores: Mapping[str, Score]) -> str:
-    """Return the scores as Markdown."""
-    lines = [
-        (
-            "| what runs out | exhaustions | warned ≥ 30 s ahead | median lead "
-            "| false alarms a day | of usual load | of near misses | days "
-            "| forecasts | inside | too early | too late |"
-        ),
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    for what, found in scores.items():
-        many = found.inside + found.early + found.late
-        lead = f"{median(found.leads):.0f} s" if found.leads else ""
-        lines.append(
-            f"| {what.replace('_', ' ')} | {len(found.leads)} | {_share(found.recall)} | {lead} "
-            f"| {found.false_per_day:.1f} | {_number(found.false_per_quiet_day)} "
-            f"| {_number(found.false_per_day_of_near_misses)} "
-            f"| {found.seconds / _DAY:.2f} | {many} "
-            f"| {_share(found.coverage)} | {_share(found.early / many if many else nan)} "
-            f"| {_share(found.late / many if many else nan)} |"
-        )
-    return "\n".join(lines)
-
-
-def figures(scores: Mapping[str, Score]) -> dict[str, dict[str, float]]:
-    """Return the scores as JSON takes them."""
-    return {
-        what: {
-            "recall": found.recall,
-            "exhaustions": len(found.leads),
-            "false_alarms_per_day": found.false_per_day,
-            "coverage": found.coverage,
-            "days": found.seconds / _DAY,
-        }
-        for what, found in scores.items()
-    }
-
-
-def _share(value: float) -> str:
-    """Return a share as people read it, nothing for NaN."""
-    return "" if isnan(value) else f"{value:.0%}"
-
-
-def _number(value: float) -> str:
-    """Return a number as people read it, nothing for NaN."""
-    return "" if isnan(value) else f"{value:.1f}"
 
 
 def _print(name: str, what: str, found: Score) -> None:

@@ -128,6 +128,15 @@ def test_false_alarms_are_told_apart_by_what_the_load_was():
     assert total.false_per_day == pytest.approx(12.0)
 
 
+def test_each_run_with_a_forecast_is_counted_by_itself():
+    """Of 20 seconds told right before an end and none in another run there is one run of 20."""
+    before = [(float(second), Interval(1.0, 30.0, 90.0)) for second in range(460, 480)]
+    total = Score()
+    total.add(score(run(foreseen={"kv": before}, end=500.0), "kv"))
+    total.add(score(run(), "kv"))
+    assert total.runs == [(20, 20)]
+
+
 @pytest.mark.parametrize(("trend", "counts"), [(100.0, True), (480.0, False), (nan, False)])
 def test_only_slow_exhaustions_are_asked_of_recall(trend: float, *, counts: bool):
     """What begins less than a minute before, or has no cause, is not a slow exhaustion."""

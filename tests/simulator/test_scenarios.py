@@ -64,6 +64,7 @@ def test_more_is_held_out_of_what_is_rare():
     assert many["kv_small_ramp"] == 8
     assert many["quiet_day"] == 2
     assert held_out().keys().isdisjoint(SCENARIOS)
+    assert held_out(each=20).keys() > held_out().keys()
 
 
 def test_a_shift_of_prompts_lengthens_first_tokens():
