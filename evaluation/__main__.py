@@ -21,6 +21,8 @@ from evaluation import (
     demand,
     forecast_report,
     forecasts,
+    glance,
+    intervals,
     recorded,
     scaling,
     step_times,
@@ -63,6 +65,7 @@ def main() -> int:
         parts.append(text)
         figures.update(found)
     before, _mark, _old = PAGE.read_text(encoding="utf-8").partition(_PART)
+    parts.insert(0, "## At a glance\n\n" + glance.table(figures))
     PAGE.write_text(f"{before}{_PART}\n\n" + "\n\n".join(parts).rstrip() + "\n", encoding="utf-8")
     FIGURES.parent.mkdir(exist_ok=True)
     FIGURES.write_text(json.dumps(_finite(figures), indent=2) + "\n", encoding="utf-8")
@@ -122,8 +125,13 @@ def _forecasts() -> Iterator[tuple[str, Mapping[str, Any]]]:
         + forecast_report.table(small),
         {
             "kv_warning_recall": scores["kv"].recall,
+            "kv_warning_recall_between": forecast_report.recall(scores["kv"]),
             "false_alarms_per_day": sum(score.false_per_day for score in scores.values()),
+            "false_alarms_per_usual_day": sum(
+                score.false_per_quiet_day for score in scores.values()
+            ),
             "forecast_coverage": scores["kv"].coverage,
+            "forecast_coverage_between": intervals.share_of_runs(scores["kv"].runs),
             "forecasts": forecast_report.figures(scores),
             "forecasts_small_caches": forecast_report.figures(small),
         },
