@@ -146,14 +146,3 @@ class BusyEngine:
 def _written(value: float) -> str:
     """Return a number as the engine writes it."""
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]
-
-
-def changed_samples(before: bytes, after: bytes) -> tuple[int, int]:
-    """Return how many sample lines differ between two pages of one layout, and how many there are.
-
-    Raises:
-        ValueError: the pages have different numbers of lines.
-    """
-    pairs = list(zip(before.split(b"\n"), after.split(b"\n"), strict=True))
-    samples = [(old, new) for old, new in pairs if new and not new.startswith(b"#")]
-    return sum(old != new for old, new in samples), len(samples)

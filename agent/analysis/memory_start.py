@@ -72,12 +72,6 @@ class _Stroke:
     low: float
     high: float
     largest: float
-    lowest_after: float
-
-    @property
-    def is_kept(self) -> bool:
-        """Return whether it was not given back, as what a profiling run takes is."""
-        return self.lowest_after >= (self.low + self.high) / 2
 
 
 def reservation(
@@ -116,12 +110,8 @@ def _strokes(moves: Sequence[tuple[float, float]]) -> list[_Stroke]:
     Small changes after a large one, or before it, are another rise: graphs that are captured right
     after the reservation, or the last of the weights right before it.
     """
-    lowest = [moves[-1][1]]
-    for _time, level in reversed(moves):
-        lowest.append(min(level, lowest[-1]))
-    lowest.reverse()  # at each index: from there to the end
     strokes: list[_Stroke] = []
-    for index, ((_before, low), (time, high)) in enumerate(pairwise(moves), start=1):
+    for (_before, low), (time, high) in pairwise(moves):
         rise = high - low
         if rise <= 0:
             continue
@@ -133,9 +123,9 @@ def _strokes(moves: Sequence[tuple[float, float]]) -> list[_Stroke]:
             and max(rise, last.largest) <= _ALIKE * min(rise, last.largest)
         ):
             largest = max(rise, last.largest)
-            strokes[-1] = _Stroke(last.begin, time, last.low, high, largest, lowest[index])
+            strokes[-1] = _Stroke(last.begin, time, last.low, high, largest)
         else:
-            strokes.append(_Stroke(time, time, low, high, rise, lowest[index]))
+            strokes.append(_Stroke(time, time, low, high, rise))
     return strokes
 
 

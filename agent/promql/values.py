@@ -49,10 +49,6 @@ class Vector:
         """Give labels and value of each series."""
         return zip(self.labels, self.values, strict=True)
 
-    def with_values(self, values: list[float]) -> "Vector":
-        """Return the same series with other values."""
-        return Vector(self.labels, values, self.flags)
-
     def where(self, mask: Sequence[bool]) -> "Vector":
         """Return the series at which the mask is true."""
         if all(mask):

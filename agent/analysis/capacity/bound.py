@@ -164,11 +164,6 @@ def binding(system: System, rate: float) -> Binding:
     return min(left, key=lambda name: late[name])
 
 
-def logarithmic(ratio: float) -> float:
-    """Return the logarithm of a ratio, 0 of nothing."""
-    return log(ratio) if 0.0 < ratio < inf else 0.0
-
-
 def clamped(logarithm: float, most: float) -> float:
     """Return the factor of a logarithm, at most so far from 1."""
     return exp(min(max(logarithm, -most), most))

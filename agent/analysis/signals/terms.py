@@ -1,7 +1,6 @@
 """The thresholds of the signals; the defaults are those that are published as good practice."""
 
 from dataclasses import dataclass
-from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +33,3 @@ class Terms:
     shed_after: float = 15.0
     admit_after: float = 60.0
     stale_after: float = 60.0
-
-
-DEFAULT: Final = Terms()
