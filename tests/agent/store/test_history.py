@@ -79,6 +79,30 @@ def test_memory_gives_what_dictionaries_give(
     _check(history, model, table, START + start, START + start + length)
 
 
+@given(
+    st.lists(
+        st.tuples(st.sets(st.integers(0, 3), max_size=3), st.floats()), min_size=1, max_size=80
+    )
+)
+def test_few_of_many_series_that_come_and_go(rows: list[tuple[set[int], float]]):
+    """Where at most three of a dozen are away, values and ends of all are their own."""
+    table = SeriesTable()
+    history, model = History(table, clock=ManualClock(), span=1e9), Model()
+    ids = [series(table, FULL, str(number)) for number in range(12)]
+    time = START
+    for away, value in rows:
+        time += 60.0  # five rows of a segment, so that some begin without what comes back
+        values = {one: value + number for number, one in enumerate(ids) if number not in away}
+        history.append(frame(table, time, values))
+        model.append(time, values)
+    found = seen(history.select(named(FULL), 0.0, time))
+    assert found == {
+        (("__name__", FULL.name), ("x", str(number))): model.select(series_id, 0.0, time)
+        for number, series_id in enumerate(ids)
+        if model.select(series_id, 0.0, time)
+    }
+
+
 @settings(max_examples=15, deadline=None)
 @given(_ROWS, st.floats(-10, 500), st.floats(-10, 500))
 def test_disk_gives_what_dictionaries_give(
