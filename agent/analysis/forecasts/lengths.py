@@ -69,7 +69,10 @@ def shaped(bounds: Column, shares: Column, mean: float) -> Lengths | None:
     Args:
         bounds: ascending, the last infinite.
         shares: shape as `bounds`, from 0 to 1.
-        mean: tokens; None is returned unless it is positive.
+        mean: tokens.
+
+    Returns:
+        None unless the mean is positive and every share is known.
     """
     if not mean > 0:
         return None
@@ -78,6 +81,8 @@ def shaped(bounds: Column, shares: Column, mean: float) -> Lengths | None:
     risen = np.concatenate(([0.0], np.maximum.accumulate(np.clip(shares, 0.0, 1.0))))
     risen[-1] = 1.0
     middle = float((np.diff(risen) * 0.5 * (edges[1:] + edges[:-1])).sum())
+    if not middle > 0:
+        return None
     edges *= mean / middle
     longest = float(np.interp(_TAIL, risen, edges))
     step = longest / (BINS - 1)

@@ -29,6 +29,14 @@ def test_nothing_finished_is_nothing():
     assert lengths(histogram([], []), np.arange(2.0)) is None
 
 
+def test_a_bucket_that_is_not_told_is_no_length():
+    """Where a page leaves a bucket out, or has none but that of nothing, lengths are not known."""
+    seen = histogram([], [30.0, 70.0])
+    seen.counts[1, 3] = np.nan
+    assert lengths(seen, np.arange(2.0)) is None
+    assert shaped(np.array([0.0, np.inf]), np.array([0.0, 1.0]), 5.0) is None
+
+
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=60))
 def test_survival_falls_and_keeps_the_mean(values: list[int]):
     """Survival begins at 1, never rises, and its mean is that of the lengths."""
