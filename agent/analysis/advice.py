@@ -156,9 +156,13 @@ def _healthy(facts: Facts) -> str:
 
 def _sequence_limit(facts: Facts) -> str:
     how = "allowed" if facts.finding.inferred_limit is None else "that it ever runs"
+    evidence = facts.evidence
+    # Of a burst that came and went, the seconds between are none in which the limit held it back.
+    queue = evidence.waiting >= 1
     return (
-        f"batch is {_count(facts.running)} of {_count(facts.limit)} {how} while "
-        f"{_count(facts.waiting)} requests wait and KV use is {facts.kv_usage:.0%}"
+        f"batch is {_count(mean(evidence.running[queue]))} of {_count(facts.limit)} {how} while "
+        f"{_count(mean(evidence.waiting[queue]))} requests wait and KV use is "
+        f"{mean(evidence.kv_usage[queue]):.0%}"
     )
 
 

@@ -240,6 +240,17 @@ class TestInWords:
         )
         assert suggestion(facts) == "raise max-num-seqs: 18 would fit into 90% of the KV cache"
 
+    def test_a_batch_that_is_full_only_while_requests_wait_is_said_so(self) -> None:
+        """A burst of five seconds in ten: its numbers, not the mean with the seconds between."""
+        running, waiting, usage = column(2), column(0), column(0.1)
+        running[5:], waiting[5:], usage[5:] = 8, 4, 0.5
+        evidence = replace(
+            QUEUE, running=running, waiting=waiting, kv_usage=usage, max_num_seqs=8.0
+        )
+        assert sentence(self.facts(evidence)) == (
+            "batch is 8.0 of 8.0 allowed while 4.0 requests wait and KV use is 50%"
+        )
+
     def test_a_larger_batch_is_not_advised_where_it_would_break_the_target(self) -> None:
         """The step-time model knows which batch holds the inter-token target."""
         evidence = replace(QUEUE, running=column(8), max_num_seqs=8.0)
