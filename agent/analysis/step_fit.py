@@ -90,8 +90,7 @@ def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | Non
     load, seconds = design(stretches)
     rows = load / seconds[:, None]
     steps = np.array([one.steps for one in stretches])
-    longest = np.array([max(one.longest, one.seconds) for one in stretches])
-    base = 1.0 / (1.0 + (_HALF_COUNT * longest / (steps * seconds)) ** 2)
+    base = _counted(stretches)
     weights = _robust(rows, base, _BENT)
     groups = _groups(keys)
     linear, bent = _jackknife(rows, weights, groups)
@@ -156,15 +155,44 @@ def _robust(rows: Column, base: Column, form: NDArray[np.bool_]) -> Column:
     weights = base.copy()
     for number in range(_ROUNDS):
         residual = 1.0 - rows @ _solve_one(rows, weights, form)
-        scale = max(_MAD * median(np.abs(residual)), SCALE_FLOOR)
-        size = np.abs(residual) / scale
-        weights = base * np.minimum(1.0, _HUBER / np.maximum(size, 1e-12))
-        slower = residual > 0
-        if number < _EDGE_ROUNDS:
-            weights[slower] *= _EDGE
-        else:
-            weights[slower] = (base * np.maximum(0.0, 1.0 - (size / _BIWEIGHT) ** 2) ** 2)[slower]
+        weights = _reweighed(base, residual, edge=number < _EDGE_ROUNDS)
     return weights
+
+
+def _reweighed(base: Column, residual: Column, *, edge: bool) -> Column:
+    """Return the weights of stretches by what they differ from a law, relative.
+
+    Args:
+        base: weights without that.
+        residual: of each, positive where it was slower.
+        edge: whether the lower edge is looked for.
+    """
+    scale = max(_MAD * median(np.abs(residual)), SCALE_FLOOR)
+    size = np.abs(residual) / scale
+    weights = base * np.minimum(1.0, _HUBER / np.maximum(size, 1e-12))
+    slower = residual > 0
+    if edge:
+        weights[slower] *= _EDGE
+    else:
+        weights[slower] = (base * np.maximum(0.0, 1.0 - (size / _BIWEIGHT) ** 2) ** 2)[slower]
+    return weights
+
+
+def _counted(stretches: Sequence[Stretch]) -> Column:
+    """Return the weights of stretches of which a step at either end may be miscounted."""
+    spans = np.array([one.steps * one.seconds for one in stretches])
+    longest = np.array([max(one.longest, one.seconds) for one in stretches])
+    return np.asarray(1.0 / (1.0 + (_HALF_COUNT * longest / spans) ** 2))
+
+
+def weighed(stretches: Sequence[Stretch], residual: Column) -> Column:
+    """Return the weights of stretches, less for those that something disturbed.
+
+    Args:
+        stretches: the observations.
+        residual: by which each took longer than a law that was fitted to them, relative.
+    """
+    return _reweighed(_counted(stretches), residual, edge=False)
 
 
 def design(stretches: Sequence[Stretch]) -> tuple[Column, Column]:

@@ -153,6 +153,7 @@ class _Between:
             kv=self.held * (1.0 + others),
             decode_squared=1.0 + 3.0 * others + others * others,
             by="gaps",
+            prompts=self.prompts * others / self.gaps,
         )
 
 
@@ -280,6 +281,7 @@ def _prompt(begin: float, first: Row, time: float, last: Row) -> Stretch | None:
         kv=between.held * others + tokens,
         decode_squared=others + others * others,
         by="prompts",
+        prompts=1.0 + together,
     )
 
 
@@ -288,5 +290,5 @@ def _whole(tokens: float, last: Row) -> bool:
 
     Steps with a part of a prompt alone give no token, and an engine may not count them.
     """
-    budget = BUDGET if isnan(last[_BUDGET]) else last[_BUDGET]
+    budget = last[_BUDGET] if last[_BUDGET] > 0 else BUDGET
     return WHOLE * tokens <= budget

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from math import inf, isnan
 from typing import Any, Final, TypeAlias
 
+from agent.analysis.step_evidence import StepEvidence
 from agent.analysis.step_fit import fit
 from agent.analysis.step_gaps import Gaps
 from agent.analysis.step_model import StepTimeModel, Term
@@ -32,6 +33,7 @@ class StepTimeResult:
         trusted_to_batch: largest batch up to which it is trusted, None without a model.
         stretches: how many stretches of work are kept.
         changed: Unix seconds at which the law was seen to change, None if never.
+        evidence: what the law rests on, None without a model.
     """
 
     model: StepTimeModel | None = None
@@ -39,6 +41,7 @@ class StepTimeResult:
     trusted_to_batch: float | None = None
     stretches: int = 0
     changed: float | None = None
+    evidence: StepEvidence | None = None
 
 
 class StepTime:
@@ -116,12 +119,14 @@ class StepTime:
 
     def _conclude(self, model: StepTimeModel | None) -> None:
         """Work out once what each tick publishes."""
+        kept = [stretch for _load, stretch in self._store.items()]
         self._result = StepTimeResult(
             model=model,
             terms=model.terms() if model else {},
             trusted_to_batch=model.trusted_to_batch if model else None,
             stretches=len(self._store),
             changed=self._store.changed,
+            evidence=StepEvidence.of(kept, model) if model and kept else None,
         )
 
 

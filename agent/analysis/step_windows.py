@@ -97,6 +97,7 @@ class Stretch:
             `prompts`: only steps that compute a prompt, which tell nothing of what is usual.
         longest: seconds of a step with a prompt, as far as known, of which one at either end may be
             miscounted.
+        prompts: prompts computed, a step; None where it is not known.
     """
 
     time: float
@@ -108,6 +109,7 @@ class Stretch:
     decode_squared: float
     by: Clock = "wall"
     longest: float = 0.0
+    prompts: float | None = None
 
 
 @dataclass(slots=True)
@@ -247,14 +249,15 @@ def _stretch(total: _Sum, wall: float, *, longest: float) -> Stretch | None:
         kv=total.kv / total.steps,
         decode_squared=total.decode_squared / total.steps,
         longest=longest,
+        prompts=None if isnan(total.first) else total.first / total.steps,
     )
 
 
 def _prompt_step(row: list[float]) -> float:
     """Return the seconds of a step with a prompt by the engine's stopwatch; 0 without one."""
-    if not (row[_PREFILLS] > 0 and row[_FIRST] > 0):
+    if not (row[_PREFILL_TIME] > 0 and row[_PREFILLS] > 0 and row[_FIRST] > 0):
         return 0.0
-    budget = BUDGET if isnan(row[_BUDGET]) else row[_BUDGET]
+    budget = row[_BUDGET] if row[_BUDGET] > 0 else BUDGET
     return row[_PREFILL_TIME] / row[_PREFILLS] / max(1.0, row[_PROMPT] / row[_FIRST] / budget)
 
 

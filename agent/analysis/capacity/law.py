@@ -1,10 +1,11 @@
 """The law of a step as capacity needs it: also for steps with more in them than any that was seen.
 
-Within what was seen the learned law holds. Beyond, a step that was bound by reading the weights may
-become bound by arithmetic, and no batch seen gives a warning. Prompts do: what a prompt token costs
-is arithmetic, and a decoded token needs as much of it. So the roofline of what was learned, reading
-and arithmetic overlapping, says by how much steps get longer than the learned law has it, and that
-the second prompt of a step costs more than the first.
+Where stretches of work tell a roofline, that is the law, as far as it is believed (`roofline`). As
+far as it is not, the learned law holds within what was seen. Beyond, a step that was bound by
+reading the weights may become bound by arithmetic, and no batch seen gives a warning. Prompts do:
+what a prompt token costs is arithmetic, and a decoded token needs as much of it. So the roofline of
+what was learned, reading and arithmetic overlapping, says by how much steps get longer than the
+learned law has it, and that the second prompt of a step costs more than the first.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from agent.analysis.capacity.roofline import GROWN, Roofline
 from agent.analysis.step_model import StepTimeModel
 from agent.analysis.window import Column
 
@@ -23,7 +25,6 @@ _ROUNDS: Final = 14
 _FLAT: Final = 0.3  # slope that was learned against the roofline's, up to which only that counts
 _BENT: Final = 0.7
 _GROWS: Final = 0.002  # by which each sequence makes the arithmetic of any longer, unless seen
-_GROWN: Final = 256.0  # sequences up to which it does
 _UNSURE: Final = 3.0  # weight of that in the doubt: it may be nothing, or twice as much
 _MOST: Final = 8.0  # times by which arithmetic may exceed what prompts were seen to cost
 
@@ -45,6 +46,11 @@ class Law:
         reading: seconds of reading in an empty step.
         reading_each: and for each sequence.
         arithmetic: seconds of arithmetic for each token; 0 where prompts add the same in any step.
+        host: seconds of work that overlaps with nothing, where this is the law of a roofline that
+            was learned: then that holds for any batch. None elsewhere.
+        grows: by which each sequence makes the arithmetic of any longer, where that was learned.
+        other: another law of the same engine; None where there is but one.
+        share: how far that one is believed, 0 to 1.
     """
 
     base: float
@@ -57,6 +63,10 @@ class Law:
     reading: float = 0.0
     reading_each: float = 0.0
     arithmetic: float = 0.0
+    host: float | None = None
+    grows: float = 0.0
+    other: "Law | None" = None
+    share: float = 0.0
 
     @classmethod
     def linear(cls, base: float, prompt: float, sequence: float, bend: float) -> "Law":
@@ -74,17 +84,37 @@ class Law:
 
     def without_prompts(self, batch: Column) -> Column:
         """Return the seconds of a step that only decodes."""
+        own = self._own_without_prompts(batch)
+        if self.other is None:
+            return own
+        return own + self.share * (self.other.without_prompts(batch) - own)
+
+    def _own_without_prompts(self, batch: Column) -> Column:
+        """Return it by this law alone."""
+        if self.host is not None:
+            return self.host + self._overlapped(batch, 0.0)
         learned = self.base + (self.sequence + self.bend * batch) * batch
         beyond = np.interp(batch, self.batches, self.beyond)
         return np.maximum(np.where(batch > self.batches[0], beyond, learned), _SHORTEST)
 
     def prompts(self, tokens: Column, batch: Column) -> Column:
         """Return the seconds that prompt tokens add to a step that decodes so many sequences."""
+        own = self._own_prompts(tokens, batch)
+        if self.other is None:
+            return own
+        return own + self.share * (self.other.prompts(tokens, batch) - own)
+
+    def _own_prompts(self, tokens: Column, batch: Column) -> Column:
+        """Return it by this law alone."""
         if not self.arithmetic:
             return np.asarray(self.prompt * tokens)
+        return self._overlapped(batch, tokens) - self._overlapped(batch, 0.0)
+
+    def _overlapped(self, batch: Column, tokens: Column | float) -> Column:
+        """Return the seconds of reading and of arithmetic, which overlap."""
         reading = (self.reading + self.reading_each * batch) ** 3
-        together = np.cbrt(reading + (self.arithmetic * (batch + tokens)) ** 3)
-        return np.asarray(together - np.cbrt(reading + (self.arithmetic * batch) ** 3))
+        grown = batch + self.grows * batch * np.minimum(batch, GROWN)
+        return np.asarray(np.cbrt(reading + (self.arithmetic * (grown + tokens)) ** 3))
 
     def doubt_at(self, batch: float) -> float:
         """Return how unsure a step beyond what was seen is, relative to its time."""
@@ -104,11 +134,19 @@ class Law:
             reading=factor * self.reading,
             reading_each=factor * self.reading_each,
             arithmetic=factor * self.arithmetic,
+            host=None if self.host is None else factor * self.host,
+            other=None if self.other is None else self.other.times(factor),
         )
 
 
 def law_of(
-    model: StepTimeModel, prompts: Column, *, held: float, shared: float, budget: float
+    model: StepTimeModel,
+    prompts: Column,
+    *,
+    held: float,
+    shared: float,
+    budget: float,
+    roofline: Roofline | None = None,
 ) -> Law:
     """Return the law for requests of one mix.
 
@@ -118,6 +156,7 @@ def law_of(
         held: KV tokens of each request in the batch.
         shared: KV tokens that are held whatever the batch.
         budget: tokens of a step at most.
+        roofline: of the engine, where its stretches of work tell it.
     """
     base, prompt, sequence, kv, bend = model.coefficients
     plain = Law.linear(base + kv * shared, prompt, sequence + kv * held, bend)
@@ -128,11 +167,16 @@ def law_of(
         seconds = plain.without_prompts(batches)
         doubt = seconds * np.log2(batches / seen)
         return replace(plain, batches=batches, beyond=seconds, doubt=doubt)
+    roofed = None
+    if roofline is not None:
+        roofed = _roofed(plain, roofline, batches, held=held, shared=shared)
+        if roofline.share >= 1.0:
+            return roofed
     law = replace(plain, reading=plain.base, reading_each=kv * held)
     law = _with_arithmetic(law, _together(model, prompts, budget), 0.5 * seen)
     reading = (law.reading + law.reading_each * batches) ** 3
     flat = np.diff(np.cbrt(reading + (law.arithmetic * batches) ** 3))
-    grown = 1.0 + _GROWS * np.minimum(batches, _GROWN)
+    grown = 1.0 + _GROWS * np.minimum(batches, GROWN)
     roof = np.diff(np.cbrt(reading + (law.arithmetic * grown * batches) ** 3))
     # A bend that was learned is part of a knee: it does not go on as a parabola.
     half, most = plain.without_prompts(np.array([0.5 * seen, seen])).tolist()
@@ -140,12 +184,38 @@ def law_of(
     # Where the knee was reached already, what was learned says as much as the roofline.
     bent = np.clip((learned / np.maximum(roof, 1e-12) - _FLAT) / (_BENT - _FLAT), 0.0, 1.0)
     on = np.maximum(learned, roof + 0.5 * bent * (learned - roof))
+    doubt = np.concatenate(([0.0], np.cumsum(np.abs(learned - roof) + _UNSURE * (roof - flat))))
+    share = 0.0
+    if roofline is not None and roofed is not None:
+        share = roofline.share
+        doubt += share * (roofed.doubt - doubt)
     return replace(
         law,
         batches=batches,
         beyond=most + np.concatenate(([0.0], np.cumsum(on))),
-        doubt=np.concatenate(([0.0], np.cumsum(np.abs(learned - roof) + _UNSURE * (roof - flat)))),
+        doubt=doubt,
+        other=roofed,
+        share=share,
     )
+
+
+def _roofed(plain: Law, roofline: Roofline, batches: Column, *, held: float, shared: float) -> Law:
+    """Return the law of a roofline; the doubt is what the learned law goes on otherwise by."""
+    law = replace(
+        plain,
+        reading=roofline.weights + roofline.kv * shared,
+        reading_each=roofline.kv * held,
+        arithmetic=roofline.token,
+        host=roofline.host,
+        grows=roofline.pair / roofline.token,
+    )
+    beyond = law.without_prompts(batches)
+    roof, flat = (np.diff(one.without_prompts(batches)) for one in (law, replace(law, grows=0.0)))
+    half, most = plain.without_prompts(np.array([0.5, 1.0]) * batches[0]).tolist()
+    learned = (most - half) / (0.5 * batches[0]) * np.diff(batches)
+    apart = np.abs(learned - roof) + _UNSURE * (roof - flat)
+    doubt = np.concatenate(([0.0], np.cumsum(apart)))
+    return replace(law, batches=batches, beyond=beyond, doubt=doubt)
 
 
 def _together(model: StepTimeModel, prompts: Column, budget: float) -> Column:

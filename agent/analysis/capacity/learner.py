@@ -9,6 +9,7 @@ import numpy as np
 
 from agent.analysis.bottleneck import Targets
 from agent.analysis.capacity.bound import System, binding, highest
+from agent.analysis.capacity.built import Builder
 from agent.analysis.capacity.calibration import Calibration
 from agent.analysis.capacity.estimate import (
     Binding,
@@ -18,12 +19,9 @@ from agent.analysis.capacity.estimate import (
     Limit,
     Limits,
 )
-from agent.analysis.capacity.law import law_of
 from agent.analysis.capacity.mix import FEWEST, MixTracker, Seen
-from agent.analysis.capacity.room import Room
 from agent.analysis.capacity.slot import Slot, slot_of
-from agent.analysis.capacity.steady import most_served
-from agent.analysis.capacity.told import USABLE, around, concurrent, mix_of, rates_of
+from agent.analysis.capacity.told import around, concurrent, mix_of, rates_of
 from agent.analysis.step_model import StepTimeModel
 from agent.analysis.step_time import StepTimeResult
 from agent.analysis.window import View, rounded
@@ -40,8 +38,6 @@ _TOO_CLOSE: Final = (
     "a target is so close to what it takes at any load that hardly anything is known of the load "
     "that keeps it"
 )
-_NO_LIMIT: Final = 1024.0  # sequences; the largest default of any engine
-_NO_BUDGET: Final = 1e6
 _DIFFERENCE: Final = 0.35  # of what two ways to go on beyond the largest batch differ by
 _DOUBLING: Final = 0.06  # of the time of a step, for each doubling of the largest batch seen
 _TIMES: Final = 1.645
@@ -102,6 +98,7 @@ class CapacityLearner:
         self._queued = 0.0
         self._plateau = 0.0
         self._last = _Last()
+        self._builder = Builder(criterion=criterion)
 
     def observe(
         self, view: View, *, step: StepTimeResult, limits: Limits, targets: Targets
@@ -121,7 +118,7 @@ class CapacityLearner:
         if reason or step.model is None or seen is None:
             return Capacity(reason=reason, limits=limits)
         self._calibration.forget(max(self._mix.changed or 0.0, step.changed or 0.0))
-        plain = _system(step.model, seen, limits, targets, self.criterion)
+        plain = self._builder.system(step.model, step.evidence, seen, limits, targets)
         self._calibration.take(self._mix.slots(), plain)
         return self._concluded(plain, step.model, seen, limits)
 
@@ -315,34 +312,6 @@ def _missing(step: StepTimeResult, seen: Seen | None) -> str:
     if seen is None:
         return f"fewer than {FEWEST:.0f} requests of the present mix were seen"
     return ""
-
-
-def _system(
-    model: StepTimeModel, seen: Seen, limits: Limits, targets: Targets, criterion: Criterion
-) -> System:
-    """Return the replica as the law, the mix and the limits make it.
-
-    An engine that counts no requests tells neither how long prompts are nor when first tokens come:
-    whether it keeps that target cannot be known, so it is left out.
-    """
-    kv = limits.kv_tokens.value
-    if not seen.counted:
-        targets = replace(targets, time_to_first_token=inf)
-    budget = _NO_BUDGET if limits.step_tokens.value is None else limits.step_tokens.value
-    law = law_of(model, seen.shape.prompts, held=seen.held, shared=seen.shared, budget=budget)
-    memory = _NO_LIMIT if kv is None else max(1.0, (USABLE * kv - seen.shared) / seen.held)
-    seats = limits.sequences.value
-    if seats is None:
-        seats = most_served(law, seen.shape, Room(_NO_LIMIT, budget, memory))
-    return System(
-        law=law,
-        shape=seen.shape,
-        seats=seats,
-        memory=memory,
-        budget=budget,
-        targets=targets,
-        criterion=criterion,
-    )
 
 
 def _unsure(model: StepTimeModel, system: System, seen: Seen, batch: float) -> float:

@@ -64,9 +64,11 @@ def test_one_request_at_a_time_is_timed_exactly():
     for one in gaps:
         assert one.seconds == pytest.approx(STEP)
         assert (one.decode, one.prefill, one.decode_squared) == (1.0, 0.0, 1.0)
+        assert one.prompts == 0.0
     for one in prompts:
         assert one.seconds == pytest.approx(PROMPT_STEP)
         assert (one.decode, one.prefill) == (0.0, TOKENS)
+        assert one.prompts == 1.0
 
 
 @given(st.floats(0.0, 6.0), st.floats(10.0, 1e4), st.floats(0.0, 1e3))

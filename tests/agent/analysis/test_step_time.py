@@ -119,3 +119,17 @@ def test_called_each_tick_or_each_third_is_the_same_data(capacity: View):
     """The stretches do not depend on how often the part is called."""
     some, all_of = _played(capacity, every=3), _played(capacity, every=1)
     assert some.state()["stretches"] == all_of.state()["stretches"]
+
+
+def test_what_the_law_rests_on_is_known_after_a_restart_too(capacity: View):
+    """The evidence is that of the stretches kept: those of the last fit, and what came since."""
+    part = _played(capacity)
+    before = part.observe(capacity).evidence
+    other = StepTime()
+    other.restore(json.loads(json.dumps(part.state())))
+    after = other.observe(capacity.rows(0, 0)).evidence
+    assert before is not None
+    assert after is not None
+    assert len(before.seconds) >= 8
+    assert set(before.seconds) <= set(after.seconds)
+    assert 0.0 < before.weights.max() <= 1.0

@@ -43,6 +43,16 @@ def test_steady_work_is_cut_into_stretches():
     assert found[0][1:] == pytest.approx((40.0, 0.1, 7.0, 4.0))
 
 
+def test_prompts_of_a_stretch_are_counted_where_the_engine_tells():
+    """One prompt in five steps is a fifth of one a step; without first tokens nobody knows."""
+    columns = _busy(14)
+    silent = Stretches().observe(view_of(columns))
+    columns[engine.TIME_TO_FIRST_TOKEN, "_count"] = [2.0 * second for second in range(14)]
+    told = Stretches().observe(view_of(columns))
+    assert [one.prompts for one in told] == pytest.approx([0.2] * 3)
+    assert [one.prompts for one in silent] == [None] * 3
+
+
 def test_slow_steps_make_long_stretches():
     """At a step every two seconds a stretch lasts until it has enough of them."""
     found = _all(_busy(70, steps=0.5))
@@ -185,6 +195,24 @@ def test_a_prompt_of_several_steps_makes_none_of_them_long():
     found = Stretches().observe(view_of(columns))
     assert found[0].time - START == 6.0
     assert found[0].longest == pytest.approx(0.35)
+
+
+@pytest.mark.parametrize("key", [(engine.PREFILL_TIME, "_sum"), (engine.PREFILL_TIME, "_count")])
+def test_a_stopwatch_that_is_not_told_makes_no_stretch_unknown(key: Key):
+    """Where a page leaves it out for once, a stretch that ends there is one without a stopwatch."""
+    columns = _timed(40, 0.7)
+    columns[key] = [nan if second == 10 else one for second, one in enumerate(columns[key])]
+    found = Stretches().observe(view_of(columns))
+    assert found[0].time - START == 10.0
+    assert [one.longest for one in found][:2] == pytest.approx([0.0, 0.7])
+
+
+def test_a_budget_of_nothing_is_unknown():
+    """An engine may say anything; no step can have no tokens."""
+    columns = _timed(40, 0.7)
+    budget = (engine.MAX_NUM_BATCHED_TOKENS, ("vllm", "chat"))
+    silent, odd = (view_of(columns, host={budget: [one] * 40}) for one in (nan, 0.0))
+    assert Stretches().observe(odd) == Stretches().observe(silent)
 
 
 def test_what_ends_early_is_better_than_nothing():
