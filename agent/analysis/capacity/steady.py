@@ -135,7 +135,8 @@ def saturation(law: Law, shape: Shape, room: Room) -> float:
 
 def most_served(law: Law, shape: Shape, room: Room) -> float:
     """Return the seats, of up to those of a room, with which a full engine serves most."""
-    half = room._replace(seats=0.5 * room.seats)
+    # Beyond what fits into the KV cache no seat changes anything.
+    half = room._replace(seats=0.5 * min(room.seats, room.memory))
     if saturation(law, shape, room) >= saturation(law, shape, half):
         return room.seats
     seats = np.geomspace(1.0, room.seats, _TRIED)
@@ -151,7 +152,9 @@ def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
     there = np.arange(1.0, most + 1.0)
     there[-1] = max(1.0, seats)  # the last one stands for what is left of a seat too
     fit = Fitting.of(room, there, scatter=shape.held_scatter)
-    at_grid = np.unique(np.geomspace(1.0, most, _GRID).astype(np.intp)) - 1
+    # As `numpy.unique` of them, which imports `numpy.ma`.
+    counted = np.geomspace(1.0, most, _GRID).astype(np.intp)
+    at_grid = counted[np.append(True, counted[1:] > counted[:-1])] - 1
     grid, running = there[at_grid], fit.running[at_grid]
     more = 1.0 + AGAIN * fit.full[at_grid] * shape.output / shape.prompt
     decode = running * ((shape.output - 1.0) / shape.output)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.analysis.capacity.law import Law
-from agent.analysis.capacity.points import NORMAL, THRESHOLDS, UNIFORM
+from agent.analysis.capacity.points import NORMAL, PLACES, THRESHOLDS, UNIFORM
 from agent.analysis.capacity.queueing import latencies, reckoned
 from agent.analysis.capacity.room import Room
 from agent.analysis.capacity.steady import Shape, most_served, saturation, steady
@@ -64,11 +64,15 @@ def test_prompts_for_which_a_step_has_no_room_delay_those_behind():
     assert narrow > wide
 
 
-def test_seats_that_nobody_tells_are_those_that_serve_most():
-    """Where a larger batch serves less, an engine is not taken to have one."""
+@pytest.mark.parametrize("memory", [inf, 400.0])
+def test_seats_that_nobody_tells_are_those_that_serve_most(memory: float):
+    """Where a larger batch serves less, an engine is not taken to have one.
+
+    Nor is it where all that fits into the KV cache has a seat, and half of the seats more than it.
+    """
     law, some = Law.linear(0.02, 1e-4, 1e-4, 2e-5), shape()
-    best = most_served(law, some, Room(1024.0, 8192.0))
-    here = saturation(law, some, Room(best, 8192.0))
+    best = most_served(law, some, Room(1024.0, 8192.0, memory))
+    here = saturation(law, some, Room(best, 8192.0, memory))
     assert 8.0 < best < 256.0
     assert all(
         here >= 0.97 * saturation(law, some, Room(seats, 8192.0)) for seats in (8.0, 64.0, 1024.0)
@@ -239,12 +243,13 @@ def test_single_gaps_are_longer_than_means():
 
 def test_the_points_are_even():
     """Each axis has each point once, pairs of axes fill the plane, and counts are Poisson's."""
-    for axis in UNIFORM:
+    for axis, places in zip(UNIFORM, PLACES, strict=True):
         assert np.diff(np.sort(axis)) == pytest.approx(1.0 / len(axis))
+        assert np.sort(axis)[places] == pytest.approx(axis)
     assert np.abs(NORMAL.mean(axis=1)).max() < 1e-3
     together = np.corrcoef(UNIFORM) - np.eye(len(UNIFORM))
     assert np.abs(together).max() < 0.15
     for mean in (0.1, 1.0, 5.0):
-        counted = (mean >= THRESHOLDS[4]).sum(axis=1)
+        counted = (mean >= THRESHOLDS).sum(axis=0)
         assert counted.mean() == pytest.approx(mean, rel=0.05)
         assert counted.var() == pytest.approx(mean, rel=0.15)
