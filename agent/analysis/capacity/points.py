@@ -8,6 +8,7 @@ time make the same load give the same answer.
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.analysis.window import Column
 
@@ -33,8 +34,10 @@ def _normal(uniform: Column) -> Column:
 
 
 _ORDERS = np.array([pow(_GENERATOR, axis, COUNT) for axis in range(_AXES)])
-_PLACES = np.outer(_ORDERS, np.arange(COUNT)) % COUNT
-UNIFORM: Final[Column] = (_PLACES + 0.5) / COUNT
+PLACES: Final[NDArray[np.intp]] = np.outer(_ORDERS, np.arange(COUNT)) % COUNT
+"""Where each point is on each axis, counted from 0, shape (axes, count)."""
+
+UNIFORM: Final[Column] = (PLACES + 0.5) / COUNT
 """Points between 0 and 1, shape (axes, count)."""
 
 NORMAL: Final[Column] = _normal(UNIFORM)
@@ -42,7 +45,7 @@ NORMAL: Final[Column] = _normal(UNIFORM)
 
 
 def _thresholds(uniform: Column) -> Column:
-    """Return the mean from which on a Poisson count is at least 1, 2, … at each point.
+    """Return the means from which on a Poisson count is at least 1, 2, … at each point.
 
     The chance of fewer than k falls as the mean rises; where it falls below the point, the count
     there is k at least.
@@ -50,17 +53,17 @@ def _thresholds(uniform: Column) -> Column:
     means = 40.0 * np.linspace(0.0, 1.0, 600) ** 2
     term = np.exp(-means)
     fewer = term.copy()
-    found = np.empty((*uniform.shape, _COUNTS))
+    found = np.empty((_COUNTS, *uniform.shape))
     for count in range(_COUNTS):
-        found[..., count] = np.interp(uniform, fewer[::-1], means[::-1])
+        found[count] = np.interp(uniform, fewer[::-1], means[::-1])
         term = term * means / (count + 1.0)
         fewer += term
     return found
 
 
-_IN_ORDER = _thresholds((np.arange(COUNT) + 0.5) / COUNT)
-THRESHOLDS: Final[Column] = _IN_ORDER[_PLACES]
-"""Means from which on a Poisson count is at least 1, 2, …, shape (axes, count, counts)."""
+# Each axis has the same points: one table for all of them, instead of two megabytes.
+THRESHOLDS: Final[Column] = _thresholds((np.arange(COUNT) + 0.5) / COUNT)
+"""Means from which on a Poisson count is at least 1, 2, …, shape (counts, places)."""
 
-SMALLEST: Final[Column] = _IN_ORDER.min(axis=0)
+SMALLEST: Final[Column] = THRESHOLDS.min(axis=1)
 """The smallest of these, shape (counts,): below it no point counts so many."""

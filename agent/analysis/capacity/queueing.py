@@ -16,6 +16,7 @@ from agent.analysis.capacity.points import (
     COUNT,
     MOST_COUNTED,
     NORMAL,
+    PLACES,
     SMALLEST,
     THRESHOLDS,
     UNIFORM,
@@ -287,7 +288,7 @@ def _arrived(shape: Shape, mean: Column, axis: int, *, scatter: Column | None = 
             that of the prompts if None.
     """
     most = int(np.searchsorted(SMALLEST, mean.max(), side="right"))
-    few = (mean[:, None] >= THRESHOLDS[axis, :, :most]).sum(axis=1)
+    few = (mean >= THRESHOLDS[:most].take(PLACES[axis], axis=1)).sum(axis=0)
     count = np.where(
         mean < MOST_COUNTED, few, np.maximum(np.rint(mean + NORMAL[axis] * np.sqrt(mean)), 0.0)
     )
