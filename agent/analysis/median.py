@@ -1,10 +1,11 @@
-"""The median, without what numpy's own brings along.
+"""The median, without what others bring along.
 
 `numpy.median` imports `numpy.ma` when it is first called: a megabyte of masked arrays, of which
-there are none here.
+there are none here. `statistics` imports fractions and decimals.
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -19,3 +20,10 @@ def median(values: Column) -> float:
         return math.nan
     middle = len(ordered) // 2
     return 0.5 * float(ordered[middle] + ordered[~middle])
+
+
+def median_of(values: Iterable[float]) -> float:
+    """Return the median of a few numbers, of which there is at least one."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return 0.5 * (ordered[middle] + ordered[~middle])

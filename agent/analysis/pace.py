@@ -3,10 +3,10 @@
 import math
 from collections import deque
 from dataclasses import dataclass
-from statistics import median
 from typing import Final
 
 from agent.analysis.evidence import Evidence
+from agent.analysis.median import median_of
 from agent.analysis.step_model import StepTimeModel
 from agent.analysis.step_time import StepTimeResult
 from agent.analysis.window import mean
@@ -88,7 +88,7 @@ class Pace:
         if self._before is not None:
             return _mean_step(self._before, load)
         older = [model for model in self._kept if model.time <= time - LAG] or [self._kept[0]]
-        return median(_mean_step(model, load) for model in older)
+        return median_of(_mean_step(model, load) for model in older)
 
     def _older_than(self, time: float) -> StepTimeModel | None:
         """Return the last model that rests only on what was before a time."""

@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from math import isnan, log, log2
-from statistics import median
 from typing import Final, NamedTuple
 
+from agent.analysis.median import median_of
 from agent.analysis.step_windows import Stretch
 
 MAX_AGE: Final = 86_400.0
@@ -66,7 +66,7 @@ class StepStore:
         key = load_of(stretch)
         peers = self._buckets.setdefault(key, deque(maxlen=_EACH))
         if expected is not None and len(peers) > 1:
-            usual = median(log(peer.seconds / expected(peer)) for peer in peers)
+            usual = median_of(log(peer.seconds / expected(peer)) for peer in peers)
             now = log(stretch.seconds / expected(stretch))
             self._shifts.append((stretch.time, now - usual))
         peers.append(stretch)
@@ -99,7 +99,7 @@ class StepStore:
             return False
         shifts = [shift for _time, shift in self._shifts]
         alike = min(shifts) > _SHIFT / 2 or max(shifts) < -_SHIFT / 2
-        return alike and abs(median(shifts)) > _SHIFT
+        return alike and abs(median_of(shifts)) > _SHIFT
 
     def _forget(self, before: float) -> None:
         """Drop the stretches that ended before a time."""

@@ -1,28 +1,30 @@
 """Rule files: where they are, and the rules in them."""
 
-import difflib
 import glob
 from collections.abc import Collection, Iterable
-from importlib import resources
 from pathlib import Path
+from typing import Final
 
+from agent import alerts
 from agent.alerts.errors import RuleError
 from agent.alerts.load import compile_groups, without
 from agent.alerts.rule import Group, Severity
 from agent.alerts.severity import names, with_severities
+from agent.config.near import nearest
 from agent.config.rule_files import RawGroup, RuleProblem, read_rule_file
 from agent.config.settings import Alerts
+
+_SHIPPED: Final = Path(alerts.__file__).with_name("rules")
 
 
 def shipped_rule_files() -> list[Path]:
     """Return the rule files that come with the agent."""
-    folder = resources.files("agent.alerts") / "rules"
-    return sorted(Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".yml"))
+    return sorted(_SHIPPED.glob("*.yml"))
 
 
 def openllmetry_names() -> Path:
     """Return the rule file that records series under the names of OpenLLMetry guides."""
-    return Path(str(resources.files("agent.alerts") / "rules" / "names" / "openllmetry.yml"))
+    return _SHIPPED / "names" / "openllmetry.yml"
 
 
 def rule_paths(settings: Alerts) -> list[Path]:
@@ -87,8 +89,8 @@ def _check_names(groups: Collection[Group], settings: Alerts) -> None:
     problems: list[str] = []
     for one in settings.severity:
         if one.alert is not None and one.alert not in known:
-            near = difflib.get_close_matches(one.alert, known, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            near = nearest(one.alert, known)
+            hint = f"; did you mean '{near}'?" if near else ""
             problems.append(f"{one.place}.alert: no rule gives an alert '{one.alert}'{hint}")
     if problems:
         raise RuleError("\n".join(problems))

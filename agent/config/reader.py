@@ -4,7 +4,6 @@ The classes in `settings` are walked beside the nodes of the YAML document, so t
 is said with its line and its key.
 """
 
-import difflib
 import re
 import types
 import typing
@@ -17,6 +16,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_origin, get
 import yaml
 
 from agent.config.checks import cross_checks
+from agent.config.near import nearest
 from agent.config.secret import Secret
 from agent.config.settings import PLACE, Settings
 from agent.config.values import EngineName
@@ -186,8 +186,8 @@ class _Reader:
     def _check_engine(self, name: str, node: yaml.Node, key: str) -> None:
         """Note an engine that the agent does not know; the rest of the instance is judged on."""
         if name not in self._engines:
-            near = difflib.get_close_matches(name, self._engines, n=1, cutoff=_NEAR)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            near = nearest(name, self._engines, cutoff=_NEAR)
+            hint = f"; did you mean '{near}'?" if near else ""
             message = f"expected one of {', '.join(self._engines)}, found '{name}'{hint}"
             self._refuse(node, key, message)
 
@@ -252,8 +252,8 @@ class _Reader:
             shown = name if not plain or _PLAIN.fullmatch(name) else _shown(name)
             path = f"{key}.{shown}" if key else shown
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
-                hint = f"did you mean '{near[0]}'?" if near else f"expected {', '.join(names)}"
+                near = nearest(name, names, cutoff=_NEAR)
+                hint = f"did you mean '{near}'?" if near else f"expected {', '.join(names)}"
                 # A secret that was pasted where its place should be named is no key to echo.
                 place = key if secret and not near else path
                 self._refuse(name_node, place, f"unknown key; {hint}")

@@ -3,7 +3,6 @@
 What stands between the quotes, expressions and templates, is judged by `agent.alerts.load`.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Final, TypeAlias, TypeVar
 
 import yaml
 
+from agent.config.near import nearest
 from agent.model import ConfigError
 
 
@@ -256,8 +256,8 @@ class _Reader:
             if name in _NOT_HERE and names is _GROUP_KEYS:
                 self._refuse(key, f"{where}{name}: is not supported")
             elif name not in names:
-                near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-                hint = f"did you mean '{near[0]}'?" if near else f"expected {', '.join(names)}"
+                near = nearest(name, names, cutoff=0.5)
+                hint = f"did you mean '{near}'?" if near else f"expected {', '.join(names)}"
                 self._refuse(key, f"{where}unknown key '{name}'; {hint}")
             elif name in found:
                 self._refuse(key, f"{where}{name}: stands here twice")

@@ -3,7 +3,7 @@
 `runbooks.html` beside this file is made of docs/runbooks.md by `make docs`.
 """
 
-from importlib import resources
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -19,12 +19,13 @@ _OWN: Final = """
 .runbooks pre{background:var(--card);border-radius:6px;padding:.6rem .75rem;overflow-x:auto}
 """
 _STYLE: Final = STYLE + _OWN
+_TEXT: Final = Path(__file__).with_name("runbooks.html")
 _HEADERS: Final = headers(style=_STYLE)
 
 
 async def runbooks(_request: web.Request) -> web.Response:
     """The runbooks, one below the other, with an anchor for each alert."""
-    text = resources.files("exporters.web").joinpath("runbooks.html").read_text("utf-8")
+    text = _TEXT.read_text("utf-8")
     return web.Response(
         text=(
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
