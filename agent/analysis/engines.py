@@ -87,6 +87,9 @@ WANTED: Final = frozenset(
 )
 """The metrics that some part reads."""
 
+MEANS: Final = frozenset({engine.PREFILL_TIME})
+"""Histograms among them of which nobody reads the buckets: a tenth of all columns."""
+
 
 class EngineAnalysis:
     """Draws the conclusions about every engine replica.
@@ -103,7 +106,7 @@ class EngineAnalysis:
         self._splitter = MemorySplitter()
         self._memory: list[GpuMemory] = []
         self._forecasts = MemoryForecasts()
-        self._window = Window(WANTED)
+        self._window = Window(WANTED, means=MEANS)
         self._replicas = Replicas(
             self._window,
             self._gpus_of,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.analysis.places import Indexes, Key, Places
-from agent.model import Frame, Metric, SeriesTable
+from agent.model import Frame, Metric, Series, SeriesTable
 
 Column: TypeAlias = NDArray[np.float64]
 
@@ -37,12 +37,16 @@ class Window:
 
     Args:
         wanted: metrics that are kept, none of which can be negative.
+        means: histograms among them of which the buckets are not kept.
         span: seconds.
     """
 
-    def __init__(self, wanted: Iterable[Metric], *, span: float = SPAN) -> None:
+    def __init__(
+        self, wanted: Iterable[Metric], *, means: Iterable[Metric] = (), span: float = SPAN
+    ) -> None:
         self.span = span
         self._wanted = frozenset(wanted)
+        self._means = frozenset(means)
         self._table: SeriesTable | None = None
         self._times = np.empty(_ROWS)
         self._rows = np.full((_ROWS, _COLUMNS), np.nan)
@@ -97,7 +101,7 @@ class Window:
         chosen = [
             (position, series_id)
             for position, series_id in enumerate(frame.ids)
-            if table[series_id].metric in self._wanted
+            if self._wants(table[series_id])
         ]
         present = {series_id for _position, series_id in chosen}
         rows = self._rows[self._begin : self._end]
@@ -125,6 +129,10 @@ class Window:
         self._pick = itemgetter(*positions, positions[0]) if positions else None
         if positions:
             self._places = np.append(self._places, self._places[0])
+
+    def _wants(self, series: Series) -> bool:
+        """Return whether a series is kept."""
+        return series.metric in self._wanted and not (series.le and series.metric in self._means)
 
     def _make_room(self) -> None:
         """Move the rows to the front, into a longer array if most of it is in use."""

@@ -52,6 +52,26 @@ class TestWindow:
         np.testing.assert_equal(feed.column(a), [math.nan, 1.0])
         np.testing.assert_equal(feed.column(b), [0.0, math.nan])
 
+    def test_of_some_histograms_the_buckets_are_left_out(self) -> None:
+        """Sum and count are kept, and so are the buckets of others."""
+        wanted = (engine.PREFILL_TIME, engine.QUEUE_TIME)
+        feed = Feed(Window(wanted, means=[engine.PREFILL_TIME]))
+        labels = ("vllm", "a", "m", "0")
+        given = {
+            (metric.name, suffix, le): feed.table.intern(metric, labels, suffix=suffix, le=le)
+            for metric in wanted
+            for suffix, le in (
+                ("_bucket", "1.0"),
+                ("_bucket", "+Inf"),
+                ("_sum", ""),
+                ("_count", ""),
+            )
+        }
+        feed.tick(1.0, dict.fromkeys(given.values(), 1.0))
+        kept = {key for key, series_id in given.items() if series_id in feed.window.ids()}
+        without = {key for key in given if key[0] == engine.PREFILL_TIME.name and key[2]}
+        assert kept == set(given) - without
+
     def test_columns_are_aligned_with_the_times(self, feed: Feed) -> None:
         """Each column has one value a row, NaN where the tick had none."""
         a, b = feed.series("a"), feed.series("b")
