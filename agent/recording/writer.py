@@ -5,7 +5,9 @@ import gzip
 import itertools
 import json
 import math
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +65,7 @@ class RecordingWriter:
         self._numbers = itertools.count()
         self._metrics: dict[Metric, int] = {}
         self._series: dict[int, int] = {}
-        self._layouts: dict[tuple[int, ...], int] = {}
+        self._layouts: dict[bytes, int] = {}
         self._last: dict[int, tuple[int, list[float]]] = {}
         try:
             self._line({MAGIC: VERSION, **header})
@@ -166,10 +168,11 @@ class RecordingWriter:
 
     def _layout_number(self, ids: Sequence[int]) -> int:
         """Return the number of a list of series, written on first sight."""
-        key = tuple(ids)
+        # Lists of thousands of series, which on a busy host differ every few seconds.
+        key = blake2b(array("q", ids).tobytes(), digest_size=16).digest()
         number = self._layouts.get(key)
         if number is None:
-            series = [self._series_number(series_id) for series_id in key]
+            series = [self._series_number(series_id) for series_id in ids]
             number = self._layouts[key] = len(self._layouts)
             self._line({"layout": number, "series": series})
         return number

@@ -1,7 +1,10 @@
 """The recording: what was seen comes back exactly, up to where a file is damaged."""
 
+import contextlib
 import gzip
 import json
+import tracemalloc
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +189,21 @@ def test_a_file_is_readable_while_it_is_written(tmp_path: Path):
     assert len(times_of(tmp_path / "r")) > 25 - FLUSH_SECONDS
     writer.close()
     assert (tmp_path / "r").stat().st_size < 1000
+
+
+def test_many_lists_of_series_take_little_memory(tmp_path: Path):
+    """Series come and go every few seconds: what was written of each list is not kept whole."""
+    table = SeriesTable()
+    every = [table.intern(METRIC, (str(n),) * len(METRIC.labels)) for n in range(2000)]
+    with contextlib.closing(RecordingWriter(tmp_path / "r", table, header={})) as writer:
+        writer.declare(every)
+        tracemalloc.start()
+        try:
+            for away in range(100):
+                ids = array("i", every[:away] + every[away + 1 :])
+                look = Look(source="s", duration=0.0, reading=Reading(ids, [0.0] * len(ids)))
+                writer.write(float(away), [look], {"s": SourceSpec(name="s", stale_after=1.0)}, ())
+            taken, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert taken < 100 * len(every)
