@@ -11,8 +11,6 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-import numpy as np
-
 from agent.analysis.capacity.estimate import Limit, Limits, Source
 from agent.analysis.replicas import Replica
 from agent.analysis.window import View
@@ -74,7 +72,7 @@ def _first(told: Limit, read: Limit) -> Limit:
 
 
 def _read(view: View, metric: Metric, source: Source) -> Limit:
-    """Return the newest value of a limit, unknown where there is none."""
+    """Return the newest value of a limit, unknown where there is none; nothing is no limit."""
     known = view[metric]
-    known = known[~np.isnan(known)]
+    known = known[known > 0.0]
     return Limit(float(known[-1]), source) if len(known) else Limit()

@@ -62,6 +62,12 @@ def test_a_look_without_a_limit_is_bridged(missed: int):
     assert limits.of(seen(256.0, *[float("nan")] * missed), NONE).sequences.value == 256.0
 
 
+def test_a_limit_of_nothing_is_none():
+    """An engine that runs anything has no such limit, whatever it says."""
+    assert ReplicaLimits(CHAT).of(seen(0.0), NONE).sequences == Limit()
+    assert ReplicaLimits(CHAT).of(seen(256.0, 0.0), NONE).sequences.value == 256.0
+
+
 def test_a_clock_that_is_set_back_costs_nothing():
     """Rows from before the moment at which a limit was first told are those of now."""
     limits = ReplicaLimits(CHAT)
