@@ -3,12 +3,12 @@
     python -m evaluation.faults [NAME…]
 
 Each fault is made on a server that is up and has users. The agent runs as a process with its
-default configuration, told only where to serve, whom to tell and where to keep its state; beside
-it a Prometheus scrapes vLLM with rules that are commonly published. Both tell one Alertmanager,
-and what it passes on is stamped. `build/reliability.json` has the figures. Takes half an hour, root
-for a small file system, and control groups of version 1 for a limit on CPU time. With names ("CPU
-starved") only these faults are made, and take the place of those of the last whole run; the page
-says so of each.
+default configuration, told only where to serve, whom to tell, where to keep its state and where
+the engine's log is; beside it a Prometheus scrapes vLLM with rules that are commonly published.
+Both tell one Alertmanager, and what it passes on is stamped. `build/reliability.json` has the
+figures. Takes half an hour, root for a small file system, and control groups of version 1 for a
+limit on CPU time. With names ("CPU starved") only these faults are made, and take the place of
+those of the last whole run; the page says so of each.
 """
 
 import asyncio
@@ -110,7 +110,7 @@ async def _run(folder: Path, engine: Engine, names: Collection[str]) -> dict[str
     with (
         small_disk(folder / "state") as state,
         alertmanager(folder, group_by="'...'") as (receiver, pager),
-        agent(folder, alertmanager=receiver.url, state=state) as running,
+        agent(folder, alertmanager=receiver.url, state=state, engine=engine) as running,
         node_exporter(folder) as (node, port),
         prometheus(folder, engine=engine.port, alertmanager=receiver.url, others=(port,)) as peer,
     ):

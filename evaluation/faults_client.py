@@ -159,7 +159,8 @@ class Load:
                 async for line in answer.content:
                     if answer.status == 200 and _take(one, line):
                         break
-        except (aiohttp.ClientError, TimeoutError):
+        # RuntimeError: so aiohttp says it where the connection went while nobody read from it.
+        except (aiohttp.ClientError, TimeoutError, RuntimeError):
             pass
         one.ended = time.time()
 

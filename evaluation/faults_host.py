@@ -44,6 +44,7 @@ class Engine:
     def __init__(self, folder: Path, programs: Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "vllm.log"
         self._folder, self._programs = folder, programs
         self._process: subprocess.Popen[bytes] | None = None
         self._env = environment(programs)
@@ -66,8 +67,7 @@ class Engine:
                 [self._programs / "python", MODEL, model], env=self._env, check=True, timeout=120
             )
         begun = time.monotonic()
-        log = self._folder / "vllm.log"
-        with log.open("ab") as out:
+        with self.log.open("ab") as out:
             self._process = subprocess.Popen(
                 self._command(model), env=self._env, stdout=out, stderr=out, start_new_session=True
             )
@@ -78,7 +78,7 @@ class Engine:
             if self._process.poll() is not None:
                 break
             time.sleep(0.5)
-        raise RuntimeError(f"vLLM is not ready:\n{log.read_text()[-3000:]}")
+        raise RuntimeError(f"vLLM is not ready:\n{self.log.read_text()[-3000:]}")
 
     def _command(self, model: Path) -> list[str]:
         """Return how it is called."""
@@ -102,11 +102,26 @@ class Engine:
             self._process.wait()
 
 
-def configuration(port: int, *, alertmanager: str | None, state: Path) -> str:
-    """Return what a user would set: where to serve, whom to tell, where to keep state."""
+def configuration(
+    port: int, *, alertmanager: str | None, state: Path, engine: Engine | None = None
+) -> str:
+    """Return what a user would set: where to serve, whom to tell, where to keep state.
+
+    Args:
+        port: where the agent serves.
+        alertmanager: its address.
+        state: the agent's folder.
+        engine: one whose log the agent is to read, by the name that it would be found under; it
+            is no unit of systemd, so `inferwatch doctor` says that its log file has to be named.
+    """
     receivers = f"[{{name: main, url: {alertmanager}}}]" if alertmanager else "[]"
+    named = (
+        f"[{{name: vllm-{engine.port}, engine: vllm, url: {engine.url}, log_file: {engine.log}}}]"
+        if engine
+        else "[]"
+    )
     return (
-        f"collectors: {{host: {{folders: [/, {state}]}}}}\n"
+        f"collectors: {{host: {{folders: [/, {state}]}}, engines: {{instances: {named}}}}}\n"
         f"history: {{path: {state / 'history.db'}}}\n"
         "exporters:\n"
         f'  http_api: {{listen: ["127.0.0.1:{port}"]}}\n'
@@ -115,12 +130,14 @@ def configuration(port: int, *, alertmanager: str | None, state: Path) -> str:
 
 
 @contextlib.contextmanager
-def agent(folder: Path, *, alertmanager: str | None, state: Path) -> Iterator[AgentProcess]:
-    """Keep an agent running that was told nothing of the engine."""
+def agent(
+    folder: Path, *, alertmanager: str | None, state: Path, engine: Engine | None = None
+) -> Iterator[AgentProcess]:
+    """Keep an agent running that was told no more than `configuration` says."""
     port = free_port()
     config = folder / "config.yaml"
     state.mkdir(exist_ok=True)
-    config.write_text(configuration(port, alertmanager=alertmanager, state=state))
+    config.write_text(configuration(port, alertmanager=alertmanager, state=state, engine=engine))
     with agent_process(folder, "run", "--config", str(config), port=port) as running:
         yield running
 

@@ -1,7 +1,11 @@
 """What users of an engine got: within the targets, and when they were let down."""
 
 import asyncio
+import contextlib
 import random
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -102,3 +106,22 @@ async def test_an_answer_that_streams_is_measured():
     assert (one.status, one.tokens, one.whole) == (200, 3, True)
     assert one.first is not None
     assert one.begun <= one.first <= one.ended
+
+
+async def test_a_connection_that_closes_while_nobody_reads_is_an_answer_cut_off():
+    """Of that aiohttp says RuntimeError; whoever asked was let down all the same."""
+
+    async def lines() -> AsyncIterator[bytes]:
+        yield b'data: {"choices": [{"text": "a"}]}\n'
+        raise RuntimeError("Connection closed.")
+
+    @contextlib.asynccontextmanager
+    async def post(*_url: str, **_what: object) -> AsyncIterator[Any]:
+        yield SimpleNamespace(status=200, content=lines())
+
+    load = Load(url="http://127.0.0.1:1")
+    session = cast("aiohttp.ClientSession", SimpleNamespace(post=post))
+    await load.ask(session, random.Random(1))
+    [one] = load.asked
+    assert (one.tokens, one.whole) == (1, False)
+    assert one.harmed(TARGETS) == one.ended > 0.0
