@@ -1,12 +1,19 @@
 """What the doctor says of the engines."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from agent.app.common import looked_for
 from agent.app.doctor.finding import Finding, State, ok
 from agent.app.doctor.look import Instance, Looked
 from agent.catalog import process
 from collectors.discovery import Discovery
+from collectors.engine_ends import EngineEndsCollector
+
+_UNSAID: Final = (
+    "of its end, what it said itself; and callers that it refuses for a wrong key, where it does "
+    "not count them"
+)
 
 
 def engines(looked: Looked) -> Iterator[Finding]:
@@ -33,6 +40,7 @@ def engines(looked: Looked) -> Iterator[Finding]:
     for instance in looked.engines:
         yield _engine(instance, looked)
         yield from _rights(instance, looked)
+        yield from _log(instance, looked)
 
 
 def _engine(instance: Instance, looked: Looked) -> Finding:
@@ -66,4 +74,37 @@ def _rights(instance: Instance, looked: Looked) -> Iterator[Finding]:
             costs="inferwatch_engine_process_open_fds",
             advice="Linux 6.2 counts for everybody; before, CAP_SYS_PTRACE and "
             "CAP_DAC_READ_SEARCH: docs/install.md, What the service may do",
+        )
+
+
+def _log(instance: Instance, looked: Looked) -> Iterator[Finding]:
+    """Yield whether the log of an engine is read, but of a unit, which the journal tells."""
+    if EngineEndsCollector.name not in looked.looks:
+        return
+    topic = f"log of {instance.name}"
+    if instance.log_file is not None:
+        refused = [
+            event.message
+            for event in looked.events
+            if event.kind == "engine_log_unreadable"
+            and event.labels["instance_name"] == instance.name
+        ]
+        if not refused:
+            yield ok(topic, f"{instance.log_file} is read")
+            return
+        yield Finding(
+            topic=topic,
+            state=State.BROKEN,
+            found=refused[-1],
+            costs=_UNSAID,
+            advice="let the user of the agent read it, or correct log_file",
+        )
+    elif instance.pid is not None and not instance.unit:
+        yield Finding(
+            topic=topic,
+            state=State.MISSING,
+            found="it is not read: the process is in no unit of systemd, and no log_file is named",
+            costs=_UNSAID,
+            advice="run it as a unit, or name the file that it writes to: log_file, at "
+            "collectors.engines.instances",
         )

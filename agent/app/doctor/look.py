@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from agent.app.sources import Sources
@@ -10,6 +11,7 @@ from agent.config.settings import Collectors
 from agent.model import Clock, Event, Frame, Look, Metric, SeriesTable
 from agent.pipeline import Pipeline
 from agent.runtime import Runtime
+from collectors.engine_ends.units import unit_of_process
 from collectors.engines import ENGINES
 from exporters.web.seen import Sample, Samples
 
@@ -40,6 +42,8 @@ class Instance:
         engine: value of the label.
         url: where its page is asked for.
         pid: its process on this host, if it is known.
+        unit: of systemd that the process belongs to, empty for none.
+        log_file: what the configuration says that it writes to.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Instance:
     engine: str
     url: str
     pid: int | None
+    unit: str = ""
+    log_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +125,17 @@ def _looked(
                 engine=one.instance.engine,
                 url=one.instance.url,
                 pid=pids.get(one.instance.name),
+                unit=_unit(pids.get(one.instance.name)),
+                log_file=one.instance.log_file,
             )
             for one in sources.engines()
         ],
         samples=Samples(_METRICS).of(frame),
         events=happened,
     )
+
+
+def _unit(pid: int | None) -> str:
+    """Return the name of the unit of a process, empty for none."""
+    unit = None if pid is None else unit_of_process("/proc", pid)
+    return "" if unit is None else unit.name

@@ -1,6 +1,7 @@
 """What follows from what the sources gave: well, missing with its price, or broken."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,32 @@ def test_open_files_that_may_not_be_counted_are_a_missing_right():
     looks = {"engine/chat": up("engine/chat"), "processes": up("processes")}
     found = [*engines(looked(looks=looks, engines=[CHAT]))]
     assert of(found, "processes of chat").costs == "inferwatch_engine_process_open_fds"
+
+
+def test_a_log_that_nobody_reads_is_missing():
+    """Of a process of this host that is in no unit; one that is not wanted is not missed."""
+    looks = {"engine_ends": up("engine_ends")}
+    found = of([*engines(looked(looks=looks, engines=[CHAT]))], "log of chat")
+    assert (found.state, "log_file" in found.advice) == (State.MISSING, True)
+    for read in (replace(CHAT, unit="chat.service"), replace(CHAT, pid=None)):
+        assert "log of chat" not in {
+            one.topic for one in engines(looked(looks=looks, engines=[read]))
+        }
+    assert "log of chat" not in {one.topic for one in engines(looked(engines=[CHAT]))}
+
+
+def test_a_log_file_is_read_or_says_why_not():
+    """The configuration names it, so one that cannot be read is a mistake."""
+    chat = replace(CHAT, log_file=Path("/var/log/chat.log"))
+    looks = {"engine_ends": up("engine_ends")}
+    well = of([*engines(looked(looks=looks, engines=[chat]))], "log of chat")
+    assert (well.state, well.found) == (State.OK, "/var/log/chat.log is read")
+    labels = {"engine": "vllm", "instance_name": "chat"}
+    refused = Event(0.0, "engine_log_unreadable", "engine_ends", labels, "it cannot be read: no")
+    others = replace(refused, labels={**labels, "instance_name": "embed"}, message="of another")
+    events = [others, refused]
+    broken = of([*engines(looked(looks=looks, engines=[chat], events=events))], "log of chat")
+    assert (broken.state, broken.found) == (State.BROKEN, "it cannot be read: no")
 
 
 def test_a_search_that_fails_is_broken():
