@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import subprocess
 import threading
 import time
@@ -13,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.process import free_port
-
-PROGRAMS = ("prometheus-alertmanager", "alertmanager")
+from tests.servers import ALERTMANAGER
 
 CONFIG = """
 route:
@@ -29,11 +27,6 @@ receivers:
       - url: {url}
         send_resolved: true
 """
-
-
-def program() -> str | None:
-    """Return the program, under the name that Debian or its authors give it."""
-    return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
 
 
 class Pager:
@@ -93,7 +86,7 @@ class RealAlertmanager:
         with (self._folder / "alertmanager.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    str(program()),
+                    ALERTMANAGER,
                     f"--config.file={self._config}",
                     f"--storage.path={self._folder / 'data'}",
                     f"--web.listen-address={address}",

@@ -12,6 +12,7 @@ import yaml
 
 from tests.e2e.prometheus import Prometheus, prometheus
 from tests.fakes.fleet import Host, openmetrics
+from tests.servers import PROMTOOL
 
 RULES: Final = Path(__file__).parents[2] / "deploy" / "prometheus" / "fleet.yml"
 BLOCK: Final = 7200.0
@@ -87,6 +88,6 @@ def record(folder: Path, start: float, end: float) -> None:
 def _promtool(*arguments: str | Path) -> None:
     """Run `promtool tsdb`."""
     done = subprocess.run(
-        ["promtool", "tsdb", *map(str, arguments)], capture_output=True, text=True, check=False
+        [PROMTOOL, "tsdb", *map(str, arguments)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr

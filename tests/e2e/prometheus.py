@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -13,14 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.e2e.process import free_port
-
-NEEDED = pytest.mark.skipif(
-    shutil.which("prometheus") is None or shutil.which("promtool") is None,
-    reason="needs prometheus and promtool on the PATH",
-)
+from tests.servers import PROMETHEUS
 
 SCRAPES = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
@@ -120,7 +113,7 @@ def prometheus(
     (folder / "prometheus.yml").write_text(config)
     port = free_port()
     command = [
-        "prometheus",
+        PROMETHEUS,
         "--config.file=prometheus.yml",
         f"--storage.tsdb.path={data or folder / 'data'}",
         "--storage.tsdb.retention.time=100y",

@@ -1,7 +1,6 @@
 """The commands about rules and alerts, as their users call them."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from agent.__main__ import main
+from tests.servers import NEEDS_PROMTOOL, PROMTOOL
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 CRASH = RECORDINGS / "vllm-enginecrash.rec.gz"
@@ -225,7 +225,7 @@ def test_severities_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.server
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool on the PATH")
+@NEEDS_PROMTOOL
 def test_prometheus_takes_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """The printed relabelings are part of a good prometheus.yml, whatever names they hold."""
     config = tmp_path / "config.yaml"
@@ -234,6 +234,6 @@ def test_prometheus_takes_what_is_printed(tmp_path: Path, capsys: pytest.Capture
     file = tmp_path / "prometheus.yml"
     file.write_text(capsys.readouterr().out)
     checked = subprocess.run(
-        ["promtool", "check", "config", str(file)], capture_output=True, text=True, check=False
+        [PROMTOOL, "check", "config", str(file)], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stderr

@@ -25,10 +25,11 @@ from agent.store.target import Target
 from exporters.receivers import Receivers
 from tests.e2e import alertmanager
 from tests.e2e.alertmanager import Pager, RealAlertmanager
+from tests.servers import NEEDS_ALERTMANAGER
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.skipif(alertmanager.program() is None, reason="needs Alertmanager on the PATH"),
+    NEEDS_ALERTMANAGER,
 ]
 
 RECORDING = Path(__file__).parents[1] / "recordings" / "vllm-enginecrash.rec.gz"

@@ -10,10 +10,11 @@ import pytest
 from tests.e2e import alertmanager
 from tests.e2e.alertmanager import Pager, RealAlertmanager
 from tests.e2e.process import agent_process, free_port, served_engine
+from tests.servers import NEEDS_ALERTMANAGER
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.skipif(alertmanager.program() is None, reason="needs Alertmanager on the PATH"),
+    NEEDS_ALERTMANAGER,
 ]
 
 ALERT = "EngineFrozen"

@@ -1,7 +1,6 @@
 """The report over a fleet, asked of a real Prometheus that has twenty simulated hosts."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,14 +18,9 @@ from agent.report.report import Report, ReportError
 from tests.e2e import fleet
 from tests.e2e.process import free_port
 from tests.fakes import fleet as made
+from tests.servers import NEEDS_PROMETHEUS, PROMTOOL
 
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif(
-        shutil.which("prometheus") is None or shutil.which("promtool") is None,
-        reason="needs prometheus and promtool on the PATH",
-    ),
-]
+pytestmark = [pytest.mark.server, NEEDS_PROMETHEUS]
 
 START = 1_780_048_800.0
 """A time two hours before noon, at the edge of a block; it is past, as the command wants it."""
@@ -245,7 +239,7 @@ def test_the_command_says_who_does_not_answer():
 def test_the_rules_record_what_they_should():
     """Shared GPUs, engines without any, ranks, and what counts as an outlier: promtool's tests."""
     done = subprocess.run(
-        ["promtool", "test", "rules", "fleet.yml"],
+        [PROMTOOL, "test", "rules", "fleet.yml"],
         capture_output=True, text=True, timeout=30, check=False, cwd=UNIT_TESTS,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -257,7 +251,7 @@ def test_the_rules_are_clean(tmp_path: Path, label: str):
     file = tmp_path / "fleet.yml"
     file.write_text(fleet.RULES.read_text().replace("cluster", label))
     done = subprocess.run(
-        ["promtool", "check", "rules", str(file)],
+        [PROMTOOL, "check", "rules", str(file)],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     said = done.stdout + done.stderr

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.process import AgentProcess
-from tests.e2e.prometheus import NEEDED, SCRAPES, Server, prometheus
+from tests.e2e.prometheus import SCRAPES, Server, prometheus
+from tests.servers import NEEDS_PROMETHEUS, PROMTOOL
 
-pytestmark = [pytest.mark.server, NEEDED]
+pytestmark = [pytest.mark.server, NEEDS_PROMETHEUS]
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_promtool_finds_nothing_to_say(demo: AgentProcess):
     """The page passes Prometheus's own linter without a word."""
     _status, page = demo.get("/metrics")
     done = subprocess.run(
-        ["promtool", "check", "metrics"],
+        [PROMTOOL, "check", "metrics"],
         input=page,
         capture_output=True,
         text=True,

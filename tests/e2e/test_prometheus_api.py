@@ -12,9 +12,10 @@ import pytest
 
 from agent.queries.numbers import sample_text, scalar_text
 from tests.e2e.process import AgentProcess
-from tests.e2e.prometheus import NEEDED, Server, now, prometheus
+from tests.e2e.prometheus import Server, now, prometheus
+from tests.servers import NEEDS_PROMETHEUS
 
-pytestmark = [pytest.mark.server, NEEDED]
+pytestmark = [pytest.mark.server, NEEDS_PROMETHEUS]
 
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
@@ -97,6 +98,8 @@ def test_instant_queries_have_the_same_series(agent: Server, real: Server, query
 
 def test_ranges_have_the_same_shape_and_grid(agent: Server, real: Server):
     """Times of the same grid, values as strings."""
+    # Whoever is asked first has only just begun to scrape.
+    real.wait_for("count_over_time(inferwatch_gpus{by=''}[1m]) > 2")
     moment = int(now())
     form = [("query", "inferwatch_gpus{by=''}"), ("start", str(moment - 30)), ("end", str(moment)),
             ("step", "500ms")]  # fmt: skip
@@ -152,7 +155,9 @@ def test_errors_have_the_same_status_and_kind(agent: Server, real: Server, path:
         r"parse error|invalid expression type|found duplicate series", theirs.get("error", "")
     )
     if parser is None:
-        assert ours.get("error") == theirs.get("error")
+        # Version 2 began one sentence within another with a capital.
+        said = theirs.get("error", "").replace("Invalid time value", "invalid time value")
+        assert ours.get("error", "") == said
 
 
 def test_numbers_are_written_as_prometheus_writes_them(real: Server):

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.process import AgentProcess, agent_process, free_port
-from tests.e2e.prometheus import NEEDED, Server, now
+from tests.e2e.prometheus import Server, now
+from tests.servers import NEEDS_PROMETHEUS, PROMTOOL
 
-pytestmark = [pytest.mark.server, NEEDED]
+pytestmark = [pytest.mark.server, NEEDS_PROMETHEUS]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_promtool_asks_the_agent(agent: Server, arguments: tuple[str, ...], expe
         for one in arguments
     ]
     done = subprocess.run(
-        ["promtool", "query", *filled], capture_output=True, text=True, timeout=30, check=False
+        [PROMTOOL, "query", *filled], capture_output=True, text=True, timeout=30, check=False
     )
 
     assert done.returncode == 0, done.stderr

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.prometheus import NEEDED, prometheus
+from tests.e2e.prometheus import prometheus
+from tests.servers import NEEDS_PROMETHEUS
 
-pytestmark = [pytest.mark.server, NEEDED]
+pytestmark = [pytest.mark.server, NEEDS_PROMETHEUS]
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
 PAGE = b'inferwatch_gpu_up{gpu="0",uuid="GPU-0"} 0\n'

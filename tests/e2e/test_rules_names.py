@@ -1,6 +1,5 @@
 """Series under the names that others expect: the same in Prometheus's hands and in the agent's."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from agent.store.history import History
 from tests.e2e.test_rules_in_agent import START, played
 from tests.fakes.clock import ManualClock
 from tests.rules import notation
+from tests.servers import NEEDS_PROMTOOL, PROMTOOL
 
 ROOT = Path(__file__).parents[2]
 UNIT_TESTS = ROOT / "tests" / "rules" / "names" / "openllmetry.yml"
@@ -50,13 +50,13 @@ def test_prometheus_gets_the_same_file():
 
 
 @pytest.mark.server
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool on the PATH")
+@NEEDS_PROMTOOL
 @pytest.mark.parametrize("what", [["check", "rules"], ["test", "rules"]])
 def test_promtool_has_nothing_to_say(what: list[str]):
     """The file is clean, and its unit tests pass."""
     file = UNIT_TESTS if what[0] == "test" else openllmetry_names()
     done = subprocess.run(
-        ["promtool", *what, str(file)],
+        [PROMTOOL, *what, str(file)],
         capture_output=True,
         text=True,
         check=False,

@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +22,11 @@ from agent.replay import ReplayClock, play
 from agent.store.history import History
 from agent.store.series import Labels, Matcher, MatchOp, is_stale
 from tests.rules import promtool
+from tests.servers import NEEDS_PROMTOOL
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool on the PATH"),
+    NEEDS_PROMTOOL,
 ]
 
 RECORDINGS = sorted((promtool.ROOT / "tests" / "recordings").glob("*.rec.gz"))

@@ -1,7 +1,6 @@
-"""The shipped rules in the hands of Debian's promtool."""
+"""The shipped rules in the hands of promtool."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,10 +8,11 @@ import pytest
 import yaml
 
 from tests.rules import promtool
+from tests.servers import NEEDS_PROMTOOL, PROMTOOL, VERSION
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool on the PATH"),
+    NEEDS_PROMTOOL,
 ]
 
 ROOT = promtool.ROOT
@@ -57,11 +57,25 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
     "llama-ramp": ({}, {}),
 }
 
+# Here samples lie on the ends of windows, and those of version 3 do not have the one at their
+# beginning: at 15 s four samples in a minute where version 2 has five. By recording and seconds
+# between samples; None is an alert that does not fire.
+OTHERWISE_IN_3: dict[tuple[str, int], dict[str, int | None]] = {
+    ("vllm-ramp", 1): {"EngineQueueGrowing": 138},
+    ("vllm-capacity", 1): {"EngineKvExhaustionSoon": 295},
+    # In the minute up to 135 s the cache was 25.3 % full, with the sample before it 20.2 %.
+    ("vllm-capacity", 15): {"EngineKvExhaustionSoon": 135},
+    ("vllm-starved", 1): {"EngineQueueWait": 251},
+    # The engine finished nothing from 150 s to 255 s: then there is no mean, and it is over before
+    # it lasted for 30 s.
+    ("vllm-starved", 15): {"EngineQueueWait": None},
+}
+
 
 def check(*arguments: str | Path) -> str:
     """Return what promtool says; it must succeed."""
     done = subprocess.run(
-        ["promtool", *map(str, arguments)],
+        [PROMTOOL, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -74,7 +88,7 @@ def check(*arguments: str | Path) -> str:
 
 
 def test_rules_are_clean():
-    """Debian's Prometheus takes the rules and its linter has nothing to say."""
+    """Prometheus takes the rules and its linter has nothing to say."""
     said = check("check", "rules", *promtool.rule_files())
     assert said.count("SUCCESS") == len(promtool.rule_files())
     assert "FAILED" not in said
@@ -93,7 +107,10 @@ def test_what_fires_on_a_recording(name: str, step: int, tmp_path: Path):
     """On recordings of real engines what should fire fires, nothing else, at 1 s and at 15 s."""
     series, end = promtool.recorded(RECORDINGS / f"{name}.rec.gz", step=step)
     found = promtool.fired(tmp_path, series, end=end, step=step)
-    assert found == EXPECTED[name][step == 15]
+    expected: dict[str, int | None] = {**EXPECTED[name][step == 15]}
+    if VERSION >= (3, 0):
+        expected |= OTHERWISE_IN_3.get((name, step), {})
+    assert found == {alert: second for alert, second in expected.items() if second is not None}
 
 
 def test_every_recording_is_judged():
@@ -114,7 +131,8 @@ def test_summaries_read_well(tmp_path: Path):
             seen.add(name)
     if os.environ.get("INFERWATCH_GOLDEN"):
         SUMMARIES.write_text("".join(lines))
-    assert "".join(lines) == SUMMARIES.read_text()
+    # The order of the alerts of one moment is promtool's, and another in version 3.
+    assert sorted(lines) == sorted(SUMMARIES.read_text().splitlines(keepends=True))
     alerts = {
         rule["alert"]
         for file in promtool.rule_files()

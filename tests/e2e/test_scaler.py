@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from tests.e2e.process import free_port
-from tests.e2e.prometheus import NEEDED, prometheus
+from tests.e2e.prometheus import prometheus
+from tests.servers import NEEDS_PROMETHEUS
 
-pytestmark = [pytest.mark.server, NEEDED]
+pytestmark = [pytest.mark.server, NEEDS_PROMETHEUS]
 
 _LABELS = 'engine="vllm",instance_name="chat",model_name="org/m",rank="0"'
 PAGE = f"""\
@@ -40,7 +41,7 @@ scrape_configs:
 
 
 @contextlib.contextmanager
-def _host() -> Iterator[ThreadingHTTPServer]:
+def host() -> Iterator[ThreadingHTTPServer]:
     """Serve the page of a host."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -65,7 +66,7 @@ def _host() -> Iterator[ThreadingHTTPServer]:
 
 
 @contextlib.contextmanager
-def _running(said: Path, *command: str) -> Iterator[None]:
+def running(said: Path, *command: str) -> Iterator[None]:
     """Run a command until the block ends."""
     with said.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -86,7 +87,7 @@ def _get(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def _until(url: str, good: Callable[[int, str], bool], *, seconds: float = 40.0) -> Any:
+def until(url: str, good: Callable[[int, str], bool], *, seconds: float = 40.0) -> Any:
     """Return the first answer that is good."""
     end, last = time.monotonic() + seconds, ""
     while time.monotonic() < end:
@@ -102,13 +103,13 @@ def _until(url: str, good: Callable[[int, str], bool], *, seconds: float = 40.0)
 def scaler(tmp_path: Path) -> Iterator[tuple[str, int, ThreadingHTTPServer]]:
     """Two hosts, a Prometheus and the scaler: its address, that of its gRPC, one of the hosts."""
     http, grpc = (free_port() for _ in range(2))
-    with _host() as one, _host() as other:
+    with host() as one, host() as other:
         config = CONFIG.format(one=one.server_port, other=other.server_port)
         settings = tmp_path / "config.yaml"
         settings.write_text("scaler: {interval: 1s, stale_after: 20s, scale_in_after: 3s}\n")
         with (
             prometheus(tmp_path, config) as server,
-            _running(
+            running(
                 tmp_path / "scaler.log",
                 *(sys.executable, "-m", "agent", "scaler"),
                 *("--prometheus", server.url),
@@ -127,13 +128,13 @@ def test_all_hosts_of_a_prometheus_count(scaler: tuple[str, int, ThreadingHTTPSe
     pytest.importorskip("grpc", reason="needs the extra inferwatch[scaler]")
     url, port, one = scaler
     path = f"{url}/api/v1/models/org/m/replicas"
-    told = _until(path, lambda status, text: status == 200 and '"replicas_now": 2' in text)
+    told = until(path, lambda status, text: status == 200 and '"replicas_now": 2' in text)
     assert (told["replicas"], told["replicas_with_known_capacity"]) == (3, 2)
     assert told["demand_tokens_per_minute"] == 3400.0
     assert _needed(port) == 3.0
     one.shutdown()
     one.server_close()
-    told = _until(path, lambda status, text: status == 200 and '"replicas_now": 1' in text)
+    told = until(path, lambda status, text: status == 200 and '"replicas_now": 1' in text)
     assert told["demand_tokens_per_minute"] == 1700.0
 
 
@@ -141,18 +142,18 @@ def test_a_prometheus_without_its_remote_storage_is_not_trusted(tmp_path: Path):
     """It answers with what it has and a warning: how many replicas there are is not known."""
     http, nobody = (free_port() for _ in range(2))
     remote = f"remote_read: [{{url: 'http://127.0.0.1:{nobody}/read', read_recent: true}}]\n"
-    with _host() as one:
+    with host() as one:
         config = CONFIG.format(one=one.server_port, other=one.server_port) + remote
         with (
             prometheus(tmp_path, config) as server,
-            _running(
+            running(
                 tmp_path / "scaler.log",
                 *(sys.executable, "-m", "agent", "scaler"),
                 *("--prometheus", server.url, "--listen", f"127.0.0.1:{http}"),
             ),
         ):
             url = f"http://127.0.0.1:{http}"
-            said = _until(
+            said = until(
                 f"{url}/api/v1/models/org/m/replicas", lambda _status, text: "in full" in text
             )
             assert "the server did not answer in full: " in said

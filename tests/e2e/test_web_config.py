@@ -11,8 +11,9 @@ import pytest
 
 from agent.__main__ import main
 from tests.e2e.process import AgentProcess, agent_process, free_port
-from tests.e2e.prometheus import NEEDED, prometheus
+from tests.e2e.prometheus import prometheus
 from tests.fakes.certificates import HASH, PASSWORD, write_authority, write_certificate
+from tests.servers import NEEDS_PROMETHEUS, NEEDS_PROMTOOL, PROMTOOL
 
 CONFIG = """
 tick: {{interval: 200ms}}
@@ -186,7 +187,7 @@ def _with(line: str) -> str:
 
 
 @pytest.mark.server
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool on the PATH")
+@NEEDS_PROMTOOL
 @pytest.mark.parametrize(
     ("text", "good"),
     [
@@ -216,7 +217,7 @@ def test_the_toolkit_thinks_the_same(tmp_path: Path, text: str, *, good: bool):
     write_certificate(tmp_path, "other")
     (tmp_path / "web.yml").write_text(text)
     theirs = subprocess.run(
-        ["promtool", "check", "web-config", str(tmp_path / "web.yml")],
+        [PROMTOOL, "check", "web-config", str(tmp_path / "web.yml")],
         capture_output=True,
         text=True,
         timeout=30,
@@ -272,7 +273,7 @@ scrape_configs:
 
 
 @pytest.mark.server
-@NEEDED
+@NEEDS_PROMETHEUS
 def test_a_real_prometheus(folder: Path, agent: AgentProcess):
     """Prometheus scrapes with certificate and password, and by no other way."""
     config = PROMETHEUS.format(password=PASSWORD, port=agent.url.rpartition(":")[2])

@@ -14,10 +14,11 @@ from agent.service import SystemClock
 from exporters.alertmanager import Alertmanager
 from exporters.webhook import as_notification
 from tests.e2e import alertmanager
+from tests.servers import NEEDS_ALERTMANAGER
 
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.skipif(alertmanager.program() is None, reason="needs Alertmanager on the PATH"),
+    NEEDS_ALERTMANAGER,
 ]
 
 LABELS = {

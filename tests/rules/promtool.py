@@ -13,6 +13,7 @@ from agent.app.conclusions import new_pipeline
 from agent.model import Reading, SeriesTable
 from agent.recording import RecordingReader
 from agent.replay import play
+from tests.servers import PROMTOOL
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "agent" / "alerts" / "rules"
@@ -77,7 +78,7 @@ def run(folder: Path, document: Mapping[str, Any]) -> str:
     file = folder / "test.yml"
     file.write_text(yaml.safe_dump(dict(document), width=1 << 30))
     done = subprocess.run(
-        ["promtool", "test", "rules", str(file)],
+        [PROMTOOL, "test", "rules", str(file)],
         capture_output=True,
         text=True,
         timeout=120,

@@ -1,9 +1,12 @@
-"""Random samples and random queries that Prometheus 2.42 and 3 answer alike.
+"""Random samples and random queries that Prometheus 2.42 and 3 answer alike, or version 3 alone.
 
-Version 3 leaves the left end of ranges and of the lookback open, 2.42 closes it: samples lie
-half a second off every boundary that a query can have. Only counters far above zero are given to
-`rate`, because the versions extrapolate towards zero in another order. What only one of them has
+Version 3 leaves the left end of ranges and of the lookback open, 2.42 closes it: for both, samples
+lie half a second off every boundary that a query can have. Only counters far above zero are given
+to `rate`, because the versions extrapolate towards zero in another order. What only one of them has
 is not asked; what changed its name is asked by both, see `in_version_2`.
+
+For version 3 alone samples lie on the boundaries, counters begin at zero, and what version 2.42
+does otherwise or does not have is asked as well.
 """
 
 from collections.abc import Iterator
@@ -22,57 +25,64 @@ _BOUNDS = ("0.1", "0.5", "1", "5", "+Inf")
 _ODD = (nan, inf, -inf, 0.0, -0.0, 1.0, -1.0, 2.5, -7.25, 1e6)
 # Neither in order nor all of them bounds, and the last below zero where none is beyond it.
 _ODD_BOUNDS = ("-2", "", "x", "0", "3", "+Inf")
+_STATISTICS_OF_3 = ("mad", "ts_of_min", "ts_of_max", "ts_of_last")
 _STATISTICS = ("avg", "min", "max", "sum", "count", "stddev", "stdvar", "last", "present")
 
 Samples = dict[Labels, list[tuple[float, float]]]
 
 
-def samples(random: Random) -> Samples:
-    """Return series of gauges, counters with resets and histograms, all with gaps."""
+def samples(random: Random, *, alone: bool = False) -> Samples:
+    """Return series of gauges, counters with resets and histograms, all with gaps.
+
+    Args:
+        random: what they hang on.
+        alone: they are for version 3 alone.
+    """
     found: Samples = {}
+    shift, base = (0.0, 0.0) if alone else (0.5, 1e6)
     for host in _HOSTS:
-        found[labelled("limit", host=host)] = [*_gauge(random, 50.0)]
+        found[labelled("limit", host=host)] = [*_gauge(random, 50.0, shift)]
         for gpu in "0123":
             labels = labelled("temp", host=host, gpu=gpu, zone=random.choice("xy"))
-            found[labels] = [*_gauge(random, 40.0)]
-            found[labelled("requests_total", host=host, gpu=gpu)] = [*_counter(random)]
+            found[labels] = [*_gauge(random, 40.0, shift)]
+            found[labelled("requests_total", host=host, gpu=gpu)] = [*_counter(random, base, shift)]
         counts = [0.0] * len(_BOUNDS)
         buckets: list[list[tuple[float, float]]] = [[] for _ in _BOUNDS]
-        for time in _times(random):
+        for time in _times(random, shift):
             for index in range(random.randrange(len(_BOUNDS)), len(_BOUNDS)):
                 counts[index] += 1.0
             for index, column in enumerate(buckets):
-                column.append((time, 1000.0 + counts[index]))
+                column.append((time, base / 1000.0 + counts[index]))
         for bound, column in zip(_BOUNDS, buckets, strict=True):
             found[labelled("lat_bucket", host=host, le=bound)] = column
         found[labelled("odd", host=host)] = [
-            (time, random.choice(_ODD)) for time, _ in _gauge(random, 0.0)
+            (time, random.choice(_ODD)) for time, _ in _gauge(random, 0.0, shift)
         ]
         for bound in _ODD_BOUNDS:
             found[labelled("odd_bucket", host=host, le=bound)] = [
-                (time, abs(value)) for time, value in _gauge(random, 90.0)
+                (time, abs(value)) for time, value in _gauge(random, 90.0, shift)
             ]
     return found
 
 
-def _times(random: Random) -> Iterator[float]:
-    """Give times half a second off the full second; some samples are missing."""
+def _times(random: Random, shift: float) -> Iterator[float]:
+    """Give times so far off the full second; some samples are missing."""
     gap = 0
     for index in range(LENGTH // INTERVAL):
         gap = random.randrange(80) if random.random() < 0.01 else gap - 1
         if gap <= 0:
-            yield START + index * INTERVAL + 0.5
+            yield START + index * INTERVAL + shift
 
 
-def _gauge(random: Random, middle: float) -> Iterator[tuple[float, float]]:
-    for time in _times(random):
+def _gauge(random: Random, middle: float, shift: float) -> Iterator[tuple[float, float]]:
+    for time in _times(random, shift):
         yield time, round(random.gauss(middle, 30), 6)
 
 
-def _counter(random: Random) -> Iterator[tuple[float, float]]:
-    value = 1e6
-    for time in _times(random):
-        value = 1e6 if random.random() < 0.02 else value + round(random.expovariate(0.1), 6)
+def _counter(random: Random, base: float, shift: float) -> Iterator[tuple[float, float]]:
+    value = base
+    for time in _times(random, shift):
+        value = base if random.random() < 0.02 else value + round(random.expovariate(0.1), 6)
         yield time, value
 
 
@@ -122,11 +132,13 @@ class Grammar:
     Args:
         random: what they hang on.
         edges: whether they may name the ends of the query itself.
+        alone: they are for version 3 alone.
     """
 
-    def __init__(self, random: Random, *, edges: bool = True) -> None:
+    def __init__(self, random: Random, *, edges: bool = True, alone: bool = False) -> None:
         self._random = random
         self._edges = edges
+        self._alone = alone
 
     def vector(self, depth: int) -> str:
         """Return a vector expression at most so deep."""
@@ -164,7 +176,8 @@ class Grammar:
         return self._pick("temp", "requests_total", "limit", "odd") + matcher
 
     def _modifier(self) -> str:
-        at = f" @ {START + self._random.randrange(300, LENGTH) + 0.25}"
+        off = 0.0 if self._alone else 0.25
+        at = f" @ {START + self._random.randrange(300, LENGTH) + off}"
         edge = self._pick(" @ start()", " @ end()") if self._edges else at
         return self._pick(
             *("", "", "", " offset 1m", " offset 90s", " offset -1m", " offset -7s"),
@@ -183,19 +196,21 @@ class Grammar:
         modifier = self._modifier()
         series += modifier
         name = self._pick("delta", "irate", "idelta", "resets", "changes")
-        if "odd" not in series:
+        if self._alone or "odd" not in series:
             # Version 2.42 loses infinities in the sums of a regression.
             name = self._pick(name, name, "deriv")
         if self._random.random() < 0.5:
-            name = f"{self._pick(*_STATISTICS)}_over_time"
-        if series.startswith("requests_total") and length in {"5m", "137s"}:
+            # Of NaN version 3.5 has the deviation of the rest, a later version 3 and we NaN.
+            further = _STATISTICS_OF_3[("odd" in series) :] if self._alone else ()
+            name = f"{self._pick(*_STATISTICS, *further)}_over_time"
+        if self._alone or (series.startswith("requests_total") and length in {"5m", "137s"}):
             name = self._pick("rate", "increase", name)
         choice = self._random.random()
         if choice < 0.1:
             rank = self._pick(f"{self._random.random():.3f}", "0", "1", "-0.1", "1.1", "NaN")
             return f"quantile_over_time({rank}, {series})"
         # Version 2.42 forgets all steps but the first of such a prediction with @.
-        if choice < 0.2 and "@" not in modifier and "odd" not in series:
+        if choice < 0.2 and (self._alone or ("@" not in modifier and "odd" not in series)):
             return f"predict_linear({series}, {self._random.randrange(-600, 600)})"
         if choice < 0.26:
             factors = (f"{self._random.uniform(0.02, 0.98):.2f}" for _ in range(2))
@@ -228,9 +243,11 @@ class Grammar:
         inner = self.vector(depth)
         small = f"{self._pick(*_OF_SMALL)}(clamp(({inner}) / {self._pick('50', '1e6')}, -2, 2))"
         name = self._pick(*_ELEMENTWISE)
-        if name == "timestamp" and "@" in inner:
+        if name == "timestamp" and "@" in inner and not self._alone:
             # Version 2.42 does not heed it there.
             name = "abs"
+        if self._alone and self._random.random() < 0.1:
+            return f'{self._pick("sort_by_label", "sort_by_label_desc")}({inner}, "gpu", "host")'
         return self._pick(small, f"{name}({inner})")
 
     def _clause(self) -> str:
@@ -242,7 +259,7 @@ class Grammar:
             rank = self._pick(f"{self._random.random():.3f}", "0", "1", "-1", "1.5", "NaN")
             return f"quantile{self._clause()}({rank}, {self.vector(depth)})"
         inner = self.vector(depth)
-        if operator.startswith("std"):
+        if operator.startswith("std") and not self._alone:
             # Of one value that is not finite version 2.42 has the deviation 0, version 3 NaN.
             inner = f"({inner}) > -1e200 < 1e200"
         return f"{operator}{self._clause()}({inner})"
@@ -255,7 +272,9 @@ class Grammar:
                 f'count_values{self._clause()}("{self._pick("value", "host")}", {self._selector()})'
             )
         # Not of anything with ties: the order of equal values is nobody's promise.
-        count = self._pick("2", "1", "0", "-1", "2.7", "100", "scalar(count(limit))")
+        # Of nothing at all version 3.5 takes NaN series without a word, a later version 3 refuses.
+        limits = "count(limit) or vector(2)" if self._alone else "count(limit)"
+        count = self._pick("2", "1", "0", "-1", "2.7", "100", f"scalar({limits})")
         inner = self._pick("temp", "-temp", "temp * 2", 'temp{host!="b"}', "abs(temp) + 1")
         return f"{self._pick('topk', 'bottomk')}{self._clause()}({count}, {inner})"
 
@@ -268,7 +287,7 @@ class Grammar:
         inner = f"({self.vector(depth)})"
         if self._random.random() < 0.1:
             # Version 2.42 leaves their names to series that go through atan2.
-            operator, inner = "atan2", f"(-{inner})"
+            operator, inner = "atan2", inner if self._alone else f"(-{inner})"
         return self._pick(f"{inner} {operator} {number}", f"{number} {operator} {inner}")
 
     def _comparison(self) -> str:
@@ -283,10 +302,10 @@ class Grammar:
         left, right = f"({self.vector(depth)})", f"({self.vector(depth)})"
         arithmetic = self._pick("+", "-", "*", "/", "%", "^")
         how = self._pick(arithmetic, arithmetic, self._comparison())
-        # Version 2.42 counts the matches of a filter after it, version 3 (17668) before.
+        # Versions 2.42 and 3.5 count the matches of a filter after it, later ones (17668) before.
         grouped = self._pick(arithmetic, self._pick(">", "!=") + " bool")
         return self._pick(
-            f"(-{left}) atan2 (-{right})",
+            f"{left} atan2 {right}" if self._alone else f"(-{left}) atan2 (-{right})",
             f"{left} {how} {right}",
             f"{left} {how} ignoring (zone) {right}",
             f"{left} {how} on (host, gpu) {right}",

@@ -15,14 +15,16 @@ from agent.store.openmetrics import export
 from agent.store.reader import HistoryReader
 from agent.store.series import STALE
 from agent.store.target import Target
-from tests.e2e.prometheus import NEEDED, prometheus
+from tests.e2e.prometheus import prometheus
 from tests.fakes.clock import ManualClock
 from tests.fakes.history import FULL, frame, named, series
+from tests.servers import NEEDS_PROMETHEUS, PROMTOOL
 
 START = 1_800_000_000.0
 COUNTER = Metric(
     name="inferwatch_test_total", type=MetricType.COUNTER, help="Counts.", labels=("x",)
 )
+
 AWKWARD = 'back\\slash, "quotes"\nand a line'
 
 
@@ -117,7 +119,7 @@ def test_the_command_says_what_is_wrong(
 
 
 @pytest.mark.server
-@NEEDED
+@NEEDS_PROMETHEUS
 def test_prometheus_answers_from_an_export_as_the_history_does(tmp_path: Path):
     """`promtool` makes blocks of the text; a Prometheus on them gives the same samples."""
     path = tmp_path / "history.db"
@@ -126,7 +128,7 @@ def test_prometheus_answers_from_an_export_as_the_history_does(tmp_path: Path):
     text.write_text(_exported(path))
     blocks = tmp_path / "blocks"
     subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(text), str(blocks)],
+        [PROMTOOL, "tsdb", "create-blocks-from", "openmetrics", str(text), str(blocks)],
         check=True,
         capture_output=True,
     )
