@@ -56,7 +56,7 @@ class Parameters:
         text = self.text(name)
         if not text:
             return None
-        return _or_refuse(name, f"Invalid time value for '{name}': ", text, moment, "timestamp")
+        return _or_refuse(name, f"invalid time value for '{name}': ", text, moment, "timestamp")
 
     def bound(self, name: str) -> float:
         """Return a time that there must be.

@@ -107,6 +107,9 @@ def sites(found: list[Token], text: str, names: Container[str]) -> Iterator[Site
     for index, token in enumerate(found):
         if token.kind != "word" or token.text.lower() not in names:
             continue
+        if index and found[index - 1].text == "@":
+            # The parser reports no call for `@ start()` and `@ end()`.
+            continue
         opened = _opening(found, index + 1)
         if opened is not None:
             starts = tuple(place(text, offset) for offset in _arguments(found, opened))

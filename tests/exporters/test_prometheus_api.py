@@ -140,7 +140,7 @@ async def test_a_range_has_a_grid(client: Client, answering: Answering):
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("query?time=x", ("invalid parameter \"time\": Invalid time value for 'time': cannot parse "
+        ("query?time=x", ("invalid parameter \"time\": invalid time value for 'time': cannot parse "
          '"x" to a valid timestamp')),
         ("query?timeout=x", 'invalid parameter "timeout": cannot parse "x" to a valid duration'),
         ("query?limit=x", 'invalid parameter "limit": limit must be a number'),
@@ -157,7 +157,7 @@ async def test_a_range_has_a_grid(client: Client, answering: Answering):
          ("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
           "resolution (?step=XX)")),
         ("series", "no match[] parameter provided"),
-        ("series?match[]=up&start=x", 'invalid parameter "start": Invalid time value'),
+        ("series?match[]=up&start=x", 'invalid parameter "start": invalid time value'),
         ("rules?type=foo", 'invalid parameter "type": not supported value "foo"'),
         ("rules?match[]=up", "not supported"),
         ("metadata?limit=x", "limit must be a number"),

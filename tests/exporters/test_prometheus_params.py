@@ -83,7 +83,7 @@ def test_what_is_refused_names_the_parameter():
     given = Parameters(MultiDict({"time": 'x"' * 500, "start": "", "limit": "-1", "step": "y"}))
 
     for ask, words in (
-        (lambda: given.moment("time"), "invalid parameter \"time\": Invalid time value for 'time'"),
+        (lambda: given.moment("time"), "invalid parameter \"time\": invalid time value for 'time'"),
         (
             lambda: given.bound("start"),
             'invalid parameter "start": cannot parse "" to a valid time',

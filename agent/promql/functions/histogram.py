@@ -19,6 +19,12 @@ from agent.store.series import Labels
 _TOLERANCE: Final = 1e-12
 _SMALLEST_NORMAL: Final = 2.0**-1022
 
+# Scrapes in the middle of an update do that.
+_FIXED: Final = (
+    "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/"
+    "docs/prometheus/latest/querying/functions/#histogram_quantile)"
+)
+
 Buckets = list[tuple[float, float]]
 """Upper bound and cumulative count, in ascending order of the bounds."""
 
@@ -31,21 +37,21 @@ def merged(buckets: Buckets) -> Buckets:
     return [*counts.items()]
 
 
-def monotonic(buckets: Buckets) -> tuple[Buckets, list[tuple[float, float]]]:
-    """Return the buckets without decreases, and bound and size of the decreases."""
+def monotonic(buckets: Buckets) -> tuple[Buckets, bool]:
+    """Return the buckets without decreases, and whether there were any beyond rounding."""
     result: Buckets = []
-    decreases: list[tuple[float, float]] = []
+    decreased = False
     previous = buckets[0][1]
     for bound, count in buckets:
         if count == previous or _almost(previous, count):
             result.append((bound, previous))
         elif count < previous:
-            decreases.append((bound, previous - count))
+            decreased = True
             result.append((bound, previous))
         else:
             result.append((bound, count))
             previous = count
-    return result, decreases
+    return result, decreased
 
 
 def _almost(left: float, right: float) -> bool:
@@ -122,6 +128,12 @@ def _below(value: float, buckets: Buckets) -> float:
     return buckets[-1][1]
 
 
+def _of_metric(labels: Labels) -> str:
+    """Return the name as a message ends with it; nothing where there is none any more."""
+    name = value_of(labels, NAME)
+    return f" for metric name {quoted(name)}" if name else ""
+
+
 def _by_histogram(vector: Vector, run: Run, call: Call, argument: int) -> dict[Labels, Buckets]:
     """Return the buckets of each histogram; series without a bound are left out."""
     found: dict[Labels, Buckets] = {}
@@ -134,9 +146,7 @@ def _by_histogram(vector: Vector, run: Run, call: Call, argument: int) -> dict[L
                 'bucket label "le" is missing or has a malformed value of '
                 f"{quoted(value_of(labels, BUCKET))}"
             )
-            if run.options.delayed_names and (name := value_of(labels, NAME)):
-                message += f" for metric name {quoted(name)}"
-            run.notes.warn(message, call.site, argument)
+            run.notes.warn(message + _of_metric(labels), call.site, argument)
     return found
 
 
@@ -151,30 +161,15 @@ def _quantile(call: Call) -> VectorExpr:
         labels: list[Labels] = []
         values: list[float] = []
         for item, buckets in _by_histogram(vector(run, time), run, call, 1).items():
-            ordered, decreases = monotonic(merged(buckets))
-            if decreases and run.notes is not None:
-                _tell_decreases(run, call, item, decreases)
+            ordered, decreased = monotonic(merged(buckets))
+            found = bucket_quantile(wanted, ordered)
+            if decreased and run.notes is not None and not isnan(found) and 0 <= wanted <= 1:
+                run.notes.inform(_FIXED + _of_metric(item), call.site, 1)
             labels.append(item)
-            values.append(bucket_quantile(wanted, ordered))
+            values.append(found)
         return nameless(run, labels, values)
 
     return VectorExpr(at)
-
-
-def _tell_decreases(
-    run: Run, call: Call, labels: Labels, decreases: list[tuple[float, float]]
-) -> None:
-    """Note that cumulative counts went down, which scrapes in the middle of an update do."""
-    if run.notes is not None:
-        name = value_of(labels, NAME) if run.options.delayed_names else ""
-        bounds = f"buckets {decreases[0][0]:g} to {decreases[-1][0]:g}"
-        largest = max(size for _, size in decreases)
-        run.notes.inform(
-            f"input to histogram_quantile needed to be fixed for monotonicity {name}: {bounds}, "
-            f"by at most {largest:.2g}",
-            call.site,
-            1,
-        )
 
 
 def _fraction(call: Call) -> VectorExpr:

@@ -208,8 +208,22 @@ def test_notes():
     assert notes.infos == [f'PromQL info: {doubt}: "queue" (1:6)']
     assert notes.warnings == [
         "PromQL warning: quantile value should be between 0 and 1, got 2 (2:12)",
-        'PromQL warning: bucket label "le" is missing or has a malformed value of "no" (2:49)',
+        (
+            'PromQL warning: bucket label "le" is missing or has a malformed value of "no" '
+            'for metric name "h_bucket" (2:49)'
+        ),
     ]
+
+
+@pytest.mark.parametrize("modifier", ["@ end()", "@ start()", "@\n end ( )"])
+def test_the_ends_of_a_query_move_no_place(modifier: str):
+    """`end()` behind an `@` is no call: what comes after it is told at its own place."""
+    source = history("queue 1 2", "rest 1 2")
+    text = f"-queue {modifier} + on () rate(rest[1m])"
+    notes = Notes()
+    evaluate_range(parse(text), source, 0, 10, 5, notes=notes)
+    line, column = 1 + text.count("\n"), text.index("rest") - text.rfind("\n")
+    assert [info[-len(f"({line}:{column})") :] for info in notes.infos] == [f"({line}:{column})"]
 
 
 def _answers(query: Query, source: MemorySource, time: float) -> bool:

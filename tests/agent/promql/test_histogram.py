@@ -137,9 +137,20 @@ def test_fractions_of_what_is_no_histogram():
 
 def test_forced_monotonicity_is_told():
     """Whoever asks learns that counts went down, but not where it was rounding only."""
-    query = parse("histogram_quantile(0.5, h)")
-    for middle, told in ((4.0, True), (5.0 - 1e-13, False)):
+    fixed = (
+        "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see "
+        "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)"
+    )
+    for text, middle, told in (
+        ("histogram_quantile(0.5, h)", 4.0, [f'{fixed} for metric name "h" (1:25)']),
+        ("histogram_quantile(0.5, h + 0)", 4.0, [f"{fixed} (1:25)"]),
+        ("histogram_quantile(0.5, h)", 5.0 - 1e-13, []),
+        # Nothing is read off the buckets here.
+        ("histogram_quantile(2, h)", 4.0, []),
+        ("histogram_quantile(NaN, h)", 4.0, []),
+        ('histogram_quantile(0.5, h{le!="+Inf"})', 4.0, []),
+    ):
         source = history('h{le="1"} 5', f'h{{le="2"}} {middle!r}', 'h{le="+Inf"} 6')
         notes = Notes()
-        evaluate_instant(query, source, 0, notes=notes)
-        assert bool(notes.infos) is told
+        evaluate_instant(parse(text), source, 0, notes=notes)
+        assert notes.infos == told
