@@ -7,6 +7,7 @@ from typing import NamedTuple
 from agent.model import Metric, MetricType, Series, SeriesTable, SourceError
 from agent.picking import Pick, picker
 from collectors.engines.bounded import bounded
+from collectors.engines.bucket_bound import canonical
 from collectors.engines.profile import Engine, Fact, Family
 from collectors.openmetrics import PageScanner
 
@@ -218,7 +219,7 @@ class PageMap:
         self, family: Family, slot: _Slot, suffix: str, labels: Sequence[str]
     ) -> int | None:
         """Return the series of the catalogue that a sample belongs to; None for one too many."""
-        le = bounded(slot.labels.get("le", "")) if suffix == "_bucket" else ""
+        le = bounded(canonical(slot.labels.get("le", ""))) if suffix == "_bucket" else ""
         found = self._table.find(family.metric, labels, suffix=suffix, le=le)
         if found is not None:
             return found

@@ -154,6 +154,24 @@ def test_old_names_are_read_and_new_ones_win() -> None:
     assert both == {"kv_cache_usage_ratio{m,0}": 0.5}
 
 
+def test_bounds_of_buckets_are_written_as_prometheus_3_stores_them() -> None:
+    """An engine that writes `le="1"` has the series that rules with `le="1.0"` ask for."""
+    found = Reader("vllm").read(
+        'vllm:time_to_first_token_seconds_bucket{le="1",model_name="m"} 1',
+        'vllm:time_to_first_token_seconds_bucket{le="2.50",model_name="m"} 2',
+        'vllm:time_to_first_token_seconds_bucket{le="+Inf",model_name="m"} 2',
+        'vllm:time_to_first_token_seconds_count{model_name="m"} 2',
+        'vllm:time_to_first_token_seconds_sum{model_name="m"} 3',
+    )
+    assert found == {
+        "time_to_first_token_seconds_bucket{m,1.0}": 1.0,
+        "time_to_first_token_seconds_bucket{m,2.5}": 2.0,
+        "time_to_first_token_seconds_bucket{m,+Inf}": 2.0,
+        "time_to_first_token_seconds_count{m}": 2.0,
+        "time_to_first_token_seconds_sum{m}": 3.0,
+    }
+
+
 def test_an_update_while_the_agent_runs_moves_to_the_new_name() -> None:
     """The same series goes on when the engine comes back with another name for it."""
     reader = Reader("vllm")
