@@ -61,9 +61,17 @@ def _said(body: bytes) -> tuple[str, str]:
     """Return the kind of an error and what is said of it; of what is no JSON, its beginning."""
     try:
         found = json.loads(body)
-        return str(found.get("errorType", "")), printable(str(found.get("error", "")))
+        return str(found.get("errorType", "")), _both_ends(str(found.get("error", "")))
     except (ValueError, AttributeError, RecursionError):
         return "", printable(body[: 4 * _SHOWN].decode("utf-8", "replace"))
+
+
+def _both_ends(text: str) -> str:
+    """Return a message in one line; the cause of one that is long stands at its end."""
+    line = one_line(text)
+    if len(line) <= 2 * _SHOWN:
+        return line
+    return f"{line[:_SHOWN]}…{line[-_SHOWN:]}"
 
 
 def printable(text: str) -> str:

@@ -1,5 +1,6 @@
 """What stands out in a fleet: alerts that fired, and replicas that are unlike their peers."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -65,7 +66,7 @@ def outliers(asking: Asking, window: Window) -> list[dict[str, Any]]:
     if not whole or not counts:
         return []
     means = {
-        tuple(sorted(labels.items())): value
+        _told(labels): value
         for labels, value in asking.vector(
             "", f"avg_over_time({there}{length}) and {longest}", window.end
         )
@@ -78,9 +79,14 @@ def outliers(asking: Asking, window: Window) -> list[dict[str, Any]]:
             "instance_name": labels.get("instance_name", ""),
             "model_name": labels.get("model_name", ""),
             "gpu_type": labels.get("gpu_type", ""),
-            "ratio": means.get(tuple(sorted(labels.items()))),
+            "ratio": means.get(_told(labels)),
             "share_of_time": min(1.0, count / whole[0][1]),
         }
         for labels, count in counts
     ]
     return sorted(found, key=lambda one: (one["kind"], -one["share_of_time"], one["instance"]))
+
+
+def _told(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return labels to look up; VictoriaMetrics leaves its name to a mean, and not to a count."""
+    return tuple(sorted(pair for pair in labels.items() if pair[0] != "__name__"))

@@ -309,3 +309,18 @@ def test_no_json_is_an_error_of_another_kind(result: Any, kind: str | None):
     data = result if kind is None else {"resultType": kind, "result": result}
     with contextlib.suppress(InferwatchError):
         value_of(data, "http://x")
+
+
+def test_of_a_long_error_both_ends_are_told():
+    """VictoriaMetrics wraps errors one in another: what to do about it stands at the end."""
+    wrapped = "error when searching: " * 40 + "increase -search.maxUniqueTimeseries"
+    body = json.dumps({"status": "error", "errorType": "422", "error": wrapped}).encode()
+
+    with (
+        remote(lambda _request: Reply(body, status=422)) as found,
+        pytest.raises(
+            SourceError, match=r"422; error when.*….*-search\.maxUniqueTimeseries$"
+        ) as told,
+    ):
+        found.instant("up", 5.0)
+    assert len(str(told.value)) < 700

@@ -258,3 +258,18 @@ def test_no_past_is_no_growth():
     one = subjects(report(told(nothing)))["a"]
     assert one["growth"]["share_per_week"] is None
     assert one["load"]["known_seconds"] == 0.0
+
+
+def test_a_name_that_is_left_to_a_mean_changes_nothing():
+    """VictoriaMetrics names what `avg_over_time` gives and not what `count_over_time` gives."""
+    labels = {"kind": "load", "instance": "a:9745", "instance_name": "x", "model_name": "a"}
+
+    def answer(text: str) -> list[tuple[dict[str, str], float]]:
+        if names.OUTLIER not in text:
+            return told(FULL)(text)
+        if text.startswith("avg_over_time"):
+            return [({**labels, "__name__": names.OUTLIER}, 1.5)]
+        return [(labels, 60.0)]
+
+    (found,) = report(answer).document["outliers"]
+    assert found["ratio"] == 1.5
