@@ -1,5 +1,6 @@
 """Latencies by queueing theory: bounds, orders, and cases whose answer is known."""
 
+from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
@@ -64,19 +65,27 @@ def test_prompts_for_which_a_step_has_no_room_delay_those_behind():
     assert narrow > wide
 
 
-@pytest.mark.parametrize("memory", [inf, 400.0])
-def test_seats_that_nobody_tells_are_those_that_serve_most(memory: float):
-    """Where a larger batch serves less, an engine is not taken to have one.
-
-    Nor is it where all that fits into the KV cache has a seat, and half of the seats more than it.
-    """
+def test_seats_that_nobody_tells_are_those_that_serve_most():
+    """Where a larger batch serves less, an engine is not taken to have one."""
     law, some = Law.linear(0.02, 1e-4, 1e-4, 2e-5), shape()
-    best = most_served(law, some, Room(1024.0, 8192.0, memory))
-    here = saturation(law, some, Room(best, 8192.0, memory))
+    best = most_served(law, some, Room(1024.0, 8192.0))
+    here = saturation(law, some, Room(best, 8192.0))
     assert 8.0 < best < 256.0
     assert all(
         here >= 0.97 * saturation(law, some, Room(seats, 8192.0)) for seats in (8.0, 64.0, 1024.0)
     )
+
+
+def test_seats_beyond_what_fits_do_not_pass_for_more_that_serve():
+    """In a cache for 400 all seats serve as much as half of them, and a quarter of those more."""
+    bent = Law.linear(0.02, 1e-4, 1e-4, 2e-5)
+    law = replace(bent, host=1e-3, reading=0.015, arithmetic=0.015 / 55.0, grows=0.002)
+    some = shape(250.0, 130.0, 0.6)
+    room = Room(1024.0, 1e6, 400.0)
+    best = most_served(law, some, room)
+    here = saturation(law, some, room._replace(seats=best))
+    assert best < 256.0
+    assert here > 1.1 * saturation(law, some, room)
 
 
 def test_an_idle_engine_answers_in_a_step():
