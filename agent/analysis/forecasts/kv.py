@@ -161,7 +161,7 @@ class KvForecaster:
         """Return what a token takes, and how the running requests agree with the lengths."""
         running, usage = float(known.running[-1]), float(known.usage[-1])
         explained = float(who.staying[0])
-        if running < 1 or explained <= 0 or usage <= 0:
+        if running < 1 or not explained > 0 or usage <= 0:  # what is no number would stay for good
             return None
         share = min(running / explained, 1.0)
         # Lives are longer or shorter than those that ended say: aborts, a mix that changes.

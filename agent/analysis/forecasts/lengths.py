@@ -1,6 +1,7 @@
 """How long requests generate, from the histogram of those that finished."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -72,9 +73,9 @@ def shaped(bounds: Column, shares: Column, mean: float) -> Lengths | None:
         mean: tokens.
 
     Returns:
-        None unless the mean is positive and every share is known.
+        None unless the mean is a positive number and every share is known.
     """
-    if not mean > 0:
+    if not 0.0 < mean < inf:
         return None
     edges = np.concatenate(([0.0], bounds))
     edges[-1] = 2.0 * edges[-2] if len(edges) > 2 else 2.0 * mean  # noqa: PLR2004 - one finite

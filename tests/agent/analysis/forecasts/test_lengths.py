@@ -35,6 +35,7 @@ def test_a_bucket_that_is_not_told_is_no_length():
     seen.counts[1, 3] = np.nan
     assert lengths(seen, np.arange(2.0)) is None
     assert shaped(np.array([0.0, np.inf]), np.array([0.0, 1.0]), 5.0) is None
+    assert shaped(BOUNDS, np.linspace(0.0, 1.0, len(BOUNDS)), np.inf) is None
 
 
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=60))
