@@ -72,7 +72,7 @@ def _first(told: Limit, read: Limit) -> Limit:
 
 
 def _read(view: View, metric: Metric, source: Source) -> Limit:
-    """Return the newest value of a limit, unknown where there is none; nothing is no limit."""
+    """Return the newest value of a limit, unknown where there is none; below 1 is no limit."""
     known = view[metric]
-    known = known[known > 0.0]
+    known = known[known >= 1.0]
     return Limit(float(known[-1]), source) if len(known) else Limit()

@@ -64,8 +64,9 @@ def test_a_look_without_a_limit_is_bridged(missed: int):
 
 def test_a_limit_of_nothing_is_none():
     """An engine that runs anything has no such limit, whatever it says."""
-    assert ReplicaLimits(CHAT).of(seen(0.0), NONE).sequences == Limit()
-    assert ReplicaLimits(CHAT).of(seen(256.0, 0.0), NONE).sequences.value == 256.0
+    limits = ReplicaLimits(CHAT)
+    assert limits.of(seen(0.0), NONE).sequences == Limit()
+    assert limits.of(seen(0.0, 256.0, 5e-324), NONE).sequences.value == 256.0
 
 
 def test_a_clock_that_is_set_back_costs_nothing():
