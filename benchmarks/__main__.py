@@ -44,7 +44,8 @@ def main() -> int:
             )
             print(report.profile_table(found, given.top))
             return 0
-        print(f"takes about {measure.SETTLED + 180:.0f} s", flush=True)
+        longest = max(measure.SETTLED, measure.WARM_UP + 3 * given.seconds)
+        print(f"takes about {longest + 180:.0f} s", flush=True)
         page_costs = pages.page_costs(40)
         with measure.engines(folder) as ports:
             tick_costs = pages.tick_costs(ports, 10)
