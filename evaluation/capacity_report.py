@@ -23,7 +23,7 @@ from agent.model import EMPTY_READING, SeriesTable
 from agent.pipeline import Pipeline
 from agent.recording import RecordingReader
 from agent.replay import play
-from evaluation import client_load
+from evaluation import client_load, intervals
 from evaluation.capacity import (
     ESTIMATE_EVERY,
     JUDGE_EVERY,
@@ -37,6 +37,7 @@ from evaluation.capacity import (
 )
 from evaluation.capacity_cases import KINDS
 from evaluation.captures import RECORDINGS
+from evaluation.intervals import Bounds
 
 HELD_OUT: Final = 1000
 """First seed of the workloads that nothing was made with."""
@@ -86,10 +87,14 @@ def evaluate(*, first: int = HELD_OUT, count: int = COUNT) -> tuple[str, dict[st
     errors = _errors(at_60)
     return text, {
         "capacity_median_error": _quantile(errors, 0.5),
+        "capacity_median_error_between": intervals.quantile(errors, 0.5),
         "capacity_p90_error": _quantile(errors, 0.9),
+        "capacity_p90_error_between": intervals.quantile(errors, 0.9),
         "capacity_interval_coverage": min(_covered(_at(found, level)) for level in LEVELS),
         "binding_limit_accuracy": _right(at_60),
+        "binding_limit_accuracy_between": _right_between(at_60),
         "capacity_median_error_after_shift": _quantile(_errors(moved), 0.5),
+        "capacity_median_error_after_shift_between": intervals.quantile(_errors(moved), 0.5),
         "capacity_interval_coverage_drifting": min(
             _covered(_at(drifting, level)) for level in LEVELS
         ),
@@ -223,10 +228,18 @@ def _covered(found: Sequence[Estimated]) -> float:
 
 def _right(found: Sequence[Estimated]) -> float:
     """Return the share of the binding limits that are right."""
-    return _share(
-        found,
-        lambda one: one.said.known is not None and one.said.known.binding in one.truth.binding,
-    )
+    return _share(found, _is_right)
+
+
+def _right_between(found: Sequence[Estimated]) -> Bounds:
+    """Return the bounds of that share, given how few it was counted on."""
+    told = [one for one in found if one.said.known]
+    return intervals.share(sum(map(_is_right, told)), len(told))
+
+
+def _is_right(one: Estimated) -> bool:
+    """Return whether the limit that was said to bind does."""
+    return one.said.known is not None and one.said.known.binding in one.truth.binding
 
 
 def _share(found: Sequence[Estimated], what: Callable[[Estimated], bool]) -> float:

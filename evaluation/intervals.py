@@ -1,7 +1,7 @@
 """How far a share or a rate that was counted may lie from the truth: bounds of 95 %."""
 
 from collections.abc import Sequence
-from math import exp, fsum, lgamma, log, nan
+from math import comb, exp, fsum, inf, lgamma, log, nan
 from typing import Final
 
 Bounds = tuple[float, float]
@@ -63,6 +63,31 @@ def rate(many: int, over: float) -> Bounds:
         return nan, nan
     low = _mean(many - 1, 1.0 - _TAIL) if many else 0.0
     return low / over, _mean(many, _TAIL) / over
+
+
+def quantile(values: Sequence[float], at: float) -> Bounds:
+    """Return the bounds of a quantile, whatever the distribution: two of them.
+
+    How many of the values are below the true quantile is binomial. Where even the least or the
+    largest of them does not bound it with 97.5 %, that side is infinite.
+
+    Args:
+        values: each by chance of its own.
+        at: share of the distribution that is below the quantile.
+    """
+    if not values:
+        return nan, nan
+    ordered, many = sorted(values), len(values)
+    below = 0.0
+    low, high = -inf, inf
+    for count in range(many + 1):
+        if below <= _TAIL and count:
+            low = ordered[count - 1]
+        below += comb(many, count) * at**count * (1.0 - at) ** (many - count)
+        if below >= 1.0 - _TAIL:
+            high = ordered[count] if count < many else inf
+            break
+    return low, high
 
 
 def _mean(many: int, chance: float) -> float:

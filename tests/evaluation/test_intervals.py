@@ -1,12 +1,12 @@
 """What a count of a few says: bounds that hold the truth as often as they claim."""
 
-from math import comb, exp, factorial, isnan
+from math import comb, exp, factorial, inf, isnan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.intervals import rate, share, share_of_runs
+from evaluation.intervals import quantile, rate, share, share_of_runs
 
 COUNTED = [rate(many, 1.0) for many in range(30)]
 """The bounds of each count, which take long to find."""
@@ -49,6 +49,27 @@ def test_the_bounds_of_a_rate_hold_it(truth: float):
         if low <= truth <= high
     )
     assert held >= 0.95 - 1e-6
+
+
+@pytest.mark.parametrize(
+    ("many", "at", "low", "high"),
+    [(12, 0.5, 3, 10), (51, 0.5, 19, 33), (20, 0.9, 15, inf), (5, 0.5, -inf, inf)],
+)
+def test_a_quantile_lies_between_two_of_the_values(many: int, at: float, low: float, high: float):
+    """As in tables of the binomial distribution; too few values bound it on one side or none."""
+    assert quantile([float(value) for value in range(many, 0, -1)], at) == (low, high)
+
+
+@given(st.integers(1, 80), st.floats(0.05, 0.95))
+def test_the_bounds_of_a_quantile_hold_it(many: int, at: float):
+    """Whatever number of values chance puts below it, in 95 % at least."""
+    low, high = quantile([float(value) for value in range(1, many + 1)], at)
+    held = sum(
+        comb(many, below) * at**below * (1.0 - at) ** (many - below)
+        for below in range(many + 1)
+        if low <= below < high
+    )
+    assert held >= 0.95 - 1e-9
 
 
 def test_seconds_of_one_run_count_as_little_as_they_vary_together():
