@@ -115,7 +115,9 @@ def ended(heard: Iterable[Told], alert: Told, *, until: float) -> float | None:
     times = (
         one.time
         for one in heard
-        if not one.fires and one.alert == alert.alert and alert.time <= one.time < until
+        if not one.fires
+        and (one.alert, one.cause) == (alert.alert, alert.cause)
+        and alert.time <= one.time < until
     )
     return min(times, default=None)
 

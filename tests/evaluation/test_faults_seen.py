@@ -6,7 +6,17 @@ from typing import Any
 from agent.analysis.bottleneck import Targets
 from evaluation.faults_client import Asked
 from evaluation.faults_page import BEGIN, END, text, write
-from evaluation.faults_seen import Injected, Told, Verdict, again, figures, firsts, harm, told
+from evaluation.faults_seen import (
+    Injected,
+    Told,
+    Verdict,
+    again,
+    ended,
+    figures,
+    firsts,
+    harm,
+    told,
+)
 
 FAULT = Injected(
     name="engine killed",
@@ -150,3 +160,11 @@ def test_writing_leaves_the_rest_of_the_page(tmp_path: Any):
 
 
 BEFORE = {"seconds": 120.0, "within": 1.0, "alerts": []}
+
+
+def test_the_end_of_an_earlier_death_is_not_that_of_a_later_one():
+    """Both are one alert by its name; what ends is the one of the same cause."""
+    hung = heard(1030.0, "EngineDied", cause="hung")
+    over = replace(heard(1050.0, "EngineDied", cause="killed"), fires=False)
+    assert ended([hung, over], hung, until=1200.0) is None
+    assert ended([hung, replace(over, cause="hung")], hung, until=1200.0) == 1050.0
