@@ -1,4 +1,4 @@
-"""llama.cpp's `llama-server`, 0.5.0-dev, with older names from its earlier releases.
+"""llama.cpp's `llama-server`, 0.5.0-dev to 0.7.0, with older names from its earlier releases.
 
 It has no histograms and no labels; requests cannot be told apart. Its gauges of tokens per second
 are averages since the last scrape, by whomever, so they are left alone: two scrapers spoil them
