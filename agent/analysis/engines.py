@@ -6,7 +6,8 @@
 
 A replica's judgement costs a good part of a millisecond, and nothing about an engine changes within
 one second that a verdict should follow. So each replica is judged at every fifth tick, and of more
-than five one at a tick; between, what was concluded stands.
+than five one at a tick; between, what was concluded stands. Only where the KV cache may soon be
+exhausted a forecast five seconds old comes late: one replica of those a tick is foreseen anew.
 """
 
 import math
@@ -143,6 +144,12 @@ class EngineAnalysis:
             if self._is_turn(place, state, frame.time):
                 yield
                 events += self._judge(replica, self._replicas.view(replica))
+        states = self._states.values()
+        stirring = [one for one in states if one.stirs and one.foreseen_at < frame.time]
+        if stirring:
+            yield
+            oldest = min(stirring, key=lambda one: one.foreseen_at)
+            oldest.foresee(self._replicas.view(oldest.replica))
         yield
         return self._reading(frame, events)
 

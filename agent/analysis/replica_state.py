@@ -43,6 +43,7 @@ class ReplicaState:
         self.replica = replica
         self._guard = guard
         self.judged_at = -math.inf
+        self.foreseen_at = -math.inf
         self.verdict = Verdict(Cause.UNKNOWN, 0.0, "not judged yet")
         self._shifts = ToldShifts()
         self._regimes = Regimes()
@@ -138,16 +139,37 @@ class ReplicaState:
         self._steps = run("step_time", partial(self._step_time.observe, view)) or StepTimeResult()
         self._latencies = run("latency", partial(self._latency.observe, view)) or LatencyResult()
         self._flow = run("kv_flow", flow) or KvFlow()
-        self._forecast = run("kv_forecast", partial(self._forecaster.observe, view)) or (
-            kv_forecast.KvForecast()
-        )
+        self._foresee(view)
         changes = run("verdict", lambda: [*self._judge(view, targets, tenants)])
         if changes is None:
             self.verdict = Verdict(Cause.UNKNOWN, float(view.times[-1]), "its analysis fails")
         shifts = run("shifts", lambda: [*self._look_for_shifts(view)])
-        self._samples = run("samples", lambda: [*self._rounded()]) or []
-        self._told = None
+        self._say(view)
         return [*(changes or ()), *(shifts or ())]
+
+    @property
+    def stirs(self) -> bool:
+        """Whether its forecast should be drawn anew before its next turn."""
+        return self._forecaster.stirs
+
+    def foresee(self, view: View) -> None:
+        """Draw the forecast anew, and nothing else; `view` as in `observe`."""
+        self._foresee(view)
+        self._say(view)
+
+    def _foresee(self, view: View) -> None:
+        """Take over what is foreseen."""
+        time = self.foreseen_at = float(view.times[-1])
+        work = partial(self._forecaster.observe, view)
+        found = self._guard.run("kv_forecast", work, time=time, about=self.replica._asdict())
+        self._forecast = found or kv_forecast.KvForecast()
+
+    def _say(self, view: View) -> None:
+        """Put all that stands into samples."""
+        time, about = float(view.times[-1]), self.replica._asdict()
+        said = self._guard.run("samples", lambda: [*self._rounded()], time=time, about=about)
+        self._samples = said or []
+        self._told = None
 
     def _rounded(self) -> Iterable[tuple[Metric, tuple[str, ...], float]]:
         """Yield what stands, with no digits that mean nothing."""

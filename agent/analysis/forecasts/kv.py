@@ -7,7 +7,7 @@ says what chance has not done so far, `thrown` when those that run need more tha
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Final
 
@@ -35,12 +35,19 @@ EVERY: Final = 5.0
 SELDOM: Final = 15.0
 """Likewise while the cache is, and by this load stays, less than half full."""
 
+STIRRING: Final = 1.0
+"""Likewise while the probability is close to what is warned of and the cache fills further.
+
+Then it alone is new: the intervals only get older, and nothing is put to the test more often.
+"""
+
 SOON: Final = 300.0
 """Seconds within which the probability counts."""
 
 _HALF: Final = 0.5
 _UNLIKELY: Final = 0.1
 _STIRRED: Final = 0.1
+_CLOSE: Final = (0.2, 0.6)  # probabilities; what is warned of is among them, with some room
 
 _AHEAD: Final = 12.0  # seconds after which an expectation is compared with what came
 _BEGIN: Final = 30.0  # seconds after which it begins to learn
@@ -81,6 +88,9 @@ class KvForecaster:
         self._usage = 0.0
         self._tokens = 0.0
         self._stretch = 1.0
+        self._weight = 1.0
+        self._whole = -inf
+        self._between = False
         self._expected: tuple[float, float, float] | None = None
         self._surprise = 1.0
         self._endurance = Endurance()
@@ -88,14 +98,26 @@ class KvForecaster:
         self._doubt = Doubt()
         self._credit = Credit(within=SOON)
 
+    @property
+    def stirs(self) -> bool:
+        """Whether the probability is so close to what is warned of that each second counts."""
+        soon = None if self._made is None else self._made[1].soon
+        return soon is not None and _CLOSE[0] <= soon < _CLOSE[1]
+
     def observe(self, view: View) -> KvForecast:
         """Return the forecast as of the last row of a view."""
         time = float(view.times[-1])
-        every = SELDOM if self._is_calm(view) else EVERY
-        if self._made is None or not 0.0 <= time - self._made[0] < every - 0.5:
-            self._made = (time, self._forecast(view))
+        due, last = self._is_due(time, view), self._made
+        if due or last is None:
+            passed = 0.0 if last is None else time - last[0]
+            # Calculating more often must not make it learn faster.
+            self._weight = min(passed / EVERY, 1.0) if passed > 0.0 else 1.0
+            found = self._forecast(view)
+            if self._between and last is not None:
+                found = _renewed(last[1], found, passed)
+            last = self._made = (time, found)
             self._used = float(view[engine.KV_CACHE_USAGE][-1])
-        then, made = self._made
+        then, made = last
         if time == then or not made.known:
             return made
         passed = time - then
@@ -106,6 +128,17 @@ class KvForecaster:
             level=made.level,
             known=True,
         )
+
+    def _is_due(self, time: float, view: View) -> bool:
+        """Return whether to calculate, and remember whether only the probability is to be new."""
+        self._between = False
+        every = SELDOM if self._is_calm(view) else EVERY
+        if self._made is None or not 0.0 <= time - self._whole < every - 0.5:
+            self._whole = time
+            return True
+        filling = float(view[engine.KV_CACHE_USAGE][-1]) >= self._used
+        self._between = self.stirs and filling and time - self._made[0] >= STIRRING - 0.5
+        return self._between
 
     def _is_calm(self, view: View) -> bool:
         """Return whether the cache is far from full, now and in what was foreseen, and stays so."""
@@ -165,12 +198,13 @@ class KvForecaster:
             return None
         share = min(running / explained, 1.0)
         # Lives are longer or shorter than those that ended say: aborts, a mix that changes.
-        trust = 0.15 * running / (running + 16.0)
+        trust = self._weight * 0.15 * running / (running + 16.0)
         off = min(max(running / explained, 0.8), 1.25)
         self._stretch = min(max(self._stretch * off**trust, 0.3), 4.0)
-        self._usage = _MEMORY * self._usage + usage
+        memory = _MEMORY**self._weight
+        self._usage = memory * self._usage + self._weight * usage
         tokens = share * float(who.kept[0]) + max(running - explained, 0.0) * who.prompt
-        self._tokens = _MEMORY * self._tokens + tokens
+        self._tokens = memory * self._tokens + self._weight * tokens
         return Scale(self._usage / self._tokens, share, self._surprise)
 
     def _passage(self, known: Pages, who: Population, made: Fill, each: float) -> KvForecast:
@@ -183,7 +217,8 @@ class KvForecaster:
         more = until_thrown(who, each=each, running=float(known.running[-1]), room=room)
         likely = self._doubt.likely(time)
         exhaustion = NOW if full else interval(reached, HORIZON, likely=likely)
-        self._doubt.take(time, exhaustion)
+        if full or not self._between:
+            self._doubt.take(time, exhaustion)
         soon = float((reached <= SOON).mean())
         if full:
             self._credit.come(time)
@@ -221,6 +256,17 @@ class KvForecaster:
             mean = float(np.interp(_AHEAD, made.times, made.middle))
             wide = float(np.interp(_AHEAD, made.times, made.chance))
             self._expected = (time + _AHEAD, mean, wide)
+
+
+def _renewed(before: KvForecast, found: KvForecast, passed: float) -> KvForecast:
+    """Return a forecast with a new probability; the intervals only get older by themselves."""
+    if not (before.known and found.known) or found.exhaustion == NOW:
+        return found
+    return replace(
+        found,
+        exhaustion=before.exhaustion and before.exhaustion.later(passed),
+        preemption=before.preemption and before.preemption.later(passed),
+    )
 
 
 def samples(

@@ -6,6 +6,7 @@ import pytest
 
 from agent.analysis.engines import EVERY, EngineAnalysis
 from agent.analysis.replica_state import ReplicaState
+from agent.analysis.window import View
 from agent.catalog import agent as agent_catalog
 from agent.catalog import engine
 from agent.catalog.verdict import Cause
@@ -134,6 +135,39 @@ def test_rare_ticks_judge_every_engine(judged: list[str]) -> None:
         analysis.observe(Frame(frame.time, table, frame.ids[:6], frame.values[:6]))
         assert sorted(judged) == ["engine-0", "engine-1", "engine-2"]
         judged.clear()
+
+
+def test_a_forecast_that_stirs_is_drawn_between_turns_one_at_a_tick(
+    judged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One engine that may soon be full is foreseen at every tick, two of them in turns, no other.
+
+    Everyone keeps the turn in which it is judged.
+    """
+    stirring = {"engine-0"}
+    foreseen: list[str] = []
+
+    def foresee(state: ReplicaState, view: View) -> None:
+        foreseen.append(state.replica.instance_name)
+        state.foreseen_at = float(view.times[-1])
+
+    monkeypatch.setattr(ReplicaState, "foresee", foresee)
+    monkeypatch.setattr(
+        ReplicaState, "stirs", property(lambda state: state.replica.instance_name in stirring)
+    )
+    analysis, table = EngineAnalysis(), SeriesTable()
+    for second in range(2 * EVERY):
+        if second == EVERY:
+            judged.clear()
+            assert foreseen == 3 * ["engine-0"]  # two of five were turns of its own
+            foreseen.clear()
+            stirring.add("engine-1")
+        given = _frame(table, second)
+        analysis.observe(Frame(given.time, table, given.ids[:6], given.values[:6]))
+        assert len(foreseen) <= second % EVERY + 1
+    assert sorted(judged) == ["engine-0", "engine-1", "engine-2"]
+    assert set(foreseen) == stirring
+    assert abs(foreseen.count("engine-0") - foreseen.count("engine-1")) <= 1
 
 
 def _frames_of_one(up: list[float], running: list[float | None]) -> list[Frame]:

@@ -187,6 +187,38 @@ def test_claims_in_vain_weaken_the_probability_until_it_is_full():
     assert wary.told[-1][1].soon == 1.0
 
 
+def test_a_probability_near_the_rule_is_drawn_every_second():
+    """While the cache fills it is new each second there: five seconds old it came too late."""
+    rate = ramp(3.0, 14.0, begin=120.0, length=200.0)
+    watched = Watched(arriving(rate, highest=14.0))
+    stirred = 0
+    for _second in range(330):
+        stirs = watched.forecaster.stirs
+        used = watched.forecaster._used
+        watched.run(1)
+        filling = watched.view()[engine.KV_CACHE_USAGE][-1] >= used
+        assert watched.forecaster._made is not None
+        drawn = watched.forecaster._made[0] == START + watched.told[-1][0]
+        assert drawn or not (stirs and filling)
+        stirred += stirs and filling
+        if watched.engine.shortages:
+            break
+    assert stirred > 5
+
+
+def test_what_is_drawn_oftener_learns_no_faster(monkeypatch: pytest.MonkeyPatch):
+    """What a token takes is learned by the second: a draw each second weighs a fifth."""
+    usual, often = (
+        Watched(arriving(steady(5.0), highest=5.0), blocks=3000).run(120) for _ in range(2)
+    )
+    for watched in (usual, often):
+        watched.forecaster._usage = watched.forecaster._tokens = 0.0
+        watched.run(20)
+        monkeypatch.setattr(KvForecaster, "_is_due", lambda *_given: True)
+    assert often.forecaster._usage == pytest.approx(usual.forecaster._usage, rel=0.15)
+    assert often.forecaster._tokens == pytest.approx(usual.forecaster._tokens, rel=0.15)
+
+
 def test_idle_engine_says_nothing():
     """Without requests nothing is foreseen."""
     watched = Watched(arriving(steady(0.0), highest=0.0)).run(60)
