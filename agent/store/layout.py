@@ -193,7 +193,9 @@ class Layout:
         """Return where some series are in a row, below 0 for nowhere."""
         places = self.table.find(ids)
         if len(self._away):
-            places[np.isin(places, self._away)] = NOWHERE
+            # They ascend; `numpy.isin` would sort them again, and takes ten times as long.
+            at = np.minimum(np.searchsorted(self._away, places), len(self._away) - 1)
+            places[self._away[at] == places] = NOWHERE
         return places
 
     def _names_of(self, ids: Sequence[int]) -> set[str]:
