@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isnan, nan, sqrt
-from typing import Final
+from typing import Final, TypeAlias
 
 from agent.promql.aggregation import invalid_quantile
 from agent.promql.functions.call import Build, Call
 from agent.promql.functions.ranges import Reduce, Steady, always, over_range
-from agent.promql.numeric import highest, lowest, mean, quantile, total, variance
+from agent.promql.numeric import highest, is_exact, lowest, mean, quantile, total, variance
 from agent.promql.run import Run, Window
 from agent.store.recent import Columns
 from agent.store.series import Labels
 
-# Sums of so large integers, of as many as memory holds, are exact.
-_EXACT: Final = 2.0**32
+_AtOnce: TypeAlias = Callable[[Columns], list[float]]
+"""The statistic of each of several series; only where it is the same to the last bit."""
 
 
 def _of_values(function: Callable[[Sequence[float]], float]) -> Reduce:
@@ -27,7 +27,19 @@ def _of_values(function: Callable[[Sequence[float]], float]) -> Reduce:
 
 def _integral(columns: Columns) -> bool:
     """Be steady where the mean of equal values is the value to the last bit."""
-    return all(value.is_integer() and abs(value) < _EXACT for value in columns.last())
+    return bool(is_exact(columns.block()[:, -1]))
+
+
+def _sums(columns: Columns) -> list[float]:
+    """Return the sum of each series, of numbers whose sums are exact."""
+    sums: list[float] = columns.block().sum(axis=1).tolist()
+    return sums
+
+
+def _means(columns: Columns) -> list[float]:
+    """Return the mean of each series, of numbers whose sums are exact."""
+    count = len(columns.times)
+    return [added / count for added in _sums(columns)]
 
 
 def _values_only(
@@ -35,14 +47,24 @@ def _values_only(
     *,
     named: bool = False,
     steady: Steady | None = None,
+    of_exact: _AtOnce | None = None,
 ) -> Build:
-    """Return how a call of a statistic that looks at values only is compiled."""
+    """Return how a call of a statistic that looks at values only is compiled.
+
+    Args:
+        function: gives it for the values of one series.
+        named: see `over_range`.
+        steady: likewise.
+        of_exact: the same for all of several series, where `is_exact` is true of their values.
+    """
 
     def whole(columns: Columns, _: Window) -> list[float] | None:
-        if not columns.constant:
-            return None
-        count = len(columns.times)
-        return [function([value] * count) for value in columns.last()]
+        if columns.constant:
+            count = len(columns.times)
+            return [function([value] * count) for value in columns.last()]
+        if of_exact is not None and is_exact(columns.block()):
+            return of_exact(columns)
+        return None
 
     return over_range(_of_values(function), whole=whole, steady=steady, named=named)
 
@@ -89,10 +111,10 @@ def _time_at(index: int) -> Reduce:
 
 
 TABLE: Final[Mapping[str, Build]] = {
-    "avg_over_time": _values_only(mean, steady=_integral),
+    "avg_over_time": _values_only(mean, steady=_integral, of_exact=_means),
     "min_over_time": _values_only(lowest, steady=always),
     "max_over_time": _values_only(highest, steady=always),
-    "sum_over_time": _values_only(total),
+    "sum_over_time": _values_only(total, of_exact=_sums),
     "count_over_time": _values_only(lambda values: float(len(values))),
     "stddev_over_time": _values_only(lambda values: sqrt(variance(values))),
     "stdvar_over_time": _values_only(variance),

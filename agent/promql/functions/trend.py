@@ -5,6 +5,9 @@ from math import isinf, nan
 from operator import mul
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agent.promql.arithmetic import divide
 from agent.promql.errors import EvaluationError
 from agent.promql.functions.call import Build, Call
@@ -13,6 +16,9 @@ from agent.promql.numeric import total
 from agent.promql.run import Run, Window
 from agent.store.recent import Columns
 from agent.store.series import Labels
+
+# Up to here a float tells each whole number from the next.
+_WHOLE: Final = 2.0**53
 
 
 def regression(
@@ -40,31 +46,22 @@ class _Abscissae:
         squares = total([*map(mul, self.xs, self.xs)])
         self._spread = squares - self._sum * self._sum / len(times)
 
-    def regression(
-        self, values: Sequence[float], products: Sequence[float] | None = None
-    ) -> tuple[float, float]:
-        """Return slope and value at the origin of the line through the values at these times.
-
-        Args:
-            values: one for each time.
-            products: each value times its abscissa, where somebody has them.
-        """
+    def regression(self, values: Sequence[float]) -> tuple[float, float]:
+        """Return slope and value at the origin of the line through the values at these times."""
         first = values[0]
         count = len(values)
         # One NaN object is found equal to itself by count, but NaN is not a steady value.
         if first == first and [*values].count(first) == count:  # noqa: PLR0124
             return (nan, nan) if isinf(first) else (0.0, first)
         sum_x, sum_y = self._sum, total(values)
-        if products is None:
-            products = [*map(mul, self.xs, values)]
-        covariance = total(products) - sum_x * sum_y / count
+        covariance = total([*map(mul, self.xs, values)]) - sum_x * sum_y / count
         slope = divide(covariance, self._spread)
         return slope, sum_y / count - slope * sum_x / count
 
 
 def deriv(times: Sequence[float], values: Sequence[float], _: Window) -> float | None:
     """Return the slope per second."""
-    return None if len(values) < 2 else regression(times, values, times[0])[0]  # noqa: PLR2004
+    return None if len(values) < 2 else _slopes(times, np.array([values]))[0]  # noqa: PLR2004
 
 
 def _derivs(columns: Columns, _: Window) -> list[float] | None:
@@ -73,9 +70,34 @@ def _derivs(columns: Columns, _: Window) -> list[float] | None:
         return None
     if columns.constant:
         return [0.0] * len(columns.labels)
-    xs = _Abscissae(columns.times, columns.times[0])
-    products = (columns.block() * xs.xs).tolist()
-    return [xs.regression(*pair)[0] for pair in zip(columns.values(), products, strict=True)]
+    return _slopes(columns.times, columns.block())
+
+
+def _slopes(times: Sequence[float], rows: NDArray[np.float64]) -> list[float]:
+    """Return the slope per second of each series: a row each, a column for each time.
+
+    Times are whole milliseconds. Where the values are whole numbers too, and not too large, so are
+    all sums of the least squares: then none of them is rounded, however it is added up.
+    """
+    xs = np.rint((np.asarray(times) - times[0]) * 1000)
+    count = len(xs)
+    largest = _WHOLE / (count * count * max(1.0, xs[-1]))
+    exact = (np.rint(rows) == rows).all(axis=1) & (np.abs(rows).max(axis=1) < largest)
+    if xs[-1] >= largest:
+        exact[:] = False
+    slopes = np.zeros(len(rows))
+    if exact.any():
+        whole = rows if exact.all() else rows[exact]
+        sum_x = xs.sum()
+        covariance = count * (whole * xs).sum(axis=1) - sum_x * whole.sum(axis=1)
+        slopes[exact] = covariance / (count * (xs * xs).sum() - sum_x * sum_x) * 1000
+    found: list[float] = slopes.tolist()
+    others = np.nonzero(~exact)[0].tolist()
+    if others:
+        line = _Abscissae(times, times[0])
+        for place in others:
+            found[place] = line.regression(rows[place].tolist())[0]
+    return found
 
 
 def predict_linear(
