@@ -193,10 +193,16 @@ class Layout:
         """Return where some series are in a row, below 0 for nowhere."""
         places = self.table.find(ids)
         if len(self._away):
-            # They ascend; `numpy.isin` would sort them again, and takes ten times as long.
-            at = np.minimum(np.searchsorted(self._away, places), len(self._away) - 1)
-            places[self._away[at] == places] = NOWHERE
+            places[~self.holds(places)] = NOWHERE
         return places
+
+    def holds(self, places: Places) -> NDArray[np.bool_]:
+        """Return of places of the table whether the series there is not away."""
+        if not len(self._away):
+            return np.ones(len(places), dtype=np.bool_)
+        # They ascend; `numpy.isin` would sort them again, and takes ten times as long.
+        at = np.minimum(np.searchsorted(self._away, places), len(self._away) - 1)
+        return np.asarray(self._away[at] != places)
 
     def _names_of(self, ids: Sequence[int]) -> set[str]:
         """Return the names of the samples of any series."""

@@ -6,9 +6,9 @@ it stands (a layout). Columns are taken out only for the series that somebody wa
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,24 +170,72 @@ class Segment:
         first.
         """
         found: dict[int, Column] = {}
+        for pieces in self._pieces(start, end):
+            _take(found, ids, pieces)
+        return found
+
+    def _pieces(self, start: int, end: int) -> Iterator[list["_Piece"]]:
+        """Yield the ticks from `start` up to `end`: those of one table together, by span."""
         spans = list(self.spans)
+        together: list[_Piece] = []
         for index, span in enumerate(spans):
-            first = span.first
             last = spans[index + 1].first if index + 1 < len(spans) else end
-            low, high = max(first, start), min(last, end)
+            low, high = max(span.first, start), min(last, end)
             if low >= high:
                 continue
-            if first in self.ended and first >= start:
-                ended = set(self.ended[first])
-                for series_id in ids:
-                    if series_id in ended:
-                        _column(found, series_id).add(first, (STALE,))
-            places = span.layout.find(ids)
-            here = np.nonzero(places >= 0)[0]
-            columns = span.columns(places[here], low, high)
-            for index_of, values in zip(here.tolist(), columns, strict=True):
-                _column(found, ids[index_of]).add(low, array("d", values.tobytes()))
-        return found
+            if together and together[0].span.rows is not span.rows:
+                yield together
+                together = []
+            ended = self.ended.get(span.first, ()) if low == span.first else ()
+            together.append(_Piece(span, low, high, ended))
+        if together:
+            yield together
+
+
+class _Piece(NamedTuple):
+    """Ticks of a span.
+
+    Attributes:
+        span: theirs.
+        low: the first.
+        high: the one after the last.
+        ended: series that end with the first.
+    """
+
+    span: Span
+    low: int
+    high: int
+    ended: Sequence[int]
+
+
+def _take(found: dict[int, Column], ids: Sequence[int], pieces: Sequence[_Piece]) -> None:
+    """Add the values of series at the ticks of one table.
+
+    Most series are there at all of them, and taken once for however many layouts.
+    """
+    first, last = pieces[0], pieces[-1]
+    places = first.span.layout.table.find(ids)
+    here = np.nonzero(places >= 0)[0]
+    places = places[here]
+    there = [piece.span.layout.holds(places) for piece in pieces]
+    always = np.logical_and.reduce(there).tolist()
+    ended = {one for piece in pieces for one in piece.ended}.intersection(ids)
+    columns = first.span.columns(places, first.low, last.high)
+    broken: dict[int, tuple[int, array[float]]] = {}
+    for number, index in enumerate(here.tolist()):
+        series_id = ids[index]
+        values = array("d", columns[number].tobytes())
+        if always[number] and series_id not in ended:
+            _column(found, series_id).add(first.low, values)
+        else:
+            broken[series_id] = number, values
+    for piece, holds in zip(pieces, there, strict=True) if broken or ended else ():
+        for series_id in ended.intersection(piece.ended):
+            _column(found, series_id).add(piece.low, (STALE,))
+        for series_id, (number, values) in broken.items():
+            if holds[number]:
+                part = values[piece.low - first.low : piece.high - first.low]
+                _column(found, series_id).add(piece.low, part)
 
 
 def _column(found: dict[int, Column], series_id: int) -> Column:

@@ -38,6 +38,12 @@ RETRY: Final = 10
 
 _WAITING_NUDGES: Final = 4  # more than this and the thread is busy enough
 
+_IDLE: Final = 5
+"""Nudges of which one wakes a thread that has nothing to write: to see whether its file is there.
+
+To wake a thread costs the one that does it more than the look itself.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -95,6 +101,8 @@ class Writer:
         self._trouble = ""
         self._lock = threading.Lock()
         self._submitted: list[Segment] = []
+        self._nudges = 0
+        self._idle = False
         self._queue: queue.SimpleQueue[threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
@@ -105,9 +113,13 @@ class Writer:
             # A disk that hangs must not keep in memory what was given up meanwhile.
             self._submitted = [s for s in self._submitted if not s.abandoned]
             self._submitted.append(segment)
+        self._idle = False
 
     def nudge(self) -> None:
         """Have a little of the work done."""
+        self._nudges += 1
+        if self._idle and self._nudges % _IDLE:
+            return
         if self._queue.qsize() < _WAITING_NUDGES:
             self._queue.put(None)
 
@@ -133,6 +145,7 @@ class Writer:
             if item is None:
                 waiting = sum(job.groups for job in self._jobs)
                 self._guarded(-(-waiting // SPREAD))
+                self._idle = not (self._jobs or self._pause or self._trouble)
             else:
                 if isinstance(item, _Closing):
                     self._let_go()

@@ -1,0 +1,72 @@
+"""A segment gives back what was appended, however the layouts of its rows changed."""
+
+from array import array
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.model import Metric, MetricType, SeriesTable
+from agent.store.layout import Layout
+from agent.store.segment import Segment
+from agent.store.series import STALE
+from agent.store.target import Directory, Target
+
+SERIES = 12
+
+_METRIC = Metric(name="inferwatch_made_up", type=MetricType.GAUGE, help="Made up.", labels=("n",))
+_ROWS = st.lists(
+    st.tuples(
+        # Most are always there: those that come and go keep their places then.
+        st.sets(st.integers(0, 3)).map(lambda some: [*range(4, SERIES), *sorted(some)]),
+        st.sets(st.integers(0, SERIES - 1)).map(sorted),
+        st.booleans(),
+        st.integers(1, 9),
+    ).map(lambda drawn: (drawn[1] if drawn[2] else drawn[0], drawn[3])),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(
+    stretches=_ROWS,
+    wanted=st.lists(st.integers(0, SERIES - 1), unique=True),
+    cut=st.tuples(st.integers(0, 80), st.integers(0, 80)),
+)
+def test_columns_are_what_was_appended(
+    stretches: list[tuple[list[int], int]], wanted: list[int], cut: tuple[int, int]
+) -> None:
+    """Each series has its values, and a marker where it ends, at the ticks of the cut."""
+    table = SeriesTable()
+    ids = [table.intern(_METRIC, (str(number),)) for number in range(SERIES)]
+    directory = Directory(table, Target())
+    segment = Segment("", 0)
+    layout: Layout | None = None
+    expected: list[dict[int, float]] = []
+    before: set[int] = set()
+    for numbers, ticks in stretches:
+        here = [ids[number] for number in numbers]
+        for repeat in range(ticks):
+            if repeat == 0:
+                layout = Layout(here, directory, layout)
+            assert layout is not None
+            tick = len(expected)
+            values = {one: float(tick * 100 + one) for one in here}
+            ended = sorted(before.difference(here))
+            expected.append({**dict.fromkeys(ended, STALE), **values})
+            segment.add(float(tick), layout, layout.row(array("d", values.values())), ended)
+            before = set(here)
+    low, high = sorted(cut)
+    high = min(high, len(expected))
+
+    found = segment.columns([ids[number] for number in wanted], low, high)
+
+    for number in wanted:
+        ticks_of = [tick for tick in range(low, high) if ids[number] in expected[tick]]
+        if not ticks_of:
+            assert ids[number] not in found
+            continue
+        column = found[ids[number]]
+        assert [tick for run in column.runs for tick in range(*run)] == ticks_of
+        values_of = [expected[tick][ids[number]] for tick in ticks_of]
+        assert np.array(column.values).tobytes() == np.array(values_of).tobytes()
