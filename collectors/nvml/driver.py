@@ -6,21 +6,35 @@ field values through pynvml costs more than reading the rest of a GPU. Every fun
 """
 
 import ctypes
+import sys
 from collections.abc import Callable, Sequence
-
-import pynvml
+from types import ModuleType
 
 TYPE_CHECKING = False  # that of `typing` would cost the child the import of it
 if TYPE_CHECKING:
     from typing import Any
 
 
-def _unannotated(module: "Any") -> "Any":
-    """Keep type checkers from guessing: pynvml has no annotations and the guesses are wrong."""
-    return module
+def _imported() -> "Any":
+    """Return pynvml, which has no annotations: what type checkers guess is wrong.
+
+    On Windows it looks for its library with `ctypes.util`, which imports 28 modules to unpack
+    archives and run programs: a sixth of this process. Here it gets by without.
+    """
+    absent = "ctypes.util" not in sys.modules
+    if absent:
+        stand_in = sys.modules["ctypes.util"] = ModuleType("ctypes.util")
+        vars(stand_in)["find_library"] = None
+    try:
+        import pynvml
+
+        return pynvml
+    finally:
+        if absent:
+            del sys.modules["ctypes.util"]
 
 
-nvml = _unannotated(pynvml)
+nvml = _imported()
 
 NvmlError: type[Exception] = nvml.NVMLError
 Handle = object

@@ -253,7 +253,7 @@ def test_child_stays_small(tmp_path: Path) -> None:
     script = (
         "import sys, collectors.nvml.child\n"
         "heavy = {'asyncio', 'dataclasses', 'psutil', 'structlog', 'typing', 'inspect',"
-        " 'logging', 'pathlib'}\n"
+        " 'logging', 'pathlib', 'shutil', 'subprocess', 'ctypes.util'}\n"
         "ours = {name for name in sys.modules if name.startswith('agent.')} - {'agent.framing'}\n"
         "print(sorted(heavy & set(sys.modules) | ours))"
     )
