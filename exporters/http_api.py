@@ -67,7 +67,8 @@ class Views:
     Attributes:
         engine_pages: name of each engine instance and its last page, None before the first.
         sources: how each source fares.
-        reload: reads the configuration again; raises ConfigError when it is refused.
+        reload: reads the configuration again and returns what whoever asked should know besides;
+            raises ConfigError when it is refused.
         banner: a sentence that every visitor should read, such as that this is a replay.
         version: of the agent.
         interval: seconds between ticks, as they are now.
@@ -86,7 +87,7 @@ class Views:
 
     engine_pages: Callable[[], Mapping[str, EnginePage | None]]
     sources: Callable[[], Sequence[SourceLine]]
-    reload: Callable[[], Awaitable[None]]
+    reload: Callable[[], Awaitable[str]]
     banner: str
     version: str
     interval: Callable[[], float]
@@ -350,12 +351,12 @@ class HttpApi:
                 text="reload is only for this host itself or with a password, not from a browser\n"
             )
         try:
-            await self._views.reload()
+            note = await self._views.reload()
         except ConfigError as error:
             return web.Response(status=400, text=f"{error}\n")
         except Exception as error:  # noqa: BLE001 - said in the log; whoever asked is told as well
             return web.Response(status=500, text=f"{str(error) or type(error).__name__}\n")
-        return web.Response(text="reloaded\n")
+        return web.Response(text=f"reloaded; {note}\n" if note else "reloaded\n")
 
     async def _prepare(self, _request: web.Request, response: web.StreamResponse) -> None:
         """Have a browser take every answer for what it is called; name no versions."""

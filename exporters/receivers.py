@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -33,13 +33,14 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """The way to one receiver.
+    """The way to one receiver. Two are equal where only their senders differ.
 
     Attributes:
         kind: the key of the configuration below which it stands.
         name: of the receiver, unique among all.
         url: its address, for messages.
         sender: speaks to it.
+        made_of: the settings that the sender was made of.
         timeout: seconds that a request may take.
         spool_size: bytes that its spool may have.
         batch: alerts in one request at most.
@@ -50,7 +51,8 @@ class Channel:
     kind: str
     name: str
     url: str
-    sender: Sender
+    sender: Sender = field(compare=False)
+    made_of: object
     timeout: float
     spool_size: int
     batch: int = BATCH
@@ -82,25 +84,46 @@ class Receivers:
         told: Callable[[str, str, float], None] = lambda _name, _error, _time: None,
     ) -> None:
         self._table = table
-        self._channels = channels
-        self._deliveries = [
-            Delivery(
-                f"{channel.kind} {channel.name}",
-                channel.sender.send,
-                timeout=channel.timeout,
-                clock=clock,
-                random=random,
-                spool=None if folder is None else _spool(channel, folder),
-                batch=channel.batch,
-                once=None if channel.repeat is None else Told(channel.repeat),
-                told=told,
-            )
+        self._clock = clock
+        self._random = random
+        self._folder = folder
+        self._told = told
+        self._ways = [(channel, self._delivery(channel)) for channel in channels]
+
+    def _delivery(self, channel: Channel) -> Delivery:
+        """Return what brings alerts to one receiver."""
+        return Delivery(
+            f"{channel.kind} {channel.name}",
+            channel.sender.send,
+            timeout=channel.timeout,
+            clock=self._clock,
+            random=self._random,
+            spool=None if self._folder is None else _spool(channel, self._folder),
+            batch=channel.batch,
+            once=None if channel.repeat is None else Told(channel.repeat),
+            told=self._told,
+        )
+
+    async def use(self, channels: Sequence[Channel]) -> None:
+        """Go on with these receivers; those that stay as they are are not disturbed.
+
+        What waits for one whose address or credentials are others is brought there: its spool
+        has the same name.
+        """
+        gone = [way for way in self._ways if way[0] not in channels]
+        self._ways = [way for way in self._ways if way[0] in channels]
+        await _close(gone)
+        known = [channel for channel, _delivery in self._ways]
+        self._ways = [
+            self._ways[known.index(channel)]
+            if channel in known
+            else (channel, self._delivery(channel))
             for channel in channels
         ]
 
     async def publish(self, frame: Frame) -> None:
         """Hand the alerts of a frame to every receiver's task."""
-        for delivery in self._deliveries:
+        for _channel, delivery in self._ways:
             delivery.start()
             if frame.alerts:
                 delivery.put(frame.alerts)
@@ -109,7 +132,7 @@ class Receivers:
         """Return the samples about the delivery."""
         ids: list[int] = []
         values: list[float] = []
-        for channel, delivery in zip(self._channels, self._deliveries, strict=True):
+        for channel, delivery in self._ways:
             counts = delivery.counts
             said = [
                 (catalog.DELIVERED, counts.delivered),
@@ -127,8 +150,13 @@ class Receivers:
 
     async def aclose(self) -> None:
         """Stop; what waits goes to the spool. Safe to call twice."""
-        await asyncio.gather(*(delivery.aclose() for delivery in self._deliveries))
-        await asyncio.gather(*(channel.sender.aclose() for channel in self._channels))
+        await _close(self._ways)
+
+
+async def _close(ways: Sequence[tuple[Channel, Delivery]]) -> None:
+    """Stop these deliveries; safe to call twice."""
+    await asyncio.gather(*(delivery.aclose() for _channel, delivery in ways))
+    await asyncio.gather(*(channel.sender.aclose() for channel, _delivery in ways))
 
 
 def _spool(channel: Channel, folder: Path) -> Spool:

@@ -56,7 +56,9 @@ class RuleEngine:
         told: somebody is told of the alerts; else what they would be told is not worked out.
 
     Attributes:
-        tick: seconds between ticks.
+        tick: seconds between ticks; another one holds from the next `replace` on.
+        site: what alerts go out with; likewise.
+        told: as above; another value holds at once.
         last: the group that was evaluated last.
         flapping: the alerts that come and go.
     """
@@ -71,11 +73,11 @@ class RuleEngine:
         stagger: bool = True,
         told: bool = True,
     ) -> None:
-        self._told = told
+        self.told = told
         self._table = table
         self.tick = tick
         self.last: GroupState | None = None
-        self._site = site or Site()
+        self.site = site or Site()
         self._stagger = stagger
         self._recorded = RecordedSeries(table)
         self._groups: list[GroupState] = []
@@ -97,7 +99,7 @@ class RuleEngine:
         self._groups = [
             GroupState(
                 group,
-                site=self._site,
+                site=self.site,
                 recorded=self._recorded,
             )
             for group in groups
@@ -159,7 +161,7 @@ class RuleEngine:
             self.flapping.changed(transition.instance.labels, time)
         self.flapping.advance(time)
         alerts: list[Alert] = []
-        for alert in self._due(time, tick) if self._told else ():
+        for alert in self._due(time, tick) if self.told else ():
             alerts.append(alert)
             yield
         return Outcome(
@@ -184,14 +186,14 @@ class RuleEngine:
         self, rule: Alerting, instance: Instance, until: float, tick: OneTick, time: float
     ) -> Alert:
         """Return an alert as it goes out."""
-        labels = {**self._site.external_labels, **dict(instance.labels)}
+        labels = {**self.site.external_labels, **dict(instance.labels)}
         resolved = instance.state is State.RESOLVED
-        link = self._site.external_url
+        link = self.site.external_url
         data = rule.data(instance.element, instance.value, time, tick)
         annotations = {
             "subject": subject(labels),
             "numbers": numbers(rule.rule.query, dict(instance.labels), time, tick),
-            "verdict": self._site.verdict(labels),
+            "verdict": self.site.verdict(labels),
             "flapping": self.flapping.note(instance.labels),
             "page": link,
         }
@@ -210,7 +212,7 @@ class RuleEngine:
 
     def runbook(self, link: str) -> str:
         """Return where a runbook can be read; see `Site`."""
-        return self._site.runbook(link)
+        return self.site.runbook(link)
 
     def _rules(self) -> Iterator[tuple[Key, Alerting]]:
         """Yield the alerting rules, each with a key that stays when the files are read again."""
@@ -253,7 +255,7 @@ class RuleEngine:
         if isinstance(saved, Mapping):
             self.flapping.restore(saved.get("flapping"))
         known = ((key[0], rule.states) for key, rule in self._rules())
-        return restore(saved, time, known, partial(self._removed.missed, site=self._site))
+        return restore(saved, time, known, partial(self._removed.missed, site=self.site))
 
 
 def _told(transitions: Sequence[Transition]) -> Iterator[Transition]:

@@ -5,6 +5,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,7 +63,7 @@ class Alerting:
         self._told = told
         self._rules = sum(len(group.rules) for group in groups)
         self._evaluating = False
-        self._next_groups: Sequence[Group] | None = None
+        self._next: Callable[[], None] | None = None
         self._duration: float | None = None
         self._seen: dict[str, None] = {}
         self._failures: Counter[tuple[str, str]] = Counter()
@@ -72,15 +73,32 @@ class Alerting:
         self._again = False
         self._save_trouble = ""
 
-    def replace(self, groups: Sequence[Group]) -> None:
+    def replace(
+        self,
+        groups: Sequence[Group],
+        *,
+        site: Site | None = None,
+        tick: float | None = None,
+        tells: bool | None = None,
+    ) -> None:
         """Go on with other rules; alerts of those that stay go on as they are.
 
         While rules are evaluated step by step, that is once the last of them is done.
+
+        Args:
+            groups: the rules.
+            site: see there; None for that of before, as for what follows.
+            tick: seconds between ticks.
+            tells: somebody is told of the alerts.
         """
         if self._evaluating:
-            self._next_groups = groups
+            self._next = partial(self.replace, groups, site=site, tick=tick, tells=tells)
             return
-        self.engine.replace(groups)
+        engine = self.engine
+        engine.site = engine.site if site is None else site
+        engine.tick = engine.tick if tick is None else tick
+        engine.told = engine.told if tells is None else tells
+        engine.replace(groups)
         self._rules = sum(len(group.rules) for group in groups)
         self._failing.clear()
 
@@ -107,9 +125,9 @@ class Alerting:
             outcome = yield from self._timed(self.engine.in_steps(frame.time, self._history))
         finally:
             self._evaluating = False
-            if self._next_groups is not None:
-                groups, self._next_groups = self._next_groups, None
-                self.replace(groups)
+            if self._next is not None:
+                go_on, self._next = self._next, None
+                go_on()
         self._tell_failures(outcome)
         active = self._clock.monotonic() - self._saved_at >= _SAVE_EVERY and self.engine.alerts()
         if outcome.changed or active:

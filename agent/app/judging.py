@@ -76,20 +76,14 @@ class Judging:
         own = settings.history.enabled and not self._history.taken
         folder = settings.history.path.parent if own else None
         self.state_folder = folder
-        external_url = settings.alerts.external_url or own_address(settings, target.instance)
-        channels = channels_of(settings, clock=clock, external_url=external_url)
+        self._target = target
+        self._clock = clock
+        self._verdict = verdict
+        site = self._site(settings)
+        channels = channels_of(settings, clock=clock, external_url=site.external_url)
         self._alerting = Alerting(
             groups,
-            site=Site(
-                external_labels={
-                    "job": target.job,
-                    "instance": target.instance,
-                    **target.external,
-                },
-                external_url=external_url,
-                runbook_base=settings.alerts.runbook_base or "",
-                verdict=verdict,
-            ),
+            site=site,
             table=table,
             history=self._history,
             clock=clock,
@@ -140,9 +134,26 @@ class Judging:
         """Give the rules as the Prometheus API tells them; see `Shown`."""
         return self._alerting.shown(time, shift=shift)
 
-    def use(self, groups: Sequence[Group]) -> None:
-        """Go on with other rules."""
-        self._alerting.replace(groups)
+    async def use(self, settings: Settings, groups: Sequence[Group]) -> None:
+        """Go on with other rules and receivers.
+
+        History, incidents and the labels of this host stay; see `waits_for_restart`.
+        """
+        site = self._site(settings)
+        channels = channels_of(settings, clock=self._clock, external_url=site.external_url)
+        await self.receivers.use(channels)
+        self._alerting.replace(groups, site=site, tick=settings.tick.interval, tells=bool(channels))
+
+    def _site(self, settings: Settings) -> Site:
+        """Return what alerts go out with: the labels of the history, the links of the settings."""
+        target = self._target
+        instance = target_of(settings).instance
+        return Site(
+            external_labels={"job": target.job, "instance": target.instance, **target.external},
+            external_url=settings.alerts.external_url or own_address(settings, instance),
+            runbook_base=settings.alerts.runbook_base or "",
+            verdict=self._verdict,
+        )
 
     def series(self) -> set[int]:
         """Return the series that the history names."""

@@ -17,6 +17,7 @@ from agent.app.judging import Judging, rules_of
 from agent.app.learned import STATE_FILE, LearnedFile
 from agent.app.prometheus_api import Asked
 from agent.app.reports import Reports
+from agent.app.restart import waits_for_restart
 from agent.app.sources import Sources
 from agent.app.version import version
 from agent.catalog import agent as catalog
@@ -49,6 +50,7 @@ class Agent:
         config: Path | None = None,
     ) -> None:
         self._settings = settings
+        self._begun_with = settings
         self._read_settings = read_settings
         self._clock = SystemClock()
         self._log = structlog.get_logger()
@@ -205,10 +207,13 @@ class Agent:
             with contextlib.suppress(Exception):  # said in the log and in a metric
                 await self.reload()
 
-    async def reload(self) -> None:
+    async def reload(self) -> str:
         """Read the settings again and go on with them; what they leave as it was goes on running.
 
         Reloads that are asked for at the same time come one after the other.
+
+        Returns:
+            What of them waits for a restart, as a sentence; nothing where all is used.
 
         Raises:
             ConfigError: they have problems; the old ones stay in use.
@@ -217,11 +222,11 @@ class Agent:
         async with self._reloading:
             self._service.reloading(self._clock.monotonic())
             try:
-                await self._reload()
+                return await self._reload()
             finally:
                 self._service.reloaded()
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> str:
         """Do it; one at a time."""
         try:
             settings = self._read_settings()
@@ -239,6 +244,12 @@ class Agent:
         self._settings = settings
         self._note_reload(well=True)
         self._log.info("the configuration was read again")
+        waiting = waits_for_restart(self._begun_with, settings)
+        if not waiting:
+            return ""
+        note = f"what has changed at {', '.join(waiting)} waits for a restart"
+        self._log.warning(note)
+        return note
 
     async def _use(self, settings: Settings) -> None:
         """Go on with these settings.
@@ -250,7 +261,7 @@ class Agent:
         http = settings.exporters.http_api
         await self._api.listen(http.listen, web_config=http.web_config)
         self._access.note()
-        self._judging.use(rules)
+        await self._judging.use(settings, rules)
         self._asked.queries.use(settings.exporters.http_api.queries)
         self._runtime.interval = settings.tick.interval
         self._service.expect(settings.tick.interval)

@@ -22,6 +22,7 @@ def channels_of(settings: Settings, *, clock: Clock, external_url: str) -> list[
                 name=one.name,
                 url=one.url,
                 sender=alertmanager.Alertmanager(one),
+                made_of=one,
                 timeout=one.timeout,
                 spool_size=told.alertmanager.spool_size,
             )
@@ -33,6 +34,7 @@ def channels_of(settings: Settings, *, clock: Clock, external_url: str) -> list[
                 name=one.name,
                 url=one.url,
                 sender=keep.Keep(one, clock=clock),
+                made_of=one,
                 timeout=one.timeout,
                 spool_size=told.keep.spool_size,
                 repeat=one.repeat,
@@ -45,6 +47,7 @@ def channels_of(settings: Settings, *, clock: Clock, external_url: str) -> list[
                 name=one.name,
                 url=one.url,
                 sender=webhook.Webhook(one, external_url=external_url),
+                made_of=(one, external_url),
                 timeout=one.timeout,
                 spool_size=told.webhook.spool_size,
                 batch=1,

@@ -206,7 +206,7 @@ class ReplayAgent:
     def _views(self) -> Views:
         """Return what the HTTP endpoint may ask."""
 
-        async def refuse() -> None:
+        async def refuse() -> str:
             raise ConfigError(_NO_CONFIGURATION)
 
         return Views(

@@ -21,6 +21,7 @@ class AskedAgent:
     lines: list[SourceLine] = field(default_factory=list)
     problem: str = ""
     reloads: int = 0
+    reload_note: str = ""
     clock: ManualClock = field(default_factory=ManualClock)
 
     def __post_init__(self) -> None:
@@ -48,11 +49,12 @@ class AskedAgent:
     def _lines(self) -> Sequence[SourceLine]:
         return self.lines
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> str:
         """Count, and refuse as told."""
         self.reloads += 1
         if self.problem:
             raise ConfigError(self.problem)
+        return self.reload_note
 
     async def tick(self, series: int = 1) -> None:
         """Publish a frame of so many series."""

@@ -215,6 +215,13 @@ async def test_reload(agent: AskedAgent, client: Client):
     assert agent.reloads == 2
 
 
+async def test_a_reload_says_what_waits_for_a_restart(agent: AskedAgent, client: Client):
+    """What the reload has to say besides is in the answer."""
+    agent.reload_note = "what has changed at labels.job waits for a restart"
+    answered = await _answer(client.post("/-/reload"))
+    assert answered == (200, f"reloaded; {agent.reload_note}\n")
+
+
 async def test_reload_is_for_this_host_alone(
     agent: AskedAgent, client: Client, monkeypatch: pytest.MonkeyPatch
 ):

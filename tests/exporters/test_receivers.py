@@ -1,10 +1,12 @@
 """Everyone who is told: one that is down delays no other, and what became of alerts is counted."""
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,7 @@ def channel(receiver: AlertReceiver) -> Channel:
         name=receiver.name,
         url=receiver.url,
         sender=Alertmanager(receiver),
+        made_of=receiver,
         timeout=receiver.timeout,
         spool_size=10**6,
     )
@@ -139,11 +142,21 @@ async def test_a_file_that_never_answers_delays_no_other(
 
 def waiting(exporter: Receivers, table: SeriesTable) -> dict[str, float]:
     """Return how many alerts wait for each receiver, as the page says."""
+    return said_of_each(exporter, table, "inferwatch_alerts_waiting")
+
+
+def delivered(exporter: Receivers, table: SeriesTable) -> dict[str, float]:
+    """Return how many alerts each receiver took, as the page says."""
+    return said_of_each(exporter, table, "inferwatch_alerts_delivered_total")
+
+
+def said_of_each(exporter: Receivers, table: SeriesTable, metric: str) -> dict[str, float]:
+    """Return what the page says of each receiver."""
     reading = exporter.reading()
     return {
         table[series_id].labels[0]: value
         for series_id, value in zip(reading.ids, reading.values, strict=True)
-        if table[series_id].metric.name == "inferwatch_alerts_waiting"
+        if table[series_id].metric.name == metric
     }
 
 
@@ -167,3 +180,48 @@ async def test_what_became_of_the_alerts_is_counted(server: AlertServer):
     await until(lambda: said().get("inferwatch_alerts_delivered_total") == 1.0)
     assert said()["inferwatch_alert_receiver_up"] == 1.0
     await exporter.aclose()
+
+
+async def test_other_receivers_are_told_from_then_on(server: AlertServer, tmp_path: Path):
+    """One that stays goes on undisturbed, one that is gone is closed, a new one is told."""
+    table = SeriesTable()
+    stays, goes, comes = (AlertReceiver(name=name, url=server.url) for name in "sgc")
+    exporter = Receivers(
+        [channel(stays), channel(goes)],
+        table=table,
+        clock=SystemClock(),
+        random=lambda: 1.0,
+        folder=tmp_path,
+    )
+    async with contextlib.aclosing(exporter):
+        await exporter.publish(Frame(0.0, table, [], [], (), [ALERT]))
+        await until(lambda: delivered(exporter, table) == {"s": 1.0, "g": 1.0})
+        await exporter.use([channel(comes), channel(stays)])
+        await exporter.publish(Frame(1.0, table, [], [], (), [ALERT]))
+        await until(lambda: delivered(exporter, table) == {"c": 1.0, "s": 2.0})
+        assert len(server.bodies) == 4
+
+
+async def test_what_waits_goes_to_a_receiver_with_another_address(
+    server: AlertServer, tmp_path: Path
+):
+    """Alerts that the old address did not take are brought to the new one."""
+    table = SeriesTable()
+    wrong, right = (AlertReceiver(name="m", url=url) for url in ("http://127.0.0.1:1", server.url))
+    exporter = Receivers(
+        [channel(wrong)], table=table, clock=SystemClock(), random=lambda: 1.0, folder=tmp_path
+    )
+    async with contextlib.aclosing(exporter):
+        await exporter.publish(Frame(0.0, table, [], [], (), [ALERT]))
+        await until(lambda: waiting(exporter, table) == {"m": 1.0})
+        await exporter.use([channel(right)])
+        await exporter.publish(Frame(1.0, table, [], []))
+        await until(lambda: delivered(exporter, table) == {"m": 1.0})
+        assert server.bodies[0][0]["labels"] == ALERT.labels
+
+
+def test_channels_differ_by_what_their_sender_was_made_of():
+    """Another password is another way, though nothing else of the channel says so."""
+    one = AlertReceiver(name="m", url="http://h")
+    assert channel(one) == channel(one)
+    assert channel(one) != channel(replace(one, bearer_token=Secret(env="TOKEN")))

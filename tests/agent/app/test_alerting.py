@@ -172,6 +172,18 @@ async def test_rules_can_be_replaced():
     assert host.page()["inferwatch_rules"] == 1.0
 
 
+async def test_a_reload_may_tell_others_with_other_links():
+    """Where nobody was told, alerts go out once somebody is, with the links of the new settings."""
+    host = Host(None, rules="{alert: A, expr: v}")
+    host.alerting.replace(alert_group("{alert: A, expr: v}"), tells=False)
+    assert not host.tick(1.0).alerts
+    site = Site(external_url="http://other:9745")
+    host.alerting.replace(alert_group("{alert: A, expr: v}"), site=site, tick=2.0, tells=True)
+    told = host.tick(1.0).alerts
+    assert [alert.annotations["page"] for alert in told] == ["http://other:9745"]
+    assert host.alerting.engine.tick == 2.0
+
+
 def test_settings_choose_the_rules(tmp_path: Path):
     """Shipped rules and files by pattern; a pattern without a file is a problem."""
     for name in ("a", "b"):

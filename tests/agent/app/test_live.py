@@ -15,10 +15,12 @@ from structlog.testing import capture_logs
 from agent.app.live import Agent
 from agent.commands.record import without_services
 from agent.config import EngineInstance, Settings, read_settings
-from agent.config.settings import History, Incidents
+from agent.config.receivers import AlertReceiver, AlertReceivers
+from agent.config.settings import History, Incidents, Logging, LogLevel
 from agent.model import ConfigError, RecordingError
 from agent.recording import RecordingReader
 from collectors.engines import ENGINES
+from tests.fakes.alert_server import alert_server
 from tests.fakes.engine_server import EngineServer
 
 SOURCES = ("host", "processes", "kernel_log", "engine_ends", "nvml", "dcgm", "discovery")
@@ -176,6 +178,31 @@ async def test_settings_that_cannot_be_used_are_taken_back(monkeypatch: pytest.M
         assert running.agent._runtime.interval == 0.1
         with pytest.raises(aiohttp.ClientConnectorError):
             await running.page(new)
+
+
+async def test_a_reload_may_name_other_receivers():
+    """A receiver that a reload adds is told of what fires from then on."""
+    port = unused_port()
+    async with alert_server() as server, _running(_settings(port)) as running:
+        told = AlertReceivers(receivers=(AlertReceiver(name="new", url=server.url),))
+        settings = _settings(port)
+        running.next = lambda: replace(
+            settings, exporters=replace(settings.exporters, alertmanager=told)
+        )
+        assert await running.post_reload(port) == 200
+        await running.wait_for(port, 'inferwatch_alerts_waiting{receiver="new"} 0')
+
+
+async def test_what_waits_for_a_restart_is_said(capfd: pytest.CaptureFixture[str]):
+    """A reload with another history or label is well, and the log names the keys."""
+    port = unused_port()
+    settings = replace(_settings(port), logging=Logging(level=LogLevel.WARNING))
+    async with _running(settings) as running:
+        assert await running.agent.reload() == ""
+        running.next = lambda: replace(settings, labels=replace(settings.labels, job="other"))
+        note = await running.agent.reload()
+    assert note == "what has changed at labels.job waits for a restart"
+    assert capfd.readouterr().err.count(note) == 1
 
 
 async def test_a_longer_tick_is_no_silence():
