@@ -26,7 +26,7 @@ class _Given:
         The parts of an estimate may come from different processes of the engine and differ by a
         moment, so only what two looks in a row agree on is counted.
         """
-        if math.isnan(estimate):
+        if not math.isfinite(estimate):
             return self.base + self.best
         if started < self.started:
             self.restart()
@@ -90,9 +90,10 @@ class Derived:
         for rank in self._ranks:
             if rank.capacity is not None:
                 yield rank.capacity_id, rank.capacity
-                if rank.usage is not None:
+                used = math.nan if rank.usage is None else values[rank.usage] * rank.capacity
+                if math.isfinite(used):
                     # The gauge is a share of whole blocks, so this is whole tokens.
-                    yield rank.used_id, float(round(values[rank.usage] * rank.capacity))
+                    yield rank.used_id, float(round(used))
             if rank.started is not None and rank.finished is not None:
                 started = values[rank.started]
                 estimate = started - values[rank.finished]

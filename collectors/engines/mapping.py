@@ -1,5 +1,6 @@
 """From an engine's page to series of the catalogue, by a plan that holds while the series do."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -152,7 +153,7 @@ class PageMap:
             plan,
             plan.values(raw),
             [(series, raw[index]) for series, index in plan.doubtful if raw[index]],
-            raw[plan.start_time] if plan.start_time >= 0 else None,
+            _known(raw[plan.start_time]) if plan.start_time >= 0 else None,
         )
 
     def _resolve(self, name: str, labels: Mapping[str, str]) -> int | None:
@@ -240,6 +241,11 @@ class PageMap:
                         for fact, label in source.labels.items()
                         if (value := slot.labels.get(label, "")) not in _UNKNOWN
                     }
+
+
+def _known(value: float) -> float | None:
+    """Return a value, None where it is no number."""
+    return value if math.isfinite(value) else None
 
 
 def _too_many() -> SourceError:

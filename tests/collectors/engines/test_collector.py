@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,21 @@ async def test_not_a_number_is_left_out(watch: Watch, none: float) -> None:
     found = await one.look()
     assert before.keys() - found.keys() == {RUNNING}
     assert all(math.isfinite(value) for value in found.values())
+
+
+@pytest.mark.parametrize("none", ["NaN", "+Inf", "-Inf", "1e308"])
+async def test_a_page_of_nothing_but_odd_values_is_read(watch: Watch, none: str) -> None:
+    """Whatever value is no number or beyond all others, the source is up, not restarted."""
+    server = EngineServer.vllm()
+    one = await watch(server)
+    server.documents["/metrics"] = re.sub(rb"(?m)^([^#].*) \S+$", rb"\1 " + none.encode(), PAGE)
+    for _look in range(3):
+        assert all(math.isfinite(value) for value in (await one.look()).values())
+    assert await one.kinds() == []
+    server.documents["/metrics"] = PAGE
+    await one.look()
+    assert all(math.isfinite(value) for value in (await one.look()).values())
+    assert "engine_requests_abandoned_total" in " ".join(await one.look())
 
 
 async def test_a_page_of_most_of_a_megabyte_is_read(watch: Watch) -> None:
