@@ -70,7 +70,7 @@ def configured_rules(settings: Alerts) -> tuple[Group, ...]:
     """Return the groups that settings ask for; none where rules are not evaluated here.
 
     Raises:
-        RuleError: as for `rule_paths` and `load_rules`, or a severity of no alert.
+        RuleError: as for `rule_paths` and `load_rules`, or the name of an alert is of none.
     """
     if not settings.enabled:
         return ()
@@ -80,18 +80,24 @@ def configured_rules(settings: Alerts) -> tuple[Group, ...]:
 
 
 def _check_names(groups: Collection[Group], settings: Alerts) -> None:
-    """Refuse severities of alerts that there are not.
+    """Refuse severities of alerts that there are not, and disabled ones that there never were.
 
     Raises:
         RuleError: one line for each of them.
     """
     known = names(groups)
+    named = [(f"{one.place}.alert", one.alert) for one in settings.severity if one.alert]
+    if not known.issuperset(settings.disabled):
+        off = names(load_rules(shipped_rule_files())) - known
+        named += [
+            (f"{settings.place}.disabled", one) for one in settings.disabled if one not in off
+        ]
     problems: list[str] = []
-    for one in settings.severity:
-        if one.alert is not None and one.alert not in known:
-            near = nearest(one.alert, known)
+    for place, name in named:
+        if name not in known:
+            near = nearest(name, known)
             hint = f"; did you mean '{near}'?" if near else ""
-            problems.append(f"{one.place}.alert: no rule gives an alert '{one.alert}'{hint}")
+            problems.append(f"{place}: no rule gives an alert '{name}'{hint}")
     if problems:
         raise RuleError("\n".join(problems))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from agent.config.access import BasicAuth, File, Tls
-from agent.config.fleet import Fleet
+from agent.config.fleet import Fleet, Headers
 from agent.config.planning import Capacity, Cost
 from agent.config.queries import Queries
 from agent.config.receivers import AlertReceivers, KeepReceivers, Timeout, WebhookReceivers
@@ -209,7 +209,7 @@ class Alerts:
     `external_url`: where people reach this agent's page; without one, host name and port.
     `runbook_base`: where the rules' runbook links, which are paths, can be read. `severity`:
     other values of that label; of several that match the last counts. `openllmetry_names`: record
-    some series under the names of OpenLLMetry guides as well.
+    some series under the names of OpenLLMetry guides as well. `place`: as in `AlertSeverity`.
     """
 
     enabled: bool = True
@@ -220,6 +220,7 @@ class Alerts:
     runbook_base: Annotated[str, Url()] | None = None
     severity: tuple[AlertSeverity, ...] = ()
     openllmetry_names: bool = False
+    place: str = field(default="", compare=False, metadata={PLACE: True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,11 +289,13 @@ class Scaler:
     `target`: share of their capacity that replicas should be asked; `surge_target`: share that
     they may be asked in a surge, unset: as at any time; `margin`: share of that by which fewer
     must be below it. `queue_wait`: 95th percentile above which one more is needed.
-    `stale_after`: age from which on a sample in Prometheus is not true.
+    `stale_after`: age from which on a sample in Prometheus is not true. `headers`: sent with every
+    request, such as the tenant of a Mimir.
     """
 
     interval: Interval = 15.0
     timeout: Timeout = 10.0
+    headers: Headers = field(default_factory=dict)
     stale_after: Annotated[float, Duration(20.0, 3600.0)] = 90.0
     target: Annotated[float, Share(0.05, 2.0)] = 0.8
     surge_target: Annotated[float, Share(0.05, 2.0)] | None = None

@@ -1,6 +1,7 @@
 """The commands about rules and alerts, as their users call them."""
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -73,7 +74,9 @@ def test_backtest_without_alerts(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.endswith("no alert would have fired\n")
 
 
-@pytest.mark.parametrize("time", ["+x", "yesterday", "2026-13-01"])
+@pytest.mark.parametrize(
+    "time", ["+x", "+nan", "+1e12", "yesterday", "2026-13-01", "1795249260000"]
+)
 def test_backtest_refuses_what_is_no_time(time: str, capsys: pytest.CaptureFixture[str]):
     """A time of an incident that cannot be read is wrong input."""
     with pytest.raises(SystemExit) as raised:
@@ -136,6 +139,20 @@ def test_test_alert_tells_everyone(
         "site": "berlin",
         "severity": "critical",
     }
+
+
+def test_the_test_alert_is_of_the_same_instance_as_real_ones(
+    receiver: tuple[str, list[Any]], tmp_path: Path
+):
+    """Without a label of its own a host is known by name and port, and its page is linked."""
+    url, told = receiver
+    config = tmp_path / "config.yaml"
+    written = CONFIG.format(url=url).replace('instance: "gpu7:9745", ', "")
+    config.write_text(written.replace("exporters:", 'exporters:\n  http_api: {listen: [":9800"]}'))
+    assert main(["test-alert", "--config", str(config)]) == 1
+    (alert,) = told[0]
+    assert alert["labels"]["instance"] == f"{socket.gethostname()}:9800"
+    assert alert["generatorURL"] == f"http://{socket.gethostname()}:9800"
 
 
 def test_test_alert_needs_a_receiver(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -222,6 +239,19 @@ def test_severities_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[st
         f"{config}:3: alerts.severity[0].alert: no rule gives an alert 'EngineDwon'; "
         "did you mean 'EngineDown'?\n"
     )
+
+
+def test_disabled_alerts_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A name that no rule has would leave an alert on that nobody wants: it is refused."""
+    config = tmp_path / "config.yaml"
+    config.write_text("alerts:\n  disabled: [EngineDown, EngineDwon]\n")
+    assert main(["check-config", str(config)]) == 2
+    assert capsys.readouterr().err == (
+        f"{config}:2: alerts.disabled: no rule gives an alert 'EngineDwon'; "
+        "did you mean 'EngineDown'?\n"
+    )
+    config.write_text("alerts:\n  shipped: false\n  disabled: [EngineDown]\n")
+    assert main(["check-config", str(config)]) == 0, "shipped rules may be off for a while"
 
 
 @pytest.mark.server

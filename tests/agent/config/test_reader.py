@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agent.config import EngineInstance, Listen, Secret, Settings, load_settings, read_settings
 from agent.config.access import BasicAuth
 from agent.config.reader import _converter
-from agent.config.settings import LogFormat, LogLevel
+from agent.config.settings import PLACE, LogFormat, LogLevel
 from agent.model import ConfigError
 
 ENGINES = ("vllm", "llamacpp")
@@ -55,6 +55,8 @@ def _names(kind: type) -> list[str]:
     """Return the names of all keys below a class of the schema."""
     names: list[str] = []
     for item in dataclasses.fields(kind):
+        if PLACE in item.metadata:  # nothing that can be set
+            continue
         names.append(item.name)
         if dataclasses.is_dataclass(item.default_factory):
             names += _names(item.default_factory)
