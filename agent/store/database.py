@@ -10,6 +10,7 @@ segment << 24 | group, so they lie in the order of writing, and the oldest go fi
 """
 
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -236,6 +237,10 @@ def open_for_reading(path: Path) -> tuple[sqlite3.Connection, bool]:
     """
     if not path.exists():
         raise NoHistoryError(f"{path}: there is no history yet")
+    if path.is_dir():
+        raise HistoryError(f"{path}: is a folder, expected a file such as {path / 'history.db'}")
+    if not os.access(path, os.R_OK, effective_ids=True):
+        raise HistoryError(f"{path}: cannot be read: {os.strerror(errno.EACCES)}")
     try:
         return _reading(path, "mode=ro"), True
     except sqlite3.OperationalError as error:

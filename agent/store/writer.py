@@ -252,7 +252,7 @@ class Writer:
         else:
             reason = f"{type(error).__name__}: {error}"
             sentence = f"{self._path}: the history cannot be written, it is tried again: {reason}"
-            if isinstance(error, PermissionError):
+            if isinstance(error, PermissionError | IsADirectoryError):
                 sentence += "; history.path in the configuration names another place"
         if reason != self._trouble:
             self._told(sentence)

@@ -15,12 +15,21 @@ def closed(folder: Path) -> Iterator[None]:
 
     What is not imported yet may be out of reach meanwhile.
     """
-    me = os.geteuid()
     folder.chmod(0)
+    try:
+        with as_nobody():
+            yield
+    finally:
+        folder.chmod(0o700)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Run the block with the rights of nobody, if they were root's."""
+    me = os.geteuid()
     if me == 0:
         os.seteuid(_NOBODY)
     try:
         yield
     finally:
         os.seteuid(me)
-        folder.chmod(0o700)

@@ -23,7 +23,7 @@ from agent.store.target import Target
 from agent.store.writer import RETRY
 from tests.agent.store.agents import START, Agent, kept_of, other_files
 from tests.fakes.clock import ManualClock
-from tests.fakes.closed import closed
+from tests.fakes.closed import as_nobody, closed
 from tests.fakes.history import FULL, frame, named, series
 
 
@@ -60,6 +60,39 @@ def test_a_history_in_a_closed_folder_cannot_be_read(tmp_path: Path):
         pytest.raises(HistoryError, match=r"history\.db: cannot be read: Permission denied"),
     ):
         reader.measure()
+
+
+def test_a_history_of_somebody_else_cannot_be_read():
+    """Why is said, where SQLite says no more than that it cannot open the file."""
+    with tempfile.TemporaryDirectory() as name:  # that of the test is closed to others
+        path = Path(name) / "history.db"
+        path.parent.chmod(0o755)
+        path.write_bytes(b"SQLite format 3\0")
+        path.chmod(0)
+        reader = HistoryReader(path, Target(job="j", instance="i"))
+        _refused(reader)
+
+
+def _refused(reader: HistoryReader) -> None:
+    """Ask a history as somebody else."""
+    with (
+        contextlib.closing(reader),
+        as_nobody(),
+        pytest.raises(HistoryError, match=r"history\.db: cannot be read: Permission denied"),
+    ):
+        reader.measure()
+
+
+def test_a_folder_in_the_place_of_the_history_is_named(tmp_path: Path):
+    """Whoever gives the state folder for its file is told so, by commands and by the agent."""
+    with pytest.raises(HistoryError, match=r"is a folder, expected a file such as .*/history\.db"):
+        HistoryReader(tmp_path, Target()).stored()
+    (tmp_path / "history.db").mkdir()
+    agent = Agent(tmp_path / "history.db")
+    agent.run(START, 320)
+    agent.close()
+    assert len(agent.told) == 1
+    assert agent.told[0].endswith("history.path in the configuration names another place")
 
 
 def test_a_folder_of_somebody_else_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
