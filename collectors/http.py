@@ -167,7 +167,7 @@ class HttpClient:
             server_hostname=self._address.tls.server_name,
         ) as response:
             if response.status != HTTPStatus.OK:
-                raise _refusal(response, path)
+                raise _refusal(response, path, base=self._address.url)
             if self._direct is not None:
                 self._direct.learn(path, is_simple=_is_simple(response))
             headers = {name.lower(): value for name, value in response.headers.items()}
@@ -226,28 +226,34 @@ def _is_simple(response: aiohttp.ClientResponse) -> bool:
     )
 
 
-def _refusal(response: aiohttp.ClientResponse, path: str) -> SourceError:
-    """Return what an answer other than 200 means."""
+def _refusal(response: aiohttp.ClientResponse, path: str, *, base: str) -> SourceError:
+    """Return what an answer other than 200 for a path below a base address means."""
     status = response.status
-    answered = f"{path} was answered with {status} {response.reason or ''}".rstrip()
+    before = urlsplit(base).path
+    answered = f"{before}{path} was answered with {status} {response.reason or ''}".rstrip()
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
-        return GoneError(answered)
+        return GoneError(f"{answered}; url ends in {before}" if before else answered)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return SourceError(f"{answered}: it wants credentials; set bearer_token or basic_auth")
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return SourceError(f"{answered}{_elsewhere(response, path)}")
+        return SourceError(f"{answered}: {_elsewhere(response, path, base=base)}")
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return SourceError(f"{answered}: it is still loading, or overloaded")
     return SourceError(answered)
 
 
-def _elsewhere(response: aiohttp.ClientResponse, path: str) -> str:
+def _elsewhere(response: aiohttp.ClientResponse, path: str, *, base: str) -> str:
     """Say which address to configure instead of one that redirects; redirects are not followed."""
     target = response.headers.get("Location", "")
     parts = urlsplit(urljoin(str(response.url), target)) if target else None
     if parts is None or parts.hostname is None:
-        return ": set url to the address that it redirects to"
+        return "set url to the address that it redirects to"
     port = "" if parts.port is None else f":{parts.port}"
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    base = parts.path.rstrip("/").removesuffix(path).rstrip("/")
-    return f": it redirects; set url to {parts.scheme}://{host}{port}{base}"
+    below = parts.path.rstrip("/").removesuffix(path).rstrip("/")
+    found = f"{parts.scheme}://{host}{port}{below}"
+    if found == base:  # such as for a slash at the end
+        return (
+            f"it redirects to {parts.path}, which is not followed; have it answer at {path} itself"
+        )
+    return f"it redirects; set url to {found}"

@@ -25,6 +25,10 @@ from tests.fakes.engine_server import EngineServer
             r"set url to https://h:8443$",
         ),
         (fake.status(307), "307.*set url to the address that it redirects to"),
+        (
+            fake.status(307, Location="/metrics/"),
+            r"redirects to /metrics/, which is not followed; have it answer at /metrics itself$",
+        ),
         (fake.body(b"<html><body>hi</body></html>\n"), "this is HTML"),
         (fake.body(b'{"object": "list"}'), "this is JSON"),
         (fake.body(b"node_load1 5\n"), "nothing of vLLM"),
@@ -49,6 +53,14 @@ async def test_a_page_that_cannot_be_had_is_an_error_that_says_why(
         await one.look()
     del server.behaviours["/metrics"]
     assert (await one.look())[RUNNING] == 6
+
+
+@pytest.mark.parametrize(("path", "asked"), [("/v1", "/v1/metrics"), ("/metrics", "/metrics/met")])
+async def test_a_path_too_many_in_the_address_is_seen(watch: Watch, path: str, asked: str) -> None:
+    """Whoever gives the address of the API, or of the page, reads which path was asked for."""
+    one = await watch(EngineServer.vllm(), path=path)
+    with pytest.raises(SourceError, match=f"^{asked}.* 404.*url ends in {path}.* this vLLM's addr"):
+        await one.look()
 
 
 async def test_a_page_without_an_announced_length_has_a_limit_too(watch: Watch) -> None:
