@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from agent.alerts.backtest import Backtest, Firing, backtest
 from agent.alerts.engine import RuleEngine
@@ -14,11 +16,15 @@ from agent.app.conclusions import Conclusions
 from agent.app.rules import load_rules, severe, shipped_rule_files
 from agent.commands.common import settings_from
 from agent.config import Settings
-from agent.model import Frame, Reading, SeriesTable
+from agent.model import Frame, Reading, RecordingFailedError, SeriesTable
+from agent.moment import unix_seconds
 from agent.recording import RecordingReader
 from agent.replay import ReplayClock, play, until_damage
 from agent.store.history import HOT_SPAN, History
 from agent.store.target import Target
+
+_LONGEST: Final = 1e9  # seconds of a recording
+_LATEST: Final = 1e11
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,15 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _time(text: str) -> tuple[bool, float]:
     """Return whether a time counts from the beginning, and its seconds."""
+    relative = text.startswith("+")
     try:
-        if text.startswith("+"):
-            return True, float(text)
-        if text.replace(".", "", 1).isdigit():
-            return False, float(text)
-        moment = datetime.fromisoformat(text)
+        seconds = unix_seconds(text)
     except ValueError:
-        raise argparse.ArgumentTypeError("expected Unix seconds, ISO 8601 or +SECONDS") from None
-    return False, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        seconds = math.inf
+    if seconds > (_LONGEST if relative else _LATEST):
+        raise argparse.ArgumentTypeError("expected Unix seconds, ISO 8601 or +SECONDS")
+    return relative, seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,6 +96,7 @@ def run_backtest(
 
     Raises:
         RecordingError: it is none, or not one tick of it can be read.
+        RecordingFailedError: it is whole and has no tick.
     """
     settings = settings or Settings()
     table = SeriesTable()
@@ -109,7 +115,12 @@ def run_backtest(
         for tick in until_damage(reader.ticks(), warn):
             yield _only(play(pipeline, tick, Reading((), ())), read)
 
-    return backtest(frames(), engine, history)
+    result = backtest(frames(), engine, history)
+    if result.start is None:
+        raise RecordingFailedError(
+            f"{recording}: holds no ticks: its recorder ended before the first"
+        )
+    return result
 
 
 def _only(frame: Frame, names: frozenset[str]) -> Frame:
@@ -126,17 +137,14 @@ def _only(frame: Frame, names: frozenset[str]) -> Frame:
 
 def _lines(result: Backtest) -> Iterator[str]:
     """Yield the report."""
-    if result.start is None or result.end is None:
-        yield "the recording has no ticks"
-        return
-    length = result.end - result.start
-    yield f"{_clock(result.start)} to {_clock(result.end)}, {length:.0f} s"
+    start, end = result.start or 0.0, result.end or 0.0
+    yield f"{_clock(start)} to {_clock(end)}, {end - start:.0f} s"
     for time in result.incidents:
-        yield f"incident at {_clock(time)} (+{time - result.start:.0f} s)"
+        yield f"incident at {_clock(time)} (+{time - start:.0f} s)"
     for group, rule, why in result.failures:
         yield f"rule {rule} of group {group} had no result: {why}"
     for firing in result.firings:
-        yield _line(firing, result.start, result.incidents)
+        yield _line(firing, start, result.incidents)
         if "summary" in firing.annotations:
             yield f"    {firing.annotations['summary']}"
     if not result.firings:

@@ -12,6 +12,7 @@ from typing import Final, TextIO
 from agent.app.history import target_of
 from agent.commands.common import add_config_argument, config_path, settings_from
 from agent.model import ConfigError
+from agent.moment import unix_seconds
 from agent.promql import PromqlError, parse
 from agent.store.database import HistoryError
 from agent.store.openmetrics import export
@@ -142,9 +143,9 @@ def _matchers(text: str) -> Sequence[Matcher]:
 
 def _moment(text: str) -> float:
     """Return Unix seconds, or have argparse say what was expected."""
-    with contextlib.suppress(ValueError):
-        return float(text)
-    with contextlib.suppress(ValueError):
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    raise argparse.ArgumentTypeError("expected Unix seconds or a time such as 2026-11-21T08:00Z")
+    try:
+        return unix_seconds(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            "expected Unix seconds or a time such as 2026-11-21T08:00Z"
+        ) from None

@@ -6,11 +6,11 @@ Little is imported here: the agent reads questions too, and has others make the 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from agent.config.values import Duration
 from agent.model import InferwatchError
+from agent.moment import unix_seconds
 
 FORMATS: Final = ("console", "markdown", "csv", "json", "html")
 _LONGEST: Final = 500
@@ -72,13 +72,8 @@ def moment(text: str, end: float, name: str) -> float:
     if _DURATION.fullmatch(text):
         return end - _seconds(text)
     try:
-        return float(text)
+        return unix_seconds(text)
     except ValueError:
-        pass
-    try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
         raise AskedError(
             f"{name}: expected a time such as 2026-11-21T08:00Z, Unix seconds, or how long before "
             f"the end, such as 7d; got {text!r}"

@@ -118,6 +118,15 @@ def test_the_command_says_what_is_wrong(
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("moment", ["nan", "inf", "1795249260000", "yesterday"])
+def test_the_command_refuses_what_is_no_moment(capsys: pytest.CaptureFixture[str], moment: str):
+    """Milliseconds and the like would give an empty file, or none."""
+    with pytest.raises(SystemExit) as raised:
+        main(["history", "export", "-", "--from", moment])
+    assert raised.value.code == 2
+    assert "argument --from: expected Unix seconds" in capsys.readouterr().err
+
+
 @pytest.mark.server
 @NEEDS_PROMETHEUS
 def test_prometheus_answers_from_an_export_as_the_history_does(tmp_path: Path):

@@ -10,6 +10,9 @@ import pytest
 from agent.analysis.bottleneck import Targets
 from agent.app.report_fleet import FORMS, Fleet, make, window_for
 from agent.config import Settings
+from agent.model import InferwatchError, SourceError
+from agent.promql.errors import EvaluationError
+from agent.promql.values import Matrix
 from agent.report.asked import Asked, AskedError
 from agent.report.fleet import names
 from agent.report.fleet.report import Wanted, build
@@ -230,6 +233,8 @@ def test_names_from_outside_stay_text():
         ({"start": "1m"}, "five minutes before the end"),
         ({"end": "2100-01-01", "start": "2099-01-01"}, "five minutes before the end"),
         ({"start": "yesterday"}, "expected a time such as"),
+        ({"start": "nan"}, "expected a time such as"),
+        ({"end": "1795249260000"}, "expected a time such as"),
     ],
 )
 def test_a_time_that_makes_no_sense_is_refused(asked: dict[str, str], why: str):
@@ -273,3 +278,33 @@ def test_a_name_that_is_left_to_a_mean_changes_nothing():
 
     (found,) = report(answer).document["outliers"]
     assert found["ratio"] == 1.5
+
+
+@pytest.mark.parametrize("error", [EvaluationError("too long"), SourceError("Server disconnected")])
+def test_months_that_are_refused_cost_the_growth_alone(error: InferwatchError):
+    """A server may refuse to look back 91 days: the report on the window is told, and why."""
+
+    class Short(Canned):
+        """Gives two days at most."""
+
+        def range(self, text: str, start: float, end: float, step: float) -> Matrix:
+            """Answer."""
+            if end - start > 2 * 86_400.0:
+                raise error
+            return super().range(text, start, end, step)
+
+    wanted = Wanted(
+        part=Part(),
+        window=Window(start=END - 3600, end=END),
+        targets=lambda _model: Targets(),
+        told={"server": "s", "generated_timestamp_seconds": END, "agent_version": "0"},
+    )
+    found = build(Short(told(FULL), kept=86_400.0), wanted)
+    whole = build(Canned(told(FULL), kept=86_400.0), wanted)
+    (missing,) = set(found.document["missing"]) - set(whole.document["missing"])
+    assert missing == f"the growth, from the 91 days before the end: {error}"
+    for one, same in zip(found.document["subjects"], whole.document["subjects"], strict=True):
+        assert one["load"] == same["load"]
+        assert one["growth"]["why_not_foreseen"] == "growth is not known yet"
+    for form, write in FORMS.items():
+        assert "csv" in form or str(error) in write(found)
