@@ -6,7 +6,7 @@ receivers are told so. What is older than Prometheus's outage tolerance is not t
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from agent.alerts.state import AlertStates, Instance, State
 
@@ -17,6 +17,7 @@ SETTLING: Final = 60.0
 """Seconds that sources get after a start before what they do not say is taken for untrue."""
 
 _VERSION: Final = 1
+_LATEST: Final = 1e11
 _TIMES: Final = ("active_at", "fired_at", "resolved_at", "kept_since", "sent_at")
 
 
@@ -56,7 +57,7 @@ def restore(
     if not isinstance(saved, Mapping) or saved.get("version") != _VERSION:
         return 0
     then, alerts = saved.get("time"), saved.get("alerts")
-    if not isinstance(then, int | float) or not isinstance(alerts, list):
+    if not _is_time(then) or not isinstance(alerts, list):
         return 0
     if not 0 <= time - then <= OUTAGE_TOLERANCE:
         return 0
@@ -70,7 +71,7 @@ def restore(
         try:
             group, name = _text(item["group"]), _text(item["alert"])
             instance = _from_json(item)
-        except (LookupError, AttributeError, TypeError, ValueError):
+        except (LookupError, AttributeError, TypeError, ValueError, OverflowError):
             continue
         known = rules.get((group, name)) or moved.get(name)
         _return(instance, time - then)
@@ -103,7 +104,7 @@ def _as_json(instance: Instance) -> dict[str, Any]:
 def _from_json(item: Mapping[str, Any]) -> Instance:
     """Return an alert; raises where one of its parts is not what it should be."""
     times = {name: item[name] for name in _TIMES}
-    if any(not isinstance(then, int | float | None) for then in times.values()):
+    if not all(then is None or _is_time(then) for then in times.values()):
         raise TypeError
     if times["active_at"] is None or not item["labels"]:
         raise ValueError
@@ -114,6 +115,11 @@ def _from_json(item: Mapping[str, Any]) -> Instance:
         state=State(item["state"]),
         **times,
     )
+
+
+def _is_time(value: Any) -> TypeGuard[float]:
+    """Return whether it is Unix seconds that have a date, as receivers are told them."""
+    return isinstance(value, int | float) and 0 <= value < _LATEST
 
 
 def _text(value: Any) -> str:

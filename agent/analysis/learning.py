@@ -121,7 +121,7 @@ class Learning:
                 for one in document["replicas"]
             }
             self._capacities.restore(found, document["spent"])
-        except (LookupError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"it makes no sense: {error!r}") from error
         return len(found)
 
@@ -136,7 +136,7 @@ def _done(state: ReplicaState, restore: Saved | None, why: str, time: float) -> 
         return
     try:
         state.relearn(restore.models)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         state.relearn(None)
         sentence = f"what was learned of {name} cannot be used and is dropped: {error!r}"
         yield Event(time, "models_dropped", "analysis", labels, sentence)

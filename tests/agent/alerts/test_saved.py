@@ -1,10 +1,11 @@
 """The state of alerts over a restart."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.alerts.saved import OUTAGE_TOLERANCE, SETTLING
@@ -134,8 +135,10 @@ def test_a_rule_that_comes_back_finds_its_alerts():
     assert world.states() == {"A": "firing", "B": "firing"}
 
 
+HUGE = 10**400  # JSON sets no limit, and Python keeps it whole
+numbers = st.floats(allow_nan=False) | st.integers() | st.just(HUGE)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
+    st.none() | st.booleans() | numbers | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
     ),
@@ -151,10 +154,21 @@ def test_garbage_in_place_of_state_is_nothing(garbage: Any):
     assert world.tick({"v": 1.0}).alerts
 
 
+@given(then=numbers)
+def test_a_garbled_time_of_the_state_is_nothing(then: float):
+    """However large the number, the rules begin."""
+    world = World(alert_group(RULES), start=START)
+    assert world.engine.restore({**saved_world(2), "time": then}, START) in (0, 2)
+    assert world.tick({"v": 1.0}).alerts
+
+
 @given(
     key=st.sampled_from(["labels", "element", "value", "state", "active_at", "fired_at", "alert"]),
     garbage=json_values,
 )
+@example(key="active_at", garbage=HUGE)
+@example(key="fired_at", garbage=1e300)
+@example(key="value", garbage=HUGE)
 def test_a_garbled_alert_is_left_out(key: str, garbage: Any):
     """One alert that makes no sense takes nothing from the others."""
     saved = saved_world(15)
@@ -163,5 +177,6 @@ def test_a_garbled_alert_is_left_out(key: str, garbage: Any):
             item[key] = garbage
     world = World(alert_group(RULES), start=START + 20.0)
     assert world.engine.restore(saved, START + 20.0) in (1, 2)
-    world.tick({"v": 1.0})
+    told = world.tick({"v": 1.0}).alerts
     assert world.states()["B"] == "firing"
+    assert all(datetime.fromtimestamp(alert.starts_at, UTC).year for alert in told)

@@ -126,6 +126,14 @@ def test_one_that_went_and_came_back_takes_up_what_it_was():
         {"version": 1, "replicas": [{"replica": ["a"]}], "spent": None},
         {"version": 1, "replicas": [], "spent": {"month": 1}},
         {"version": 1, "replicas": [], "spent": []},
+        {"version": 1, "replicas": [], "spent": {"total": 10**400}},
+        {
+            "version": 1,
+            "replicas": [
+                {"replica": ["e", "i", "m", "0"], "fingerprint": {}, "time": 10**400, "models": {}}
+            ],
+            "spent": None,
+        },
     ],
 )
 def test_a_document_of_another_kind_is_refused(broken: Any):
