@@ -16,8 +16,9 @@ from agent.analysis.demand.forecaster import DemandForecaster
 from agent.analysis.demand.host import Demands, Key
 from agent.app.past_demand import learned
 from agent.aside import Aside
+from agent.look import reason
 from agent.model import Clock, Frame
-from agent.store.database import HistoryError, NoHistoryError
+from agent.store.database import NoHistoryError
 from agent.store.reader import HistoryReader
 from agent.store.target import Target
 
@@ -76,8 +77,8 @@ class DemandHistory:
             known = await self._aside.do(lambda: self._learned(time))
         except NoHistoryError:
             pass
-        except (HistoryError, RuntimeError) as error:
-            self._told(f"the season of demand begins anew: {error}")
+        except Exception as error:  # noqa: BLE001 - unread, it would be read again at each tick
+            self._told(f"the season of demand begins anew: {reason(error)}")
         self._demands.adopt(known)
 
     def _learned(self, time: float) -> Mapping[Key, DemandForecaster]:

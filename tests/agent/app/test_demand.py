@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -144,6 +145,20 @@ async def test_a_history_that_cannot_be_read_is_told(tmp_path: Path):
     demands = Demands(dict)
     (told,) = await run(demands, path, START)
     assert told.startswith("the season of demand begins anew: ")
+    assert not demands.unread
+
+
+async def test_a_past_that_nobody_understands_is_told_once(
+    past: tuple[Path, float], monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever reading it raises, demands go on without it; it is not read again every second."""
+
+    def broken(*_given: object, **_named: object) -> NoReturn:
+        raise ZeroDivisionError("no days")
+
+    monkeypatch.setattr("agent.app.demand.learned", broken)
+    demands = Demands(dict)
+    assert await run(demands, past[0], START) == ["the season of demand begins anew: no days"]
     assert not demands.unread
 
 
