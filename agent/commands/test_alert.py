@@ -2,8 +2,9 @@
 
 import argparse
 import asyncio
-import socket
 
+from agent.app.access import own_address
+from agent.app.history import target_of
 from agent.app.receivers import channels_of
 from agent.commands.common import add_config_argument, config_path, settings_from
 from agent.config import Settings
@@ -36,24 +37,24 @@ def run(arguments: argparse.Namespace) -> int:
 def _alert(settings: Settings, *, severity: str, resolved: bool) -> Alert:
     """Return the alert; its labels are the same at each call, so that it can be ended."""
     now = SystemClock().time()
-    host = settings.labels.instance or socket.gethostname()
+    target = target_of(settings)
     labels = {
-        **settings.labels.external,
+        **target.external,
         "alertname": "InferwatchTest",
-        "job": settings.labels.job,
-        "instance": host,
+        "job": target.job,
+        "instance": target.instance,
         "severity": severity,
     }
     return Alert(
         labels=labels,
         annotations={
-            "summary": f"A test of the alerts of {host}; nothing is wrong",
+            "summary": f"A test of the alerts of {target.instance}; nothing is wrong",
             "description": "Sent by `inferwatch test-alert`. It ends by itself in two minutes.",
         },
         starts_at=now - 1.0,
         ends_at=now if resolved else now + _LASTS,
         resolved=resolved,
-        generator_url=settings.alerts.external_url or "",
+        generator_url=settings.alerts.external_url or own_address(settings, target.instance),
     )
 
 
