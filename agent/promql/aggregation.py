@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isnan
+from typing import Final
 
 from agent.promql.aggregators import SIMPLE, foremost, written
 from agent.promql.errors import EvaluationError
@@ -16,6 +17,9 @@ from agent.store.series import Labels
 from agent.store.shape import Shape, once
 
 Grouping = Callable[[Labels], Labels]
+
+_OF_ONE: Final = frozenset({"sum", "avg", "min", "max"})
+"""Operators that give the value itself where a group has one series."""
 
 
 def grouping(names: tuple[str, ...] | None, *, without: bool) -> Grouping | None:
@@ -71,10 +75,16 @@ def _reduced(vector: Vector, groups: _Groups, reduce: Callable[[Sequence[float]]
 def simple(operator: str, inner: VectorExpr, group: Grouping | None) -> VectorExpr:
     """`sum`, `avg`, `min`, `max`, `count`, `group`, `stddev` and `stdvar`."""
     reduce = SIMPLE[operator]
+    plain = operator in _OF_ONE
 
     def at(run: Run, time: int) -> Vector:
         vector = inner.at(run, time)
-        return _reduced(vector, _groups(vector, group), reduce) if vector.labels else NOTHING
+        if not vector.labels:
+            return NOTHING
+        groups = _groups(vector, group)
+        if plain and groups.alone:
+            return Vector(groups.labels, vector.values, vector.flags)
+        return _reduced(vector, groups, reduce)
 
     return VectorExpr(at)
 

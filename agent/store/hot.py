@@ -24,6 +24,8 @@ class HotStretch:
         segment = self.segment
         low, high = segment.ticks_within(first, last)
         labels = segment.matching(query.matchers, self._directory)
+        if not labels:
+            return  # at nearly every question of one of the two streams
         # A copy: the segment may grow while somebody still has what is found here.
         ticks = segment.times[:high]
         times: dict[tuple[tuple[int, int], ...], array[float]] = {}

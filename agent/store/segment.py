@@ -219,7 +219,8 @@ def _take(found: dict[int, Column], ids: Sequence[int], pieces: Sequence[_Piece]
     places = places[here]
     there = [piece.span.layout.holds(places) for piece in pieces]
     always = np.logical_and.reduce(there).tolist()
-    ended = {one for piece in pieces for one in piece.ended}.intersection(ids)
+    wanted = set(ids)
+    ended = {one for piece in pieces for one in wanted.intersection(piece.ended)}
     columns = first.span.columns(places, first.low, last.high)
     broken: dict[int, tuple[int, array[float]]] = {}
     for number, index in enumerate(here.tolist()):

@@ -1,8 +1,10 @@
 """Ticks at which only some series have values: what rules record, each at its own interval."""
 
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from agent.store.segment import Column, Segment
 
@@ -54,11 +56,14 @@ class SparseSegment(Segment):
 
 def _cut(column: Column, start: int, end: int) -> Column | None:
     """Return a copy of the part of a column between two ticks, None for an empty one."""
-    part = Column([], array("d"))
-    passed = 0
-    for first, last in list(column.runs):
-        low, high = max(first, start), min(last, end)
-        if low < high:
-            part.add(low, column.values[passed + low - first : passed + high - first])
-        passed += last - first
-    return part if part.runs else None
+    runs = list(column.runs)
+    low = bisect_right(runs, start, key=itemgetter(1))
+    high = bisect_left(runs, end, low, key=itemgetter(0))
+    part = runs[low:high]
+    if not part or start >= end:
+        return None
+    passed, size = (sum(last - first for first, last in some) for some in (runs[:low], part))
+    early, late = max(start - part[0][0], 0), max(part[-1][1] - end, 0)
+    part[0] = (part[0][0] + early, part[0][1])
+    part[-1] = (part[-1][0], part[-1][1] - late)
+    return Column(part, column.values[passed + early : passed + size - late])

@@ -1,6 +1,7 @@
 """A segment gives back what was appended, however the layouts of its rows changed."""
 
 from array import array
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
@@ -10,6 +11,7 @@ from agent.model import Metric, MetricType, SeriesTable
 from agent.store.layout import Layout
 from agent.store.segment import Segment
 from agent.store.series import STALE
+from agent.store.sparse import SparseSegment
 from agent.store.target import Directory, Target
 
 SERIES = 12
@@ -70,3 +72,37 @@ def test_columns_are_what_was_appended(
         assert [tick for run in column.runs for tick in range(*run)] == ticks_of
         values_of = [expected[tick][ids[number]] for tick in ticks_of]
         assert np.array(column.values).tobytes() == np.array(values_of).tobytes()
+
+
+@given(
+    records=st.lists(st.tuples(st.booleans(), st.sets(st.integers(0, 3))), min_size=1, max_size=40),
+    cut=st.tuples(st.integers(0, 40), st.integers(0, 40)),
+)
+def test_columns_of_records_are_what_was_recorded(
+    records: list[tuple[bool, set[int]]], cut: tuple[int, int]
+) -> None:
+    """Of series that are recorded now and then, each has its values at the ticks of the cut."""
+    segment = SparseSegment("", 0)
+    expected: list[dict[int, float]] = []
+    for together, ids in records:
+        if not together or not expected:
+            expected.append({})
+        tick = len(expected) - 1
+        values = {one: float(tick * 100 + one + together) for one in ids}
+        segment.record(float(tick), [*values], [*values.values()])
+        expected[-1].update(values)
+    low, high = sorted(cut)
+
+    found = segment.columns(range(4), low, high)
+
+    for one in range(4):
+        kept = {
+            tick: values[one]
+            for tick, values in enumerate(expected)
+            if low <= tick < high and one in values
+        }
+        column = found.get(one)
+        ticks = [] if column is None else [t for run in column.runs for t in range(*run)]
+        assert ticks == [*kept]
+        assert ([] if column is None else [*column.values]) == [*kept.values()]
+        assert column is None or all(before[1] < run[0] for before, run in pairwise(column.runs))
