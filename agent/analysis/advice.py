@@ -193,18 +193,19 @@ def _token_budget(facts: Facts) -> str:
 
 def _prefill(facts: Facts) -> str:
     evidence = facts.evidence
-    return (
+    said = (
         f"a step computes {_count(evidence.prefill_per_step)} prompt tokens beside "
         f"{_count(evidence.decode_per_step)} generated ones and takes "
-        f"{_seconds(evidence.step_time)}; {_latencies(facts)}"
+        f"{_seconds(evidence.step_time)}"
     )
+    return "; ".join(filter(None, (said, _latencies(facts))))
 
 
 def _decode(facts: Facts) -> str:
     return (
         f"{_latencies(facts)} at batch {_count(facts.running)}: a step takes "
         f"{_seconds(facts.evidence.step_time)}, hardly any of it for prompts"
-    )
+    ).lstrip()
 
 
 def _host(facts: Facts) -> str:

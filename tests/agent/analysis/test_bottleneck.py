@@ -88,6 +88,23 @@ class TestWhatIsFound:
         assert found(stuck).cause is Cause.STALLED
         assert found(replace(stuck, patience=20.0)).cause is not Cause.STALLED
 
+    def test_of_what_has_not_moved_yet_no_phase_is_said_to_be_slow(self) -> None:
+        """Seen first in the middle of something: without one step, none was too long."""
+        unmoved = replace(
+            QUEUE,
+            steps=0.0,
+            step_time=math.nan,
+            prefill_per_step=math.nan,
+            decode_per_step=math.nan,
+            time_to_first_token=NOTHING,
+            inter_token_latency=NOTHING,
+            span=8.0,
+            stuck_for=8.0,
+        )
+        assert found(unmoved).cause is Cause.UNKNOWN
+        assert found(replace(unmoved, running=column(256))).cause is Cause.SEQUENCE_LIMIT
+        assert found(replace(unmoved, stuck_for=2.0)).cause is Cause.PREFILL_COMPUTE
+
     def test_a_page_that_is_gone_is_unknown(self) -> None:
         """No verdict on what is not seen."""
         assert found(replace(QUEUE, present=False)).cause is Cause.UNKNOWN
@@ -314,6 +331,6 @@ class TestInWords:
         )
         around = Surroundings(cores={"server": 0.9})
         facts = Facts(Finding(cause=cause, because="so"), nothing, around, Targets())
-        assert sentence(facts)
+        assert sentence(facts) == sentence(facts).strip("; ")
         assert isinstance(suggestion(facts), str)
         assert all(math.isfinite(value) for value in numbers(facts).values())
