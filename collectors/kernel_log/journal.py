@@ -115,9 +115,11 @@ class JournalReader(Generic[T]):
                 stdout=output_end,
                 stderr=errors_end,
             )
-        except OSError as error:
+        except BaseException as error:
             os.close(output)
             os.close(errors)
+            if not isinstance(error, OSError):
+                raise
             raise UnavailableError(f"journalctl cannot be started: {error.strerror}") from error
         finally:
             os.close(output_end)

@@ -258,6 +258,24 @@ async def test_no_journalctl(journal: Journal, monkeypatch: pytest.MonkeyPatch) 
         await journal.collector.collect()
 
 
+async def test_a_look_that_ends_while_journalctl_starts_leaves_nothing_open(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a host that is too busy to start it in time, each look would leave two pipes."""
+
+    async def never(*_command: str, **_streams: int) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", never)
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208 - numbers are all
+    look = asyncio.create_task(journal.collector.collect())
+    await asyncio.sleep(0)
+    look.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await look
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208 - as above
+
+
 async def test_neither_way_open(tmp_path: Path) -> None:
     """Without a device and a journal the source is unavailable, and both reasons are given."""
     collector = KernelLogCollector(
