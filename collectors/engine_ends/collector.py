@@ -146,11 +146,13 @@ class EngineEndsCollector:
 
     def _follow(self, engines: Sequence[EngineEnd]) -> None:
         """Know the engines that are watched now; where a process is, once for each process."""
-        wanted = {engine.key for engine in engines}
-        for key in [key for key in self._known if key not in wanted]:
-            tail = self._known.pop(key).tail
-            if tail is not None and not self._aside.is_busy:
-                tail.close()
+        # One that has another log file now is another to everything that was learned from it.
+        wanted = {engine.key: engine.log_file for engine in engines}
+        for key, before in [*self._known.items()]:
+            if key not in wanted or before.log_file != wanted[key]:
+                del self._known[key]
+                if before.tail is not None and not self._aside.is_busy:
+                    before.tail.close()
         for engine in engines:
             known = self._known.get(engine.key)
             if known is None:

@@ -90,6 +90,42 @@ async def test_a_log_file_that_cannot_be_read(host: Host, tmp_path: Path):
     await host.collector.aclose()
 
 
+async def test_a_log_file_that_is_not_there_is_told_once(host: Host, tmp_path: Path):
+    """A slip in its name would cost the reason of an end; once it is there it is read."""
+    log = tmp_path / "later.log"
+    host.engine("chat", log_file=log)
+    [event] = await host.events()
+    assert event.kind == "engine_log_unreadable"
+    assert event.message == "the log file of chat cannot be read: No such file or directory"
+    assert await host.events() == []
+    log.write_text("EngineCore encountered a fatal error.\n")
+    assert [one.kind for one in await host.events()] == ["engine_log"]
+    log.unlink()
+    assert await host.events() == []
+    await host.collector.aclose()
+
+
+async def test_another_log_file_is_followed_instead(host: Host, tmp_path: Path):
+    """A reload may name a log file, or another: from then on that is read, and that alone."""
+    logs = [tmp_path / "old.log", tmp_path / "new.log"]
+    for log in logs:
+        log.write_text("")
+    for log_file in (None, logs[0]):
+        host.engines.clear()
+        host.engine("chat", log_file=log_file)
+        assert await host.events() == []
+    logs[0].write_text("EngineCore encountered a fatal error.\n")
+    assert [one.kind for one in await host.events()] == ["engine_log"]
+    host.engines.clear()
+    host.engine("chat", log_file=logs[1])
+    assert await host.events() == []
+    for log in logs:
+        log.write_text("torch.OutOfMemoryError: CUDA out of memory. Tried\n" * 2)
+    [event] = await host.events()
+    assert event.labels["finding"] == "cuda_oom"
+    await host.collector.aclose()
+
+
 @pytest.mark.parametrize(
     ("cgroup", "file"),
     [
