@@ -13,6 +13,9 @@ QUIET: Final = 600.0
 NEAR: Final = 120.0
 """Seconds within which memory is foreseen to run out, for that to be an incident."""
 
+# As the page and the check plugin have it: the configuration may call what is critical by these.
+_SEVERE: Final = frozenset({"critical", "page", "emergency"})
+
 # The KV cache is not among them: that it fills is daily business, and costs no process its life.
 _FORECASTS: Final[Mapping[Metric, str]] = {
     forecast.GPU_MEMORY_EXHAUSTION: "free memory of GPU {gpu}",
@@ -106,7 +109,7 @@ def _of_event(event: Event) -> Iterator[Trigger]:
         case "oom_kill":
             subject = labels.get("process", "")
             yield Trigger("oom_kill", engine, subject, event.message, event.time)
-        case "alert_firing" if labels.get("severity") == "critical":
+        case "alert_firing" if labels.get("severity") in _SEVERE:
             subject = " ".join(f"{name}={value}" for name, value in sorted(labels.items()))
             yield Trigger("alert", engine, subject, event.message, event.time)
         case _:

@@ -114,6 +114,7 @@ def test_one_incident_takes_up_further_triggers(tmp_path: Path):
         ([event("xid", code="79", uuid="GPU-a")], ["xid"]),
         ([event("xid", code="45", uuid="GPU-a")], []),
         ([event("alert_firing", severity="critical", alertname="A")], ["alert"]),
+        ([event("alert_firing", severity="page", alertname="A")], ["alert"]),
         ([event("alert_firing", severity="warning", alertname="A")], []),
         ([event("alert_resolved", severity="critical", alertname="A")], []),
         ([event("engine_restarted", instance_name="chat")], []),
