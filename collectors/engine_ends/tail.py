@@ -34,7 +34,7 @@ class FileTail:
         """Return the lines since the last call, those of a file that was rotated away first.
 
         Raises:
-            OSError: the file cannot be read, or is none.
+            OSError: the file cannot be read, is none, or has not been there yet.
         """
         lines: list[bytes] = []
         if self._fd >= 0:
@@ -43,6 +43,8 @@ class FileTail:
             status = os.stat(self._path)  # noqa: PTH116 - its numbers are wanted, not a Path
         except FileNotFoundError:
             self._fresh = False
+            if self._fd < 0:
+                raise
             return lines
         if (status.st_dev, status.st_ino) != self._inode:
             self._open()
