@@ -17,6 +17,7 @@ from agent.config import Settings
 from agent.config.access import Tls
 from agent.config.settings import History
 from agent.http_client import tls_context
+from agent.store.database import HistoryError, NoHistoryError, open_for_reading
 
 _PATIENCE: Final = 3.0
 
@@ -47,6 +48,20 @@ def state_folder(history: History) -> Finding:
             advice="make install makes it for the service; for a trial, set history.path to a "
             "folder of your own",
         )
+    try:
+        connection, _lasting = open_for_reading(history.path)
+    except NoHistoryError:
+        pass
+    except HistoryError as error:
+        return Finding(
+            topic=topic,
+            state=State.BROKEN,
+            found=str(error),
+            costs=costs,
+            advice="set history.path to a file of its own; the agent moves aside a damaged one",
+        )
+    else:
+        connection.close()
     where = f"{folder} can be written" if there == folder else f"{folder} will be made"
     return ok(topic, f"{where} by {_user(os.geteuid())}")
 

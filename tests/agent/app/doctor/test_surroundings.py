@@ -1,5 +1,7 @@
 """Folder and receivers: tried for real, on loopback and in a folder of the test."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 from agent.app.doctor.finding import Finding, State
@@ -34,6 +36,19 @@ def test_a_folder_behind_one_that_is_closed(tmp_path: Path):
     with closed(tmp_path / "home"):
         found = state_folder(History(path=tmp_path / "home" / "state" / "history.db"))
     assert (found.state, "Permission denied" in found.found) == (State.MISSING, True)
+
+
+def test_a_history_that_is_none(tmp_path: Path):
+    """A folder, or another program's database, in its place: nothing would be kept."""
+    (tmp_path / "history.db").mkdir()
+    found = state_folder(History(path=tmp_path / "history.db"))
+    assert (found.state, "is a folder" in found.found) == (State.BROKEN, True)
+    other = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE users (name TEXT)")
+    found = state_folder(History(path=other))
+    assert (found.state, "of another program" in found.found) == (State.BROKEN, True)
+    assert "history.path" in found.advice
 
 
 def test_no_history_is_wanted():
