@@ -48,12 +48,16 @@ def into(
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all.
+    """Write a file as a whole or not at all; what is no plain file is written to as it is.
 
     Raises:
         ReportError: it cannot be written.
     """
     try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            # A file in the place of /dev/null or /dev/stdout would be the end of that device.
+            path.write_text(text, encoding="utf-8")
+            return
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor

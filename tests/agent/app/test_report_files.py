@@ -1,5 +1,6 @@
 """Reports as files."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,22 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path):
 
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_device_stays_a_device(tmp_path: Path):
+    """Whoever is root and writes to /dev/null or /dev/stdout still has it afterwards."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(tmp_path / "behind")
+    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reading:
+        write(pipe, "text")
+        assert reading.read() == b"text"
+    write(link, "text")
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert (tmp_path / "behind").read_text() == "text"
+    with pytest.raises(ReportError, match="Is a directory"):
+        write(tmp_path, "text")
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path):
