@@ -3,7 +3,7 @@
 By default on the PATH. A variable names a folder instead, to run them against another release than
 that of the system: `INFERWATCH_TEST_PROMETHEUS` (prometheus, promtool),
 `INFERWATCH_TEST_ALERTMANAGER`, `INFERWATCH_TEST_VICTORIAMETRICS` (victoria-metrics, vmalert,
-vmagent).
+vmagent), `INFERWATCH_TEST_CORTEX`, `INFERWATCH_TEST_THANOS`.
 """
 
 import os
@@ -75,4 +75,16 @@ VMAGENT: Final = _VMAGENT or "vmagent"
 NEEDS_VICTORIAMETRICS: Final = pytest.mark.skipif(
     None in {_VICTORIAMETRICS, _VMALERT, _VMAGENT},
     reason=f"needs victoria-metrics, vmalert and vmagent on the PATH or in {_VICTORIA}",
+)
+
+_CORTEX = found("cortex", at="INFERWATCH_TEST_CORTEX")
+_THANOS = found("thanos", at="INFERWATCH_TEST_THANOS")
+
+CORTEX: Final = _CORTEX or "cortex"
+NEEDS_CORTEX: Final = pytest.mark.skipif(
+    _CORTEX is None, reason="needs cortex on the PATH or in INFERWATCH_TEST_CORTEX"
+)
+THANOS: Final = _THANOS or "thanos"
+NEEDS_THANOS: Final = pytest.mark.skipif(
+    _THANOS is None, reason="needs thanos on the PATH or in INFERWATCH_TEST_THANOS"
 )

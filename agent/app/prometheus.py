@@ -43,14 +43,21 @@ class Prometheus:
 
     Args:
         url: of its web interface.
-        settings: credentials, and how long an answer may take.
+        settings: credentials, tenant, and how long an answer may take.
     """
 
     def __init__(self, url: str, settings: Scaler) -> None:
         access = Access(
             bearer_token=settings.bearer_token, basic_auth=settings.basic_auth, tls=settings.tls
         )
-        self._client = Client(url, access, tls=settings.tls, timeout=settings.timeout, most=_MOST)
+        self._client = Client(
+            url,
+            access,
+            tls=settings.tls,
+            headers=settings.headers,
+            timeout=settings.timeout,
+            most=_MOST,
+        )
 
     async def samples(self) -> Seen:
         """Return what it knows.

@@ -100,15 +100,16 @@ def make_of_host(settings: Settings, asked: Asked, *, url: str, host: str, now: 
     """
     asked.check()
     until = (now - LATE) // FIVE_MINUTES * FIVE_MINUTES
+    end = _end(asked, until) // FIVE_MINUTES * FIVE_MINUTES
     with remote(settings, url) as querier, _saying(querier):
-        answers = Served(querier, host, since=until - PAST, until=until)
+        answers = Served(querier, host, since=end - PAST, until=end)
         if not answers.known(BUILD_INFO.name):
             raise ReportError(
-                f"{url} has no agent whose label instance is {host!r} within the last "
-                f"{PAST / DAY:.0f} days"
+                f"{url} has no agent whose label instance is {host!r} within the "
+                f"{PAST / DAY:.0f} days before the end of this time"
             )
         seen = History(
-            answers=answers, first=until - PAST, last=until, full_since=_fine_since(asked, until)
+            answers=answers, first=end - PAST, last=until, full_since=_fine_since(asked, until)
         )
         report = report_on(seen, settings, asked, incidents=None, host=host, now=now)
         return _with_missing(report, querier)
@@ -131,9 +132,14 @@ def _saying(querier: Remote) -> Iterator[None]:
 
 def _fine_since(asked: Asked, until: float) -> float | None:
     """Return since when is reckoned by the minute: all of a short time, nothing of a long one."""
-    end = min(moment(asked.end, until, "to"), until) if asked.end else until
+    end = _end(asked, until)
     start = moment(asked.start, end, "from") if asked.start else end - DAY
     return start if end - start <= FINE else None
+
+
+def _end(asked: Asked, newest: float) -> float:
+    """Return up to when is asked for."""
+    return min(moment(asked.end, newest, "to"), newest) if asked.end else newest
 
 
 def remote(settings: Settings, url: str) -> Remote:
@@ -153,8 +159,7 @@ def window_for(asked: Asked, now: float) -> Window:
     Raises:
         AskedError: it makes no sense, or is too long.
     """
-    newest = now - LATE
-    until = min(moment(asked.end, newest, "to"), newest) if asked.end else newest
+    until = _end(asked, now - LATE)
     start = moment(asked.start, until, "from") if asked.start else until - DAY
     end = until // FIVE_MINUTES * FIVE_MINUTES
     start = start // FIVE_MINUTES * FIVE_MINUTES

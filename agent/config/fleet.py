@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 from agent.config.access import BasicAuth, Tls
 from agent.config.secret import Secret
@@ -38,6 +38,9 @@ class HeaderValue:
         return raw
 
 
+Headers: TypeAlias = Mapping[Annotated[str, HeaderName()], Annotated[str, HeaderValue()]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """How `inferwatch report --prometheus` asks.
@@ -48,9 +51,7 @@ class Fleet:
 
     cluster_label: Annotated[str, LabelName()] = "cluster"
     timeout: Annotated[float, Duration(0.05, 600.0)] = 60.0
-    headers: Mapping[Annotated[str, HeaderName()], Annotated[str, HeaderValue()]] = field(
-        default_factory=dict
-    )
+    headers: Headers = field(default_factory=dict)
     bearer_token: Secret | None = None
     basic_auth: BasicAuth | None = None
     tls: Tls = field(default_factory=Tls)

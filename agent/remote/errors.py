@@ -24,7 +24,7 @@ _ADVICE: Final = {
     HTTPStatus.SERVICE_UNAVAILABLE: "it is overloaded or starting: try again, or a shorter time",
     HTTPStatus.GATEWAY_TIMEOUT: "it took too long: ask for a shorter time",
 }
-_TENANT: Final = "no org id"  # Mimir without X-Scope-OrgID: 401 with these words
+_TENANT: Final = "no org id"  # Mimir and Cortex without X-Scope-OrgID: 401 with these words
 
 
 def refusal(url: str, status: int, body: bytes, *, location: str = "") -> InferwatchError:
@@ -52,7 +52,7 @@ def refusal(url: str, status: int, body: bytes, *, location: str = "") -> Inferw
         )
     advice = _ADVICE.get(status, "")  # type: ignore[call-overload]
     if _TENANT in said:
-        advice = "give the tenant, for Mimir with the header X-Scope-OrgID"
+        advice = "give the tenant: headers in the configuration, X-Scope-OrgID for Mimir"
     parts = [f"{url}: it answered {status}", said, advice]
     return SourceError("; ".join(part for part in parts if part))
 

@@ -15,6 +15,12 @@ from agent.store.series import Labels, SeriesSamples
 POINTS: Final = 10_000
 """Steps that are asked at once: Prometheus refuses more than 11,000."""
 
+LONGEST: Final = 28 * 86_400.0
+"""Seconds that are asked for at once: servers for many often refuse more than 30 days."""
+
+_SHORTEST: Final = 86_400.0  # in shorter pieces months would be hundreds of queries
+# Cortex, Mimir and the query frontend of Thanos; Mimir has a word more in front.
+_TOO_LONG: Final = "query time range exceeds the limit"
 _WHOLE: Final = re.compile(r"@\s*(?:start|end)\s*\(")
 
 T = TypeVar("T")
@@ -23,8 +29,9 @@ T = TypeVar("T")
 class Remote:
     """Asks a server and waits for the answers; see `agent.promql.querier.Querier`.
 
-    A range of more steps than a server gives at once is asked in pieces, unless the query speaks
-    of its own start or end. Has an event loop of its own, so it must not be used on another.
+    A range of more steps, or of a longer time, than a server gives at once is asked in pieces,
+    unless the query speaks of its own start or end. Has an event loop of its own, so it must not be
+    used on another.
 
     Args:
         client: the server; nobody else uses it.
@@ -33,6 +40,7 @@ class Remote:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._runner = asyncio.Runner()
+        self._longest = LONGEST
         self.asked = 0
         """Queries that were sent."""
 
@@ -54,11 +62,17 @@ class Remote:
         """Return what a query gives at every step; see `Querier`."""
         if step <= 0 or end < start:
             raise PromqlError("expected a step above zero, and an end that is not before the start")
-        pieces = [
-            matrix_of(self._run(self._ask("query_range", form)), self._client.url)
-            for form in _forms(text, start, end, step)
-        ]
-        return pieces[0] if len(pieces) == 1 else _joined(pieces)
+        while True:
+            try:
+                pieces = [
+                    matrix_of(self._run(self._ask("query_range", form)), self._client.url)
+                    for form in _forms(text, start, end, step, self._longest)
+                ]
+            except PromqlError as error:
+                if _TOO_LONG not in str(error) or not self._shorter(text, end - start):
+                    raise
+            else:
+                return pieces[0] if len(pieces) == 1 else _joined(pieces)
 
     def close(self) -> None:
         """Let go of the connection; safe to call twice."""
@@ -76,6 +90,14 @@ class Remote:
         """Let go of the connection."""
         self.close()
 
+    def _shorter(self, text: str, span: float) -> bool:
+        """Ask for shorter times from now on; return whether that can help with a query."""
+        shorter = min(self._longest, span) / 2
+        if shorter < _SHORTEST or _WHOLE.search(text):
+            return False
+        self._longest = shorter
+        return True
+
     def _ask(self, path: str, form: dict[str, str]) -> Coroutine[Any, Any, Any]:
         """Return the request for an answer."""
         self.asked += 1
@@ -86,10 +108,12 @@ class Remote:
         return self._runner.run(work)
 
 
-def _forms(text: str, start: float, end: float, step: float) -> Iterator[dict[str, str]]:
+def _forms(
+    text: str, start: float, end: float, step: float, longest: float
+) -> Iterator[dict[str, str]]:
     """Yield the parameters of a range query, piece by piece."""
-    last = int((end - start) / step + 1e-9)
-    each = last + 1 if _WHOLE.search(text) else POINTS
+    last = int((end - start) / step + 1e-6)  # of seconds since 1970 a float has no more digits
+    each = last + 1 if _WHOLE.search(text) else min(POINTS, int(longest / step) + 1)
     for first in range(0, last + 1, each):
         until = min(first + each - 1, last)
         yield {

@@ -1,14 +1,16 @@
 """Where the demand of a subject is going: its usual week, its growth, the day capacity runs out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
 from agent.analysis.demand.forecaster import DemandForecaster
 from agent.analysis.demand.growth import LONGEST
 from agent.analysis.demand.growth import Growth as Line
+from agent.model import SourceError
+from agent.promql.errors import PromqlError
 from agent.report.capacity import Room
 from agent.report.grid import Column, Grid, together, unknown
 from agent.report.scope import Key
@@ -18,6 +20,8 @@ HOURS: Final = 168
 _HOUR: Final = 3600.0
 _DAY: Final = 86_400.0
 _MONDAY: Final = 3 * 24  # Unix time began 72 hours after a Monday's midnight
+
+K = TypeVar("K")
 
 Bounds: TypeAlias = dict[str, float | None]
 """Estimate, low and high of what lies between low and high with 90 %."""
@@ -61,6 +65,27 @@ class Growth:
             "exhausted_timestamp_seconds": None if estimate is None else self.end + estimate * _DAY,
             "week_tokens_per_minute": [None if np.isnan(one) else float(one) for one in self.week],
         }
+
+
+def past_or_why(
+    read: Callable[[], Mapping[K, Column]], grid: Grid
+) -> tuple[Mapping[K, Column], list[str]]:
+    """Return the past that growth is worked out from; empty where a server refuses, and why.
+
+    It is much longer than what is reported: servers limit that, and the rest is worth telling.
+
+    Args:
+        read: asks for it.
+        grid: its windows.
+
+    Returns:
+        What was read, and sentences on what is missing.
+    """
+    try:
+        return read(), []
+    except (PromqlError, SourceError) as error:
+        days = (grid.end - grid.start) / _DAY
+        return {}, [f"the growth, from the {days:.0f} days before the end: {error}"]
 
 
 def growth_of(subject: Subject, past: Mapping[Key, Column], grid: Grid, room: Room) -> Growth:

@@ -16,7 +16,7 @@ from agent.report.answers import Answers
 from agent.report.capacity import Room, capacity, headroom, read_rooms, room_of
 from agent.report.cost import cost, read_prices
 from agent.report.grid import FIVE_MINUTES, Grid, whole
-from agent.report.growth import Growth, growth_of
+from agent.report.growth import Growth, growth_of, past_or_why
 from agent.report.incidents import happened
 from agent.report.load import latencies, load
 from agent.report.replica import read_replicas, read_tokens
@@ -143,7 +143,7 @@ def build(
     rooms = read_rooms(answers, choice, grids.five)
     prices = read_prices(answers, choice, grids.five)
     everything = whole(history.first, end)
-    past = read_tokens(answers, choice, everything)
+    past, missing = past_or_why(lambda: read_tokens(answers, choice, everything), everything)
     sections: list[Section] = []
     for subject in subjects(replicas):
         room = room_of(subject, rooms)
@@ -166,7 +166,7 @@ def build(
         "subjects": [one.facts for one in sections],
         "incidents": [] if incidents is None else happened(incidents, start, end),
         "alerts": fired(answers, choice, start, end),
-        "missing": [],
+        "missing": missing,
     }
     return Report(document=document, sections=sections)
 

@@ -1,14 +1,16 @@
 """One host's history as a server of the Prometheus API has it: the same report, asked elsewhere."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from agent.promql.querier import Querier
-from agent.promql.values import Matrix, Vector
+from agent.promql.values import Matrix
 from agent.report.answers import Answer
 from agent.report.grid import FIVE_MINUTES, Grid, unknown
+from agent.report.report import DAY
 from agent.report.scope import quoted
 from agent.store.five import Part
 from agent.store.series import SeriesSamples
@@ -59,9 +61,16 @@ class Served:
 
     def known(self, selector: str) -> bool:
         """Return whether there is, or was, a series that a selector finds."""
-        text = f"count(last_over_time({self._own(selector)}[{self._until - self._since:.0f}s]))"
-        found = self._querier.instant(text, self._until)
-        return isinstance(found, Vector) and len(found) > 0
+        # Day by day, as servers limit how far back a selector may reach; mostly the last one tells.
+        span = self._until - self._since
+        days = max(1, math.ceil(span / DAY))
+        step = span / days
+        text = f"count(last_over_time({self._own(selector)}[{math.ceil(step)}s]))"
+        ask, newest = self._querier.range, self._until
+        return bool(
+            ask(text, newest, newest, step).series
+            or (days > 1 and ask(text, self._since + step, newest - step, step).series)
+        )
 
     def _own(self, selector: str) -> str:
         """Return a selector for this host alone."""

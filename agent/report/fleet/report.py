@@ -19,7 +19,7 @@ from agent.report.fleet.gpus import gpus_of, installed
 from agent.report.fleet.read import Sums, read_past, read_sums, room_of
 from agent.report.fleet.scope import By, Part
 from agent.report.grid import FIVE_MINUTES, MINUTE, Column, Grid
-from agent.report.growth import growth_of
+from agent.report.growth import growth_of, past_or_why
 from agent.report.load import known, latencies, load
 from agent.report.report import DAY, Report, ReportError, Section, Window
 from agent.report.scope import Key, Span
@@ -76,7 +76,7 @@ def build(querier: Querier, wanted: Wanted) -> Report:
     if not sums:
         raise ReportError(_nothing(asking, window))
     past_grid = Grid(window.end - PAST, FIVE_MINUTES, round(PAST / FIVE_MINUTES))
-    past = read_past(asking, past_grid)
+    past, missing = past_or_why(lambda: read_past(asking, past_grid), past_grid)
     hosts = asking.plain(
         names.HOSTS, f"sum ({part.selector(names.HOSTS, by_model=False)})", five, ()
     )
@@ -100,7 +100,7 @@ def build(querier: Querier, wanted: Wanted) -> Report:
         "subjects": [one.facts for one in sections],
         "outliers": outliers(asking, window),
         "alerts": alerts(asking, five),
-        "missing": _missing(asking),
+        "missing": [*_missing(asking), *missing],
     }
     return Report(document=document, sections=sections)
 

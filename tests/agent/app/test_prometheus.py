@@ -62,9 +62,11 @@ class _Server:
     def __init__(self) -> None:
         self.answer: Answer = well
         self.url = ""
+        self.tenants: list[str] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a query, in as many pieces as the network may make of it."""
+        self.tenants.append(request.headers.get("X-Scope-OrgID", ""))
         whole = self.answer(str((await request.post())["query"]))
         body = bytes(whole.body) if isinstance(whole.body, bytes) else b""
         response = web.StreamResponse(status=whole.status)
@@ -95,6 +97,16 @@ async def test_samples_have_the_time_of_the_scrape(server: _Server):
     assert [one.value for one in found.samples] == [4.0, 1700.0, 1000.0]
     assert {one.time for one in found.samples} == {NOW - 5.0}
     assert found.missing == []
+
+
+async def test_the_tenant_goes_with_every_question(server: _Server):
+    """Cortex and Mimir answer nobody who does not say whose series they want."""
+    text = "scaler: {headers: {X-Scope-OrgID: team-a}}"
+    settings = read_settings(text, "f", engines=("vllm",)).scaler
+    prometheus = Prometheus(server.url, settings)
+    await prometheus.samples()
+    await prometheus.aclose()
+    assert server.tenants == ["team-a", "team-a"]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ def test_what_is_set_is_used():
     assert dict(fleet.headers) == {"X-Scope-OrgID": "team-a"}
 
 
+@pytest.mark.parametrize("section", ["fleet", "scaler"])
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -21,7 +22,6 @@ def test_what_is_set_is_used():
         ('headers: {"X Y": x}', "the name of a header"),
         ('headers: {X-A: "a\\nb"}', "printable ASCII"),
         ("headers: {X-A: ''}", "printable ASCII"),
-        ("cluster_label: instance", "a label name other than"),
         (
             "bearer_token: {env: A}, basic_auth: {username: u, password: {env: B}}",
             "either basic_auth or bearer_token",
@@ -29,7 +29,13 @@ def test_what_is_set_is_used():
         ("tls: {cert_file: /c.pem}", "cert_file and key_file together"),
     ],
 )
-def test_what_makes_no_sense_is_refused(text: str, why: str):
+def test_what_makes_no_sense_is_refused(section: str, text: str, why: str):
     """A header that is ours, or that would end the line, and credentials of two kinds."""
     with pytest.raises(ConfigError, match=why):
-        read_settings(f"fleet: {{{text}}}", "f", engines=("vllm",))
+        read_settings(f"{section}: {{{text}}}", "f", engines=("vllm",))
+
+
+def test_the_label_of_the_cluster_is_none_of_ours():
+    """What every series has cannot tell clusters apart."""
+    with pytest.raises(ConfigError, match="a label name other than"):
+        read_settings("fleet: {cluster_label: instance}", "f", engines=("vllm",))

@@ -20,7 +20,7 @@ from agent.promql.querier import Querier
 from agent.promql.values import Matrix, Scalar, String, Vector
 from agent.remote import Client, Remote
 from agent.remote.client import WARNINGS
-from agent.remote.querier import POINTS, _forms
+from agent.remote.querier import LONGEST, POINTS, _forms
 from agent.remote.values import value_of
 from tests.agent.remote.served import Handler, Reply, Request, served
 
@@ -168,7 +168,7 @@ def test_a_range_longer_than_a_server_gives_is_asked_in_pieces():
 
 def test_a_query_about_its_own_ends_is_asked_whole():
     """Cut in pieces it would mean something else; the server says whether that is too long."""
-    forms = list(_forms("x @ end()", 0.0, 25_000.0, 1.0))
+    forms = list(_forms("x @ end()", 0.0, 25_000.0, 1.0, LONGEST))
     assert [one["end"] for one in forms] == ["25000"]
 
 
@@ -176,12 +176,72 @@ def test_a_query_about_its_own_ends_is_asked_whole():
 def test_pieces_hold_every_step_once(start: float, steps: int, step: float, rest: float):
     """Whatever the grid, the pieces have as many steps as the whole, in order, none twice."""
     step = round(step, 3)
-    forms = list(_forms("x", start, start + (steps + rest) * step, step))
+    forms = list(_forms("x", start, start + (steps + rest) * step, step, LONGEST))
     counts = [
         round((float(one["end"]) - float(one["start"])) / float(one["step"])) + 1 for one in forms
     ]
     assert sum(counts) == steps + 1
     assert all(0 < one <= POINTS for one in counts)
+    assert all(count == 1 or (count - 1) * step <= LONGEST + 1e-3 for count in counts)
+
+
+MONTHS = 91 * 86_400.0
+
+
+def refusing(limit: float, told: list[float], *, status: int = 422) -> Handler:
+    """Answer as Mimir and Cortex do that limit how long a query may reach back."""
+    kind = {400: "bad_data", 422: "execution"}[status]
+
+    def answer(request: Request) -> Reply:
+        start, end, step = (float(request.form[name]) for name in ("start", "end", "step"))
+        told.append(end - start)
+        if end - start > limit:
+            why = (
+                f"the total query time range exceeds the limit (query length: {end - start:.0f}s, "
+                f"limit: {limit:.0f}s)"
+            )
+            body = {"status": "error", "errorType": kind, "error": why}
+            return Reply(json.dumps(body).encode(), status)
+        rows = [[start + n * step, str(n)] for n in range(int((end - start) / step + 0.5) + 1)]
+        return said("matrix", [{"metric": {"a": "1"}, "values": rows}])
+
+    return answer
+
+
+def test_months_are_asked_in_weeks():
+    """A limit of 30 days, as hosted servers have it, holds for no piece of 91."""
+    told: list[float] = []
+    with remote(refusing(30 * 86_400.0 - 3600.0, told)) as found:
+        (one,) = found.range("x", 0.0, MONTHS, 300.0).series
+    assert len(one.times) == MONTHS / 300.0 + 1
+    assert len(told) == 4
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_shorter_pieces_are_asked_where_a_server_wants_them(status: int):
+    """A limit of five days is found once, by halves, and kept to; every step is there once."""
+    told: list[float] = []
+    with remote(refusing(5 * 86_400.0, told, status=status)) as found:
+        (one,) = found.range("x", 0.0, MONTHS, 300.0).series
+        assert [*one.times] == [300.0 * n for n in range(len(one.times))]
+        assert one.times[-1] == MONTHS
+        refused = [length for length in told if length > 5 * 86_400.0]
+        assert [round(length / 86_400.0) for length in refused] == [28, 14, 7]
+        told.clear()
+        found.range("y", 0.0, MONTHS, 300.0)
+        assert max(told) <= 5 * 86_400.0
+
+
+@pytest.mark.parametrize(("text", "asked"), [("x", 5), ("x @ end()", 1)])
+def test_a_server_that_wants_less_than_a_day_is_told_of(text: str, asked: int):
+    """The refusal is handed on where pieces would be many, or the query cannot be cut."""
+    told: list[float] = []
+    with (
+        remote(refusing(3600.0, told)) as found,
+        pytest.raises(PromqlError, match=r"exceeds the limit .*limit: 3600s"),
+    ):
+        found.range(text, 0.0, MONTHS, 300.0)
+    assert len(told) == asked
 
 
 @pytest.mark.parametrize(
@@ -211,7 +271,7 @@ def test_pieces_hold_every_step_once(start: float, steps: int, step: float, rest
             SourceError,
             "query timed out; .*shorter time",
         ),
-        (Reply(b"no org id\n", 401), SourceError, "X-Scope-OrgID"),
+        (Reply(b"no org id\n", 401), SourceError, "tenant: headers .* X-Scope-OrgID"),
         (Reply(b"", 401), SourceError, "give credentials"),
         (Reply(b"", 403), SourceError, "may not ask"),
         (Reply(b"404 page not found\n", 404), SourceError, "page not found; is the path right"),

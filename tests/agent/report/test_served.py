@@ -14,6 +14,7 @@ from agent.app.report import FORMS, make, report_on
 from agent.app.report_fleet import make_of_host
 from agent.catalog.agent import BUILD_INFO
 from agent.config import Settings
+from agent.model import SourceError
 from agent.promql.querier import Embedded
 from agent.promql.values import Matrix, Value
 from agent.queries.text import value_json
@@ -86,7 +87,7 @@ def serving(made_up: Path, **beside: object) -> Iterator[str]:
         def answer(request: Request) -> Reply:
             text, form = request.form["query"], request.form
             if BUILD_INFO.name in text:  # the file has none
-                text = "vector(1)"
+                text = f"(vector(time()) > {START:.0f}) < {END + DAY:.0f}"
             value: Value
             if request.path.endswith("_range"):
                 times = (float(form[name]) for name in ("start", "end", "step"))
@@ -131,6 +132,42 @@ def test_a_host_that_may_be_what_is_missing_is_said_so(made_up: Path):
         make_of_host(Settings(), Asked(**HOUR, instance="x"), url=url, host=HOST, now=NOW)
 
 
+def test_a_time_long_past_is_found(made_up: Path):
+    """With `--from` and `--to` of a year ago the host is looked for then, not now."""
+    with serving(made_up) as url:
+        soon = make_of_host(Settings(), Asked(**HOUR), url=url, host=HOST, now=NOW).document
+        late = make_of_host(
+            Settings(), Asked(**HOUR), url=url, host=HOST, now=NOW + 365 * DAY
+        ).document
+    assert late["window"] == soon["window"]
+    assert late["subjects"] == soon["subjects"]
+
+
+def test_months_that_are_refused_cost_the_growth_alone(made_up: Path):
+    """A server that breaks off where it is asked about the months before still tells the hour."""
+    with contextlib.closing(HistoryReader(made_up, TARGET)) as reader:
+
+        class Short(Embedded):
+            """Gives a day at most."""
+
+            def range(self, text: str, start: float, end: float, step: float) -> Matrix:
+                """Answer."""
+                if end - start > DAY:
+                    raise SourceError("Server disconnected")
+                return super().range(text, start, end, step)
+
+        answers = Served(Short(reader), HOST, since=START, until=END)
+        seen = History(answers=answers, first=START, last=END, full_since=None)
+        found = report_on(
+            seen, Settings(), Asked(**HOUR), incidents=None, host=HOST, now=END
+        ).document
+    own, _other = documents(made_up)
+    assert found["missing"] == ["the growth, from the 1 days before the end: Server disconnected"]
+    for one, same in zip(found["subjects"], own["subjects"], strict=True):
+        mean = same["load"]["mean_tokens_per_minute"]
+        assert one["load"]["mean_tokens_per_minute"] == (mean and pytest.approx(mean, rel=5e-3))
+
+
 def test_only_the_host_is_asked_about():
     """Each question has the host's label, whatever the selector has besides."""
     canned = Canned(lambda _text: [], kept=300.0)
@@ -146,6 +183,36 @@ def test_only_the_host_is_asked_about():
         'ALERTS{instance="a\\"b",}[600s]',
     ]
     assert served.known("x") is False
+
+
+@pytest.mark.parametrize("days", [0.004, 1.0, 1.5, 91.0, 200.3])
+def test_no_question_reaches_back_over_a_day_at_once(days: float):
+    """Servers limit how far one selector may: days end to end hold all the time there is."""
+    asked: list[tuple[str, float, float, float]] = []
+
+    class Noting(Canned):
+        """Answers and keeps the times."""
+
+        def range(self, text: str, start: float, end: float, step: float) -> Matrix:
+            """Answer."""
+            asked.append((text, start, end, step))
+            return super().range(text, start, end, step)
+
+    assert not Served(Noting(lambda _text: [], kept=300.0), "h", since=0.0, until=days * DAY).known(
+        "x"
+    )
+    before = 0.0
+    for text, start, end, step in sorted(asked, key=lambda one: one[1]):
+        length = float(text.partition("[")[2].partition("s]")[0])
+        assert 0.0 < step <= length <= DAY
+        assert start - length <= before
+        assert round((end - start) / step, 6).is_integer()  # or the last step would not be the end
+        before = end
+    assert before == days * DAY
+    asked.clear()
+    found = Noting(lambda _text: [({}, 1.0)], kept=300.0)
+    assert Served(found, "h", since=0.0, until=days * DAY).known("x")
+    assert len(asked) == 1  # a host that is there is found on its last day
 
 
 def test_what_was_not_asked_for_is_left_out():
