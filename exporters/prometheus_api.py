@@ -279,7 +279,7 @@ class PrometheusApi:
             ]
             if given.text("exclude_alerts").lower() in ("1", "t", "true"):
                 rules = [{**rule, "alerts": []} if "alerts" in rule else rule for rule in rules]
-            if rules or not names:
+            if rules:
                 told.append({**group, "rules": rules})
         return success({"groups": told})
 

@@ -18,6 +18,8 @@ _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="inferwatch", charset="UTF
 _LATER: Final = {"Retry-After": "1"}
 # Browsers say one of them with each POST, and nothing else does.
 _OF_BROWSERS: Final = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
+# Bytes of an address; of the longest query (65,536 characters) each may be escaped as three.
+_LONGEST_LINE: Final = 200 * 1024
 _OF_PROXIES: Final = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
 
 
@@ -50,7 +52,7 @@ class ReticentHandler(web.RequestHandler):
 
     def __init__(self, server: web.Server, *, loop: asyncio.AbstractEventLoop) -> None:
         nobody = cast(logging.Logger, None)  # as the framework's runner says that there is no log
-        super().__init__(server, loop=loop, access_log=nobody)
+        super().__init__(server, loop=loop, access_log=nobody, max_line_size=_LONGEST_LINE)
 
     def retire(self) -> None:
         """End the connection once the request under way is answered, if there is one."""

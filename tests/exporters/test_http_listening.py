@@ -42,6 +42,24 @@ async def test_listening_on_exactly_these_addresses(agent: AskedAgent):
     assert await _get(str(second)) == 0
 
 
+@pytest.mark.parametrize(("length", "status"), [(196_608, 404), (300_000, 400)])
+async def test_a_long_query_fits_into_an_address(agent: AskedAgent, length: int, status: int):
+    """By GET the longest query, all its characters escaped, is read; what is longer is refused.
+
+    Grafana asks for the values of a label by GET alone, and for all else where it is told to.
+    """
+    where = Listen("127.0.0.1", unused_port())
+    await agent.api.listen([where])
+    path = b"/api/v1/none?query=" + b"%7b" * (length // 3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", where.port)
+    writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert int((await reader.readline()).split()[1]) == status
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+    await agent.api.aclose()
+
+
 async def test_the_same_port_of_another_address(agent: AskedAgent):
     """A reload may move from one address to all addresses of the same port, and back."""
     port = unused_port()
