@@ -82,6 +82,11 @@ class Law:
             doubt=np.zeros(2),
         )
 
+    @property
+    def believed(self) -> float:
+        """How far this is the law of a roofline that was learned, 0 to 1."""
+        return 1.0 if self.host is not None else self.share
+
     def without_prompts(self, batch: Column) -> Column:
         """Return the seconds of a step that only decodes."""
         own = self._own_without_prompts(batch)
@@ -162,16 +167,20 @@ def law_of(
     plain = Law.linear(base + kv * shared, prompt, sequence + kv * held, bend)
     seen = max(model.batch[1], 1.0)
     batches = np.geomspace(seen, max(_LARGEST, 2.0 * seen), _POINTS)
-    if not (plain.base > 0.0 and prompt > 0.0):
-        # Nothing says what arithmetic costs, so nothing beyond what was seen is sure.
-        seconds = plain.without_prompts(batches)
-        doubt = seconds * np.log2(batches / seen)
-        return replace(plain, batches=batches, beyond=seconds, doubt=doubt)
     roofed = None
     if roofline is not None:
         roofed = _roofed(plain, roofline, batches, held=held, shared=shared)
         if roofline.share >= 1.0:
             return roofed
+    if not (plain.base > 0.0 and prompt > 0.0):
+        # Nothing says what arithmetic costs, so nothing beyond what was seen is sure.
+        seconds = plain.without_prompts(batches)
+        doubt = seconds * np.log2(batches / seen)
+        law = replace(plain, batches=batches, beyond=seconds, doubt=doubt)
+        if roofed is None or roofline is None:
+            return law
+        doubt = doubt + roofline.share * (roofed.doubt - doubt)
+        return replace(law, doubt=doubt, other=roofed, share=roofline.share)
     law = replace(plain, reading=plain.base, reading_each=kv * held)
     law = _with_arithmetic(law, _together(model, prompts, budget), 0.5 * seen)
     reading = (law.reading + law.reading_each * batches) ** 3

@@ -30,7 +30,7 @@ from agent.catalog import engine
 WIDEST: Final = log(2.5)
 """Half width of the interval, as a logarithm, beyond which nothing is said."""
 
-OWN_ERROR: Final = 0.1
+OWN_ERROR: Final = 0.08
 """Half width of what the model itself gets wrong, with the true law and the true lengths."""
 
 _WIDE_LATENCY: Final = 0.7 * WIDEST
@@ -39,6 +39,7 @@ _TOO_CLOSE: Final = (
     "that keeps it"
 )
 _DIFFERENCE: Final = 0.35  # of what two ways to go on beyond the largest batch differ by
+_SETTLED: Final = 0.5  # of the chance in what was learned, by a roofline that is believed
 _DOUBLING: Final = 0.06  # of the time of a step, for each doubling of the largest batch seen
 _TIMES: Final = 1.645
 _VARIED: Final = 1.3  # largest against smallest batch seen
@@ -318,7 +319,8 @@ def _unsure(model: StepTimeModel, system: System, seen: Seen, batch: float) -> f
     """Return the half width of the interval of a step at a batch, relative to its time.
 
     That of the learned law up to the largest batch seen; beyond, what the two ways to go on differ
-    by comes on top, and something for each doubling.
+    by comes on top, and something for each doubling. How the stretches share out what they took is
+    less of a chance where a roofline is believed, of which part is known beforehand.
     """
     shape = seen.shape
     share = (shape.output - 1.0) / shape.output
@@ -336,6 +338,7 @@ def _unsure(model: StepTimeModel, system: System, seen: Seen, batch: float) -> f
         here = np.array(batch * share)
         law = system.law.without_prompts(here) + system.law.prompts(np.array(prefill), here)
         known = max(known, (far.high - far.estimate) / max(far.estimate, float(law)))
+    known *= 1.0 - _SETTLED * system.law.believed
     doublings = log2(max(batch * share / largest, 1.0))
     apart = _DIFFERENCE * system.law.doubt_at(batch * share)
     drift = _TIMES * model.drift

@@ -37,6 +37,7 @@ _HOST: Final = (0.1, 1.0)  # host work of a step against the reading of the weig
 _FULL: Final = (0.5, 1.3)  # reading a full KV cache likewise: both share one memory
 _UNTOLD: Final = 3.0  # where nobody tells how much the cache holds: the learned law's slope
 _GROWS: Final = (0.002, 0.5)  # growth of the arithmetic by each sequence
+_FULL_STEPS: Final = 0.5  # arithmetic of a mean step against the whole, to begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,7 @@ def roofline_of(
         budget: tokens of a step at most.
         cache: tokens that the KV cache holds; None where nobody tells.
     """
-    base, prompt = learned[:2]
-    if not (base > 0.0 and prompt > 0.0) or evidence.drift >= _DRIFTS[1]:
+    if not (learned[0] > 0.0 and evidence.prefill.any()) or evidence.drift >= _DRIFTS[1]:
         return None
     loads = _loads(evidence, learned, prompts, budget)
     start, assumed, expected = _assumed(evidence, learned, cache)
@@ -182,6 +182,9 @@ def _assumed(
     else:
         held = sequence * float(evidence.decode.max()) + kv * most
         reading = max(held / most, 1e-7 * base)
+    if not prompt > 0.0:
+        # Where every step is full, a line cannot tell its tokens from what it takes without any.
+        prompt = _FULL_STEPS * base / float((evidence.prefill + evidence.decode).mean())
     start = np.log([_HOST[0] * base, base, reading, prompt, _GROWS[0] * prompt])
     rows = np.zeros((3, 5))
     rows[0, :2] = 1.0, -1.0

@@ -128,8 +128,8 @@ def saturation(law: Law, shape: Shape, room: Room) -> float:
     tokens = decode * each / (shape.output - 1.0)  # of a step, prompts of those that come in it
     come = decode / (shape.output - 1.0)
     more = np.array(1.0 + again / shape.prompt)
-    added = _added(law, shape, np.array(come), np.array(decode), more)
-    step = float(law.without_prompts(np.array(decode)) + added)
+    added = _added(law, shape, np.array([come]), np.array([decode]), more, budget=room.budget)
+    step = float(law.without_prompts(np.array(decode)) + added[0])
     return tokens / (each * step)
 
 
@@ -162,7 +162,7 @@ def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
     for _ in range(_DECODE_ROUNDS):
         bare = law.without_prompts(decode)
         full = bare + law.prompts(np.maximum(room.budget - decode, 1.0), decode)
-        busy, step = _busy(law, shape, rate, decode, more, full=full)
+        busy, step = _busy(law, shape, rate, decode, more, full=full, budget=room.budget)
         stay = _stay(shape, rate, busy, bare, step, more=more)
         decode = running * np.minimum((shape.output - 1.0) * step / stay, 1.0)
     # All of these are smooth in the batch.
@@ -227,7 +227,14 @@ def _wider(shape: Shape, busy: Column) -> Column:
 
 
 def _busy(
-    law: Law, shape: Shape, rate: float, decode: Column, more: Column, *, full: Column
+    law: Law,
+    shape: Shape,
+    rate: float,
+    decode: Column,
+    more: Column,
+    *,
+    full: Column,
+    budget: float,
 ) -> tuple[Column, Column]:
     """Return the share of its time that a step spends on prompts, and its mean seconds.
 
@@ -236,18 +243,34 @@ def _busy(
     bare = step = law.without_prompts(decode)
     busy = np.zeros(len(bare))
     for _ in range(_BUSY_ROUNDS):
-        busy = np.minimum(_added(law, shape, rate * step, decode, more) / step, _BUSIEST)
+        added = _added(law, shape, rate * step, decode, more, budget=budget)
+        busy = np.minimum(added / step, _BUSIEST)
         step = np.minimum(bare / (1.0 - busy), full)
     return busy, step
 
 
-def _added(law: Law, shape: Shape, come: Column, decode: Column, more: Column) -> Column:
-    """Return the mean seconds that prompts add to a step in which so many come on average."""
-    some = np.maximum(-np.expm1(-come), _TINY)  # share of the steps that have any
+def _added(
+    law: Law, shape: Shape, come: Column, decode: Column, more: Column, *, budget: float
+) -> Column:
+    """Return the mean seconds that prompts add to a step in which so many come on average.
+
+    What a step has no room for is computed in further ones, of which each reads the weights anew:
+    beside that reading a part of a prompt takes less than its share of the whole.
+    """
+    some = np.maximum(-np.expm1(-come), _TINY)  # share of the steps in which any come
     tokens = more * shape.prompt * come / some
     spread = sqrt(shape.prompt_scatter) / np.sqrt(np.maximum(come, 1.0))
-    low = law.prompts(tokens * np.maximum(1.0 - spread, 0.0), decode)
-    return np.asarray(0.5 * some * (low + law.prompts(tokens * (1.0 + spread), decode)))
+    high, low = tokens * (1.0 + spread), tokens * np.maximum(1.0 - spread, 0.0)
+    chunk = np.maximum(budget - decode, 1.0)
+    if (high <= chunk).all():
+        return np.asarray(0.5 * some * (law.prompts(low, decode) + law.prompts(high, decode)))
+    left, added = np.ones(len(chunk)), np.zeros(len(chunk))
+    for each in (high, low):
+        brought = 0.5 * some * each
+        steps = np.minimum(np.maximum(0.5 * some, brought / chunk), left)
+        left -= steps
+        added += steps * law.prompts(np.minimum(brought / np.maximum(steps, _TINY), chunk), decode)
+    return added
 
 
 def _stay(

@@ -235,6 +235,31 @@ def test_nothing_within_the_targets_may_still_be_something():
     assert all(one.low == 0.0 and one.high < found[0].estimate for one in unsure)
 
 
+def test_chance_in_what_was_learned_counts_less_where_a_roofline_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Part of a roofline is known beforehand: its interval is narrower, with the same estimate."""
+    view, step = recorded("vllm-capacity")[-1]
+    assert step.evidence is not None
+    # As if the machine were steady, and the line fitted badly.
+    believed = replace(step, evidence=replace(step.evidence, drift=0.0, misfit=1.0))
+    found = []
+    for settled in (0.0, 0.5):
+        monkeypatch.setattr("agent.analysis.capacity.learner._SETTLED", settled)
+        widths = []
+        for evidence in (believed.evidence, None):
+            learner = CapacityLearner()
+            *_before, _last = watch(learner, recorded("vllm-capacity")[:-1])
+            now = replace(believed, evidence=evidence)
+            said = learner.observe(view, step=now, limits=LIMITS, targets=SLOW)
+            widths.append(known(said).stability.tokens_per_minute)
+        found.append(widths)
+    (whole, plain), (less, same) = found
+    assert whole.estimate == less.estimate
+    assert log(less.high / less.low) < 0.95 * log(whole.high / whole.low)
+    assert same == plain
+
+
 def test_a_machine_that_differs_from_minute_to_minute_is_said_to():
     """The more minutes differ, the wider the interval is; at last nothing is said, and why."""
     view, step = recorded("vllm-capacity")[-1]

@@ -40,6 +40,39 @@ def test_a_full_budget_bounds_the_load():
     assert found == pytest.approx(256.0 / 0.02 / (1000.0 + 10.0), rel=0.02)
 
 
+def overlapping() -> Law:
+    """Return the law of an engine that reads while it computes; its knee is at 400 tokens."""
+    return replace(LAW, host=1e-3, reading=0.02, reading_each=2e-5, arithmetic=0.02 / 400.0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(600.0, 3000.0), st.floats(5.0, 60.0), st.floats(0.0, 0.8), st.floats(64.0, 1024.0))
+def test_a_full_engine_takes_prompts_in_parts(
+    prompt: float, output: float, spread: float, budget: float
+):
+    """Where steps are full, each takes what a full one does, whatever prompts look like."""
+    law, some = overlapping(), shape(prompt, output, spread)
+    each = some.prompt + some.output - 1.0
+    decode = np.array(budget * (some.output - 1.0) / each)
+    full = float(law.without_prompts(decode) + law.prompts(budget - decode, decode))
+    found = saturation(law, some, Room(1e4, budget))
+    assert found == pytest.approx(budget / (each * full), rel=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(200.0, 3000.0), st.floats(0.1, 0.9), st.floats(256.0, 2048.0))
+def test_parts_of_prompts_take_no_less_than_a_mean_step(prompt: float, load: float, budget: float):
+    """Steps take at least what they would if all had as many prompt tokens as the mean one."""
+    law, some, room = overlapping(), shape(prompt, 40.0, 0.5), Room(128.0, budget)
+    rate = load * saturation(law, some, room)
+    found = steady(law, some, room, rate)
+    assert found is not None
+    at = int(np.argmin(np.abs(found.batches - found.mean)))
+    step, decode = float(found.step[at]), found.decode[at]
+    even = float(found.bare[at] + law.prompts(np.array(rate * some.prompt * step), decode))
+    assert 0.99 * even <= step <= float(found.full[at]) * (1.0 + 1e-9)
+
+
 def test_a_full_cache_computes_again():
     """With as many requests by memory as by seats, less is served: some are computed again."""
     some = shape(300.0, 150.0)

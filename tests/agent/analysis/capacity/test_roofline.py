@@ -135,15 +135,23 @@ def test_nothing_is_read_into_steps_that_do_not_overlap():
     assert found is None
 
 
-def test_what_fits_a_little_worse_is_believed_in_part():
-    """A law half of which is believed lies halfway between the two, in steps and in doubt."""
+@pytest.mark.parametrize("free", [False, True])
+def test_what_fits_a_little_worse_is_believed_in_part(*, free: bool):
+    """A law half of which is believed lies halfway between the two, in steps and in doubt.
+
+    Also where what was learned has prompts for free.
+    """
     law = engine(0.02, 120.0)
     model, found = told(worked(law, 400.0), 400.0)
     assert found is not None
+    if free:
+        base, _prompt, *others = model.coefficients
+        model = replace(model, coefficients=(base, 0.0, *others))
     whole, half, none = (
         law_of(model, prompts(400.0), held=HELD, shared=0.0, budget=BUDGET, roofline=one).times(2.0)
         for one in (found, replace(found, share=0.5), None)
     )
+    assert (whole.believed, half.believed, none.believed) == (1.0, 0.5, 0.0)
     batches = np.array([4.0, 48.0, 200.0])
     tokens = np.array([100.0, 800.0, 4000.0])
     assert half.without_prompts(batches) == pytest.approx(
@@ -152,9 +160,11 @@ def test_what_fits_a_little_worse_is_believed_in_part():
     assert half.prompts(tokens, batches) == pytest.approx(
         0.5 * (whole.prompts(tokens, batches) + none.prompts(tokens, batches))
     )
-    assert 2.0 * half.doubt_at(100.0) == pytest.approx(
-        whole.doubt_at(100.0) + none.doubt_at(100.0), rel=0.1
-    )
+    doubts = [
+        one.doubt_at(100.0) * float(one.without_prompts(np.array(100.0)))
+        for one in (whole, half, none)
+    ]
+    assert 2.0 * doubts[1] == pytest.approx(doubts[0] + doubts[2])
 
 
 @pytest.mark.parametrize(("drift", "share"), [(0.0, 1.0), (0.06, 0.5), (0.1, None)])
@@ -178,6 +188,40 @@ def test_without_prompts_there_is_none():
         for one in worked(engine(0.01, 100.0), 300.0)
     ]
     assert told(stretches, 300.0)[1] is None
+
+
+def test_it_is_told_where_a_line_takes_prompts_for_free():
+    """Of steps most of which are full of prompts, a line may have all the time for their base."""
+    law, budget, prompt = engine(0.01, 150.0), 256.0, 900.0
+    stretches = []
+    for number, decode in enumerate(np.geomspace(1.5, 12.0, 24).tolist()):
+        full, chunk = 0.2 + 0.8 * number / 23.0, budget - decode
+        with_prompts, without = seconds(law, chunk, decode), seconds(law, 0.0, decode)
+        stretches.append(
+            Stretch(
+                time=1e9 + 10.0 * number,
+                steps=float(STEPS),
+                seconds=full * with_prompts + (1.0 - full) * without,
+                prefill=full * chunk,
+                decode=decode,
+                kv=HELD * decode,
+                decode_squared=decode * decode,
+                prompts=full * chunk / prompt,
+            )
+        )
+    usual = max(one.seconds for one in stretches)
+    found = roofline_of(
+        learned(stretches)[1],
+        (usual, 0.0, 0.0, 0.0, 0.0),
+        prompts(prompt),
+        budget=budget,
+        cache=CACHE,
+    )
+    assert found is not None
+    for tokens, decode in ((0.0, 4.0), (250.0, 6.0), (500.0, 12.0)):
+        assert seconds(found, tokens, decode) == pytest.approx(
+            seconds(law, tokens, decode), rel=0.1
+        )
 
 
 def test_steps_with_prompts_follow_each_other():
