@@ -179,7 +179,7 @@ class KvForecaster:
             return KvForecast(known=True)
         clients = bounded(known)
         most = self._limit.most(known, who.lifetime, clients)
-        line = arrivals(known.counts())
+        line = arrivals(known.counts(), apart=known.apart)
         made = fill(known, who, line, scale, clients=clients, most=most)
         self._learn(known, made)
         if known.times[-1] - known.times[0] < _SEEN:

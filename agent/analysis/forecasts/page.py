@@ -6,7 +6,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.analysis.forecasts.arrivals import BIN
 from agent.analysis.window import Column, View
 from agent.catalog import engine
 
@@ -45,11 +44,16 @@ class Pages:
     view: View
 
     def counts(self) -> Column:
-        """Return requests begun in each of the bins of some seconds up to the last row."""
+        """Return requests begun in each of the seconds up to the last row."""
         end = float(self.times[-1])
-        many = max(int((end - self.times[0]) / BIN), 1)
-        edges = end - BIN * np.arange(many, -1, -1)
+        many = max(int(end - self.times[0]), 1)
+        edges = end - np.arange(many, -1, -1.0)
         return np.diff(np.interp(edges, self.times, self.started))
+
+    @property
+    def apart(self) -> float:
+        """Seconds from one row to the next, on average."""
+        return float(self.times[-1] - self.times[0]) / (len(self.times) - 1)
 
 
 def pages(view: View) -> Pages | None:
