@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say what is wrong, all at once, or what there is."""
-    groups = load_rules(arguments.files or shipped_rule_files())
+    files = arguments.files or shipped_rule_files()
+    groups = load_rules(files)
     for group in groups:
         every = f"{group.interval:g}s" if group.interval else "tick"
         alerts = sum(isinstance(rule, AlertRule) for rule in group.rules)
@@ -24,4 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{group.file}: {group.name}: {alerts} alerts, "
             f"{len(group.rules) - alerts} recordings, every {every}"
         )
+    for file in files:
+        if not any(group.file == str(file) for group in groups):
+            print(f"{file}: no groups")
     return 0

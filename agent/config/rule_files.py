@@ -61,7 +61,7 @@ class RawGroup:
 
 @dataclass(frozen=True, slots=True, order=True)
 class RuleProblem:
-    """One thing that is wrong with rules."""
+    """One thing that is wrong with rules, at a line counted from 1; 0 for the whole file."""
 
     file: str
     line: int
@@ -69,7 +69,7 @@ class RuleProblem:
 
     def __str__(self) -> str:
         """Return it as a line for people."""
-        return f"{self.file}:{self.line}: {self.message}"
+        return ":".join([self.file, *([str(self.line)] if self.line else []), f" {self.message}"])
 
 
 _Loader: TypeAlias = "type[yaml.SafeLoader | yaml.CSafeLoader]"
@@ -86,11 +86,14 @@ def read_rule_file(path: Path, *, own: bool = False) -> tuple[list[RawGroup], li
         own: it comes with the agent, and cannot be made to do harm.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
     except OSError as error:
-        return [], [RuleProblem(str(path), 1, f"cannot be read: {error.strerror or error}")]
-    except UnicodeDecodeError:
-        return [], [RuleProblem(str(path), 1, "is not UTF-8 text")]
+        return [], [RuleProblem(str(path), 0, f"cannot be read: {error.strerror or error}")]
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return [], [RuleProblem(str(path), line, "is not UTF-8 text")]
     return parse_rule_file(text, str(path), loader=_QUICK if own else yaml.SafeLoader)
 
 

@@ -27,6 +27,16 @@ def test_check_rules_says_what_there_is(capsys: pytest.CaptureFixture[str]):
     assert "every tick" in out
 
 
+def test_check_rules_says_of_a_file_that_it_has_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """No word would leave it open whether it was looked at."""
+    empty = tmp_path / "empty.yml"
+    empty.write_text("groups: []\n")
+    assert main(["check-rules", str(empty)]) == 0
+    assert capsys.readouterr().out == f"{empty}: no groups\n"
+
+
 def test_check_rules_says_every_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """All problems of all files in one go, each with its place; exit status 2."""
     one, two = tmp_path / "one.yml", tmp_path / "two.yml"
@@ -35,7 +45,7 @@ def test_check_rules_says_every_problem(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["check-rules", str(one), str(two), str(tmp_path / "none.yml")]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(": ")[0] for line in lines] == [
-        f"{tmp_path / 'none.yml'}:1",
+        f"{tmp_path / 'none.yml'}",
         f"{one}:6",
         f"{two}:5",
     ]

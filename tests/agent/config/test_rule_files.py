@@ -111,9 +111,12 @@ def test_what_is_no_rule_file_is_said(text: str, said: str):
 
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path):
     """A missing file and one that is no text are problems like any other."""
-    assert "cannot be read" in str(read_rule_file(tmp_path / "none.yml")[1][0])
-    (tmp_path / "bytes.yml").write_bytes(b"\xff\xfe")
-    assert "is not UTF-8" in str(read_rule_file(tmp_path / "bytes.yml")[1][0])
+    none, latin = tmp_path / "none.yml", tmp_path / "bytes.yml"
+    assert [*map(str, read_rule_file(none)[1])] == [
+        f"{none}: cannot be read: No such file or directory"
+    ]
+    latin.write_bytes(b"# one\n# gr\xfc\xdfe\n")
+    assert [*map(str, read_rule_file(latin)[1])] == [f"{latin}:2: is not UTF-8 text"]
 
 
 @pytest.mark.parametrize("path", [*shipped_rule_files(), openllmetry_names()], ids=lambda p: p.stem)
