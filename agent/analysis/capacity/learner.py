@@ -40,6 +40,7 @@ _TOO_CLOSE: Final = (
 )
 _DIFFERENCE: Final = 0.35  # of what two ways to go on beyond the largest batch differ by
 _SETTLED: Final = 0.5  # of the chance in what was learned, by a roofline that is believed
+_ANYTHING: Final = 1e3  # half width of a step's interval that is as good as any wider one
 _DOUBLING: Final = 0.06  # of the time of a step, for each doubling of the largest batch seen
 _TIMES: Final = 1.645
 _VARIED: Final = 1.3  # largest against smallest batch seen
@@ -342,4 +343,5 @@ def _unsure(model: StepTimeModel, system: System, seen: Seen, batch: float) -> f
     doublings = log2(max(batch * share / largest, 1.0))
     apart = _DIFFERENCE * system.law.doubt_at(batch * share)
     drift = _TIMES * model.drift
-    return sqrt(known**2 + apart**2 + (_DOUBLING * doublings) ** 2 + drift**2)
+    # Also where that is no number: then too nothing is claimed.
+    return min(_ANYTHING, sqrt(known**2 + apart**2 + (_DOUBLING * doublings) ** 2 + drift**2))
