@@ -51,6 +51,7 @@ class Deaths:
         self._ids: list[int] = []
         self._time: float | None = None
         self._step = 0.0
+        self._odd = 0.0
 
     def observe(self, frame: Frame) -> Reading:
         """Return what ended at this tick, and the counts so far."""
@@ -85,11 +86,17 @@ class Deaths:
         return self._reading(frame, shares, events)
 
     def _passed(self, time: float) -> float:
-        """Return the seconds since the tick before; where the clock was set, those before that."""
+        """Return the seconds since the tick before; where the clock was set, those before that.
+
+        A clock is not set twice by the same: then ticks are rarer, as after a reload.
+        """
         before, self._time = self._time, time
         step = 0.0 if before is None else time - before
-        if 0.0 <= step <= max(1.0, _STEPS * self._step) or not self._step:
-            self._step = max(step, 0.0)
+        again = self._odd / _STEPS < step < self._odd * _STEPS
+        if 0.0 <= step <= max(1.0, _STEPS * self._step) or not self._step or again:
+            self._step, self._odd = max(step, 0.0), 0.0
+        else:
+            self._odd = max(step, 0.0)
         return self._step
 
     def as_json(self) -> list[dict[str, Any]]:

@@ -162,6 +162,18 @@ def test_a_step_of_the_clock_is_no_wait():
     assert told_after == []
 
 
+def test_rarer_ticks_are_no_steps_of_the_clock():
+    """After a reload with a tick of ten times the length, seconds count as before."""
+    host, deaths = serving()
+    host.silent("gave no answer within 2s")
+    begun, events = host.time, []
+    while not events and host.time < begun + 3 * HANG:
+        host.time += 9.0
+        events = told(deaths, [host.frame()])
+    assert [one.kind for one in events] == ["engine_hung"]
+    assert host.time - begun <= HANG + 20.0
+
+
 def test_an_engine_that_was_never_up_has_not_died():
     """An address that never answered, with no process seen, is not dead: it may never have run."""
     host, deaths = Watched(), Deaths()
