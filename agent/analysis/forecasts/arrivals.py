@@ -20,7 +20,7 @@ from agent.analysis.window import Column
 LINES: Final = 16
 """Lines that are drawn."""
 
-_SPANS: Final = np.unique(np.round(np.geomspace(15.0, 240.0, 21))).astype(np.intp)
+_SPANS: Final = np.round(np.geomspace(15.0, 240.0, 21)).astype(np.intp)
 _SHORTEST: Final = 15
 _BREAK: Final = 8.0 + 2.0 * np.log(len(_SPANS) / 10.0)  # the more places, the less likely each
 _DOUBLING: Final = 120.0
