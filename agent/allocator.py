@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 from typing import Final
 
-KEPT: Final = 4 << 20
+KEPT: Final = 1 << 20
 """Bytes that may be kept."""
 
 PIECE: Final = 1 << 20
