@@ -8,8 +8,9 @@ what was learned, reading and arithmetic overlapping, says by how much steps get
 learned law has it, and that the second prompt of a step costs more than the first.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -27,6 +28,9 @@ _BENT: Final = 0.7
 _GROWS: Final = 0.002  # by which each sequence makes the arithmetic of any longer, unless seen
 _UNSURE: Final = 3.0  # weight of that in the doubt: it may be nothing, or twice as much
 _MOST: Final = 8.0  # times by which arithmetic may exceed what prompts were seen to cost
+
+Adding: TypeAlias = Callable[[Column], Column]
+"""`adding(tokens)`: the seconds that prompt tokens add to steps that decode something besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,29 +101,51 @@ class Law:
     def _own_without_prompts(self, batch: Column) -> Column:
         """Return it by this law alone."""
         if self.host is not None:
-            return self.host + self._overlapped(batch, 0.0)
+            return self.host + self._overlapped(batch)
         learned = self.base + (self.sequence + self.bend * batch) * batch
         beyond = np.interp(batch, self.batches, self.beyond)
         return np.maximum(np.where(batch > self.batches[0], beyond, learned), _SHORTEST)
 
     def prompts(self, tokens: Column, batch: Column) -> Column:
         """Return the seconds that prompt tokens add to a step that decodes so many sequences."""
-        own = self._own_prompts(tokens, batch)
-        if self.other is None:
+        return self.adding(batch)(tokens)
+
+    def adding(self, batch: Column) -> Adding:
+        """Return what gives the seconds that prompt tokens add to steps with so many sequences.
+
+        It is asked for many prompts beside the same sequences, of which this is worked out once.
+        """
+        own, other, share = self._own_adding(batch), self.other, self.share
+        if other is None:
             return own
-        return own + self.share * (self.other.prompts(tokens, batch) - own)
+        further = other.adding(batch)
 
-    def _own_prompts(self, tokens: Column, batch: Column) -> Column:
+        def both(tokens: Column) -> Column:
+            seconds = own(tokens)
+            return seconds + share * (further(tokens) - seconds)
+
+        return both
+
+    def _own_adding(self, batch: Column) -> Adding:
         """Return it by this law alone."""
-        if not self.arithmetic:
-            return np.asarray(self.prompt * tokens)
-        return self._overlapped(batch, tokens) - self._overlapped(batch, 0.0)
+        arithmetic = self.arithmetic
+        if not arithmetic:
+            return lambda tokens: np.asarray(self.prompt * tokens)
+        reading, grown = self._apart(batch)
+        without = np.cbrt(reading + (arithmetic * grown) ** 3)
+        return lambda tokens: np.asarray(
+            np.cbrt(reading + (arithmetic * (grown + tokens)) ** 3) - without
+        )
 
-    def _overlapped(self, batch: Column, tokens: Column | float) -> Column:
+    def _overlapped(self, batch: Column) -> Column:
         """Return the seconds of reading and of arithmetic, which overlap."""
+        reading, grown = self._apart(batch)
+        return np.asarray(np.cbrt(reading + (self.arithmetic * grown) ** 3))
+
+    def _apart(self, batch: Column) -> tuple[Column, Column]:
+        """Return the cube of the seconds of reading, and the tokens that arithmetic takes."""
         reading = (self.reading + self.reading_each * batch) ** 3
-        grown = batch + self.grows * batch * np.minimum(batch, GROWN)
-        return np.asarray(np.cbrt(reading + (self.arithmetic * (grown + tokens)) ** 3))
+        return reading, batch + self.grows * batch * np.minimum(batch, GROWN)
 
     def doubt_at(self, batch: float) -> float:
         """Return how unsure a step beyond what was seen is, relative to its time."""

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.analysis.capacity.law import Law
+from agent.analysis.capacity.law import Adding, Law
 from agent.analysis.capacity.points import (
     COUNT,
     MOST_COUNTED,
@@ -65,6 +65,7 @@ class _Arrivals:
         batch: what they find.
         found: requests in the engine; as many as there are places for, or more.
         at: place of the batch with the request itself.
+        adding: gives what prompts add to steps with that batch.
         own: prompt tokens of each.
         running: seconds of the step that is running; 0 where none is.
         left: prompt tokens for which that step had no room.
@@ -77,6 +78,7 @@ class _Arrivals:
     batch: Steady
     found: NDArray[np.intp]
     at: NDArray[np.intp]
+    adding: Adding
     own: Column
     running: Column
     left: Column
@@ -150,9 +152,10 @@ def _arrivals(law: Law, shape: Shape, room: Room, rate: float) -> _Arrivals | No
     found = np.searchsorted(batch.reached, UNIFORM[0])
     at = np.minimum(found, len(batch.batches) - 1)
     own = _drawn(shape.prompts, UNIFORM[1])
-    running, left = _running(law, shape, rate, batch, at, budget=room.budget)
+    adding = law.adding(batch.decode[at])
+    running, left = _running(adding, shape, rate, batch, at, budget=room.budget)
     running, left = np.where(found > 0, running, 0.0), np.where(found > 0, left, 0.0)
-    return _Arrivals(law, shape, room, rate, batch, found, at, own, running, left)
+    return _Arrivals(law, shape, room, rate, batch, found, at, adding, own, running, left)
 
 
 def _first_token(come: _Arrivals, factor: float) -> Column:
@@ -166,7 +169,7 @@ def _first_token(come: _Arrivals, factor: float) -> Column:
         come: the requests.
         factor: by which all but the wait for a seat is longer.
     """
-    law, shape, batch, at = come.law, come.shape, come.batch, come.at
+    adding, shape, batch, at = come.adding, come.shape, come.batch, come.at
     u_state, u_left = UNIFORM[0], UNIFORM[2]
     full_up = 1.0 - batch.reached[-2]
     waits = np.zeros(len(u_state))
@@ -193,15 +196,21 @@ def _first_token(come: _Arrivals, factor: float) -> Column:
     backlog = -mean * np.log(np.maximum(np.minimum(above / np.maximum(load, _TINY), 1.0), _TINY))
     tokens = before + come.own
     whole = np.floor(tokens / chunk)
-    last = bare + law.prompts(np.minimum(come.left + others + come.own, chunk), decode)
-    rest = np.where(whole > 0, bare + law.prompts(tokens - whole * chunk, decode), last)
+    last = bare + adding(np.minimum(come.left + others + come.own, chunk))
+    rest = np.where(whole > 0, bare + adding(tokens - whole * chunk), last)
     gated = u_left * come.running + whole * most + rest
     fluid = (backlog + come.own) / chunk * most
     return np.asarray(waits + factor * np.maximum(gated, fluid))
 
 
 def _running(
-    law: Law, shape: Shape, rate: float, batch: Steady, at: NDArray[np.intp], *, budget: float
+    adding: Adding,
+    shape: Shape,
+    rate: float,
+    batch: Steady,
+    at: NDArray[np.intp],
+    *,
+    budget: float,
 ) -> tuple[Column, Column]:
     """Return the seconds of the step that a request finds running, and what it has no room for.
 
@@ -209,9 +218,9 @@ def _running(
     taken as often as it is long, and an ordinary sum: so the step has one more prompt in as many
     cases as prompts take time. What came in one step is computed in the next, if that has room.
     """
-    bare, most, decode = batch.bare[at], batch.full[at], batch.decode[at]
+    bare, most = batch.bare[at], batch.full[at]
     running, left = batch.step[at], np.zeros(len(at))
-    room = np.maximum(budget - decode, 1.0)
+    room = np.maximum(budget - batch.decode[at], 1.0)
     chance = np.minimum(batch.busy[at] / max(1.0 - float(batch.reached[0]), _TINY), 1.0)
     longer = np.cumsum(shape.prompts)
     for axis, which in zip(_STEPS, _WHICH, strict=True):
@@ -220,7 +229,7 @@ def _running(
         place = np.minimum(np.searchsorted(longer, drawn * longer[-1]), len(longer) - 1)
         tokens += left + np.where(drawn < 1.0, shape.prompts[place], 0.0)
         left = np.maximum(tokens - room, 0.0)
-        running = np.minimum(bare + law.prompts(tokens, decode), most)
+        running = np.minimum(bare + adding(tokens), most)
     return running, left
 
 
@@ -230,7 +239,7 @@ def _each(come: _Arrivals) -> Column:
     A request sees the batch as it moves during its life, itself included, and the prompts that
     arrive meanwhile. What arrived while its own prompt was computed stands before its second token.
     """
-    law, shape, found, rate = come.law, come.shape, come.batch, come.rate
+    shape, found, rate = come.shape, come.batch, come.rate
     gaps = np.maximum(_drawn(shape.outputs, UNIFORM[3]) - 1.0, 1.0)
     usual = float(np.interp(found.mean, found.batches, found.step))
     span = np.maximum(found.returns * gaps * usual, 1e-3)
@@ -245,8 +254,9 @@ def _each(come: _Arrivals) -> Column:
         np.interp(batch, found.batches, one)
         for one in (found.bare, found.full, found.busy, found.decode)
     )
+    adding = come.law.adding(decode)
     before = come.own + _arrived(shape, rate * come.running, _OTHERS)
-    window = gaps * bare + law.prompts(np.minimum(before, come.room.budget), decode)
+    window = gaps * bare + adding(np.minimum(before, come.room.budget))
     # Prompts take time in which further ones arrive.
     more = (1.0 - busy**gaps) / (1.0 - busy)
     scatter = (1.0 + shape.prompt_scatter) * more - 1.0
@@ -254,7 +264,7 @@ def _each(come: _Arrivals) -> Column:
     arrivals = rate * bare / (1.0 - busy)
     size = shape.prompt * arrivals / np.maximum(-np.expm1(-arrivals), _TINY)  # in a step with any
     steps = np.clip(tokens / size, 1.0, gaps)
-    each = bare + law.prompts(tokens / steps, decode) * steps / gaps
+    each = bare + adding(tokens / steps) * steps / gaps
     return np.asarray(np.minimum(each, full))
 
 

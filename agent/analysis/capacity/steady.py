@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.analysis.capacity.law import Law
+from agent.analysis.capacity.law import Adding, Law
 from agent.analysis.capacity.room import AGAIN, FURTHEST, Fitting, Room
 from agent.analysis.window import Column
 
@@ -128,7 +128,8 @@ def saturation(law: Law, shape: Shape, room: Room) -> float:
     tokens = decode * each / (shape.output - 1.0)  # of a step, prompts of those that come in it
     come = decode / (shape.output - 1.0)
     more = np.array(1.0 + again / shape.prompt)
-    added = _added(law, shape, np.array([come]), np.array([decode]), more, budget=room.budget)
+    chunk = np.maximum(room.budget - np.array([decode]), 1.0)
+    added = _added(law.adding(np.array([decode])), shape, np.array([come]), more, chunk=chunk)
     step = float(law.without_prompts(np.array(decode)) + added[0])
     return tokens / (each * step)
 
@@ -160,9 +161,10 @@ def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
     decode = running * ((shape.output - 1.0) / shape.output)
     stay = step = bare = full = busy = grid
     for _ in range(_DECODE_ROUNDS):
-        bare = law.without_prompts(decode)
-        full = bare + law.prompts(np.maximum(room.budget - decode, 1.0), decode)
-        busy, step = _busy(law, shape, rate, decode, more, full=full, budget=room.budget)
+        bare, adding = law.without_prompts(decode), law.adding(decode)
+        chunk = np.maximum(room.budget - decode, 1.0)
+        full = bare + adding(chunk)
+        busy, step = _busy(adding, shape, rate, bare, more, full=full, chunk=chunk)
         stay = _stay(shape, rate, busy, bare, step, more=more)
         decode = running * np.minimum((shape.output - 1.0) * step / stay, 1.0)
     # All of these are smooth in the batch.
@@ -227,31 +229,29 @@ def _wider(shape: Shape, busy: Column) -> Column:
 
 
 def _busy(
-    law: Law,
+    adding: Adding,
     shape: Shape,
     rate: float,
-    decode: Column,
+    bare: Column,
     more: Column,
     *,
     full: Column,
-    budget: float,
+    chunk: Column,
 ) -> tuple[Column, Column]:
     """Return the share of its time that a step spends on prompts, and its mean seconds.
 
     What prompts add depends on how many come in one step, and that on how long it takes.
     """
-    bare = step = law.without_prompts(decode)
+    step = bare
     busy = np.zeros(len(bare))
     for _ in range(_BUSY_ROUNDS):
-        added = _added(law, shape, rate * step, decode, more, budget=budget)
+        added = _added(adding, shape, rate * step, more, chunk=chunk)
         busy = np.minimum(added / step, _BUSIEST)
         step = np.minimum(bare / (1.0 - busy), full)
     return busy, step
 
 
-def _added(
-    law: Law, shape: Shape, come: Column, decode: Column, more: Column, *, budget: float
-) -> Column:
+def _added(adding: Adding, shape: Shape, come: Column, more: Column, *, chunk: Column) -> Column:
     """Return the mean seconds that prompts add to a step in which so many come on average.
 
     What a step has no room for is computed in further ones, of which each reads the weights anew:
@@ -261,15 +261,14 @@ def _added(
     tokens = more * shape.prompt * come / some
     spread = sqrt(shape.prompt_scatter) / np.sqrt(np.maximum(come, 1.0))
     high, low = tokens * (1.0 + spread), tokens * np.maximum(1.0 - spread, 0.0)
-    chunk = np.maximum(budget - decode, 1.0)
     if (high <= chunk).all():
-        return np.asarray(0.5 * some * (law.prompts(low, decode) + law.prompts(high, decode)))
+        return np.asarray(0.5 * some * (adding(low) + adding(high)))
     left, added = np.ones(len(chunk)), np.zeros(len(chunk))
     for each in (high, low):
         brought = 0.5 * some * each
         steps = np.minimum(np.maximum(0.5 * some, brought / chunk), left)
         left -= steps
-        added += steps * law.prompts(np.minimum(brought / np.maximum(steps, _TINY), chunk), decode)
+        added += steps * adding(np.minimum(brought / np.maximum(steps, _TINY), chunk))
     return added
 
 
