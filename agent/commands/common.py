@@ -10,13 +10,13 @@ from collectors.engines import ENGINES
 DEFAULT_CONFIG = Path("/etc/inferwatch/config.yaml")
 
 
-def add_config_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare `--config`."""
+def add_config_argument(parser: argparse.ArgumentParser, *, use: str = "") -> None:
+    """Declare `--config`; `use` says what of it counts, where that is not all."""
     parser.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help=f"the configuration; {DEFAULT_CONFIG} if it exists, else the defaults",
+        help=f"the configuration; {DEFAULT_CONFIG} if it exists, else the defaults{use}",
     )
 
 

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="a recording, or the ID of a recorded incident"
     )
-    add_config_argument(parser)
+    add_config_argument(parser, use="; where incidents are is all that is taken from it")
     add_listen_argument(parser)
     add_web_config_argument(parser, about="certificates, users and headers, as exporters have them")
     parser.add_argument(
