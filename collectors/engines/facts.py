@@ -1,6 +1,7 @@
 """What is known of an engine beside its measurements: model, version, sizes and limits."""
 
 import asyncio
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -12,6 +13,12 @@ from collectors.http import Documents, GoneError
 
 REFRESH_INTERVAL: Final = 300.0
 """Seconds after which facts are read again."""
+
+SLOW_INTERVAL: Final = 900.0
+"""Seconds after which a document that kept a look waiting is asked for again.
+
+The look is lost if it does so again; if it was slow once, what it says was missed for so long.
+"""
 
 _LIMITS: Final[Mapping[Fact, Metric]] = {
     Fact.MAX_NUM_SEQS: catalog.MAX_NUM_SEQS,
@@ -34,7 +41,7 @@ class Facts:
         self._client = client
         self._clock = clock
         self._due = float("-inf")
-        self._gone: set[str] = set()
+        self._gone: dict[str, float] = {}
         self._answered: dict[str, dict[Fact, str]] = {}
 
     def forget(self) -> None:
@@ -54,19 +61,21 @@ class Facts:
     async def document(self, path: str) -> Any:
         """Return a JSON document, or None where the engine has none or does not give it now.
 
-        One that is not there, or that kept us waiting until we were stopped, is not asked for
-        again until the engine is restarted.
+        One that is not there is not asked for again until the engine is restarted, one that kept
+        us waiting until we were stopped not for a while.
         """
-        if path in self._gone:
+        now = self._clock.monotonic()
+        if now < self._gone.get(path, -math.inf):
             return None
+        self._gone.pop(path, None)
         try:
             return await self._client.get_json(path)
         except GoneError:
-            self._gone.add(path)
+            self._gone[path] = math.inf
         except SourceError:
             pass
         except asyncio.CancelledError:
-            self._gone.add(path)
+            self._gone[path] = now + SLOW_INTERVAL
             raise
         return None
 
@@ -86,7 +95,7 @@ class Facts:
                 for fact, steps in endpoint.facts.items()
                 if (value := _at(document, steps)) not in (None, "")
             }
-        elif endpoint.path in self._gone:
+        elif self._gone.get(endpoint.path) == math.inf:
             self._answered.pop(endpoint.path, None)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from collectors.engines import ENGINES
-from collectors.engines.facts import REFRESH_INTERVAL
+from collectors.engines.facts import REFRESH_INTERVAL, SLOW_INTERVAL
 from collectors.engines.process import EngineProcess
 from collectors.engines.profile import Fact
 from tests.collectors.engines.watching import PAGE, RUNNING, Watch
@@ -44,12 +44,14 @@ async def test_a_missing_fact_is_not_an_error_and_not_asked_for_again(watch: Wat
 
 
 async def test_a_fact_endpoint_that_hangs_costs_one_look(watch: Watch) -> None:
-    """The look that was stopped while it waited for a fact is the last to ask for it."""
+    """The look that was stopped while it waited for a fact is the last to ask for it for long."""
     server = EngineServer.vllm()
     server.behaviours["/version"] = fake.hang()
     one = await watch(server)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(one.look(), 0.2)
+    assert (await asyncio.wait_for(one.look(), 5))[RUNNING] == 6
+    one.clock.advance(REFRESH_INTERVAL)
     assert (await asyncio.wait_for(one.look(), 5))[RUNNING] == 6
     assert server.requests.count("/version") == 1
 
@@ -137,3 +139,31 @@ async def test_what_an_old_llama_server_says_on_its_page_counts(watch: Watch) ->
     server.documents["/metrics"] += b"llamacpp:kv_cache_usage_ratio 0.125\n"
     found = await (await watch(server, engine="llamacpp")).look()
     assert [value for name, value in found.items() if "kv_cache_usage_ratio" in name] == [0.125]
+
+
+async def test_what_was_slow_once_is_asked_for_again(watch: Watch) -> None:
+    """A llama-server that was busy for one look says its KV use again, without a restart."""
+    server = EngineServer.llamacpp()
+    server.behaviours["/slots"] = fake.hang()
+    one = await watch(server, engine="llamacpp")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(one.look(), 0.2)
+    del server.behaviours["/slots"]
+    one.clock.advance(SLOW_INTERVAL - 1.0)
+    assert not [name for name in await one.look() if "kv_cache_usage" in name]
+    one.clock.advance(1.0)
+    assert [name for name in await one.look() if "kv_cache_usage" in name]
+
+
+async def test_what_was_said_before_a_slow_answer_stays_known(watch: Watch) -> None:
+    """The limits of an engine that is too busy for a moment are what they were."""
+    server = EngineServer.vllm()
+    one = await watch(server)
+    known = {name for name in await one.look() if "max_model_len" in name}
+    assert known
+    one.clock.advance(REFRESH_INTERVAL)
+    server.behaviours["/v1/models"] = fake.hang()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(one.look(), 0.2)
+    one.clock.advance(REFRESH_INTERVAL)
+    assert known <= (await one.look()).keys()
