@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Coroutine, Iterator
 from typing import Any, Final, Self, TypeVar
 
+from agent.model import SourceError
 from agent.promql.errors import PromqlError
 from agent.promql.values import Matrix, Value
 from agent.remote.client import Client
@@ -19,7 +20,7 @@ LONGEST: Final = 28 * 86_400.0
 """Seconds that are asked for at once: servers for many often refuse more than 30 days."""
 
 _SHORTEST: Final = 86_400.0  # in shorter pieces months would be hundreds of queries
-# Cortex, Mimir and the query frontend of Thanos; Mimir has a word more in front.
+# Of Cortex and of Thanos' query frontend; Mimir has a word more in front.
 _TOO_LONG: Final = "query time range exceeds the limit"
 _WHOLE: Final = re.compile(r"@\s*(?:start|end)\s*\(")
 
@@ -68,7 +69,7 @@ class Remote:
                     matrix_of(self._run(self._ask("query_range", form)), self._client.url)
                     for form in _forms(text, start, end, step, self._longest)
                 ]
-            except PromqlError as error:
+            except (PromqlError, SourceError) as error:  # the latter where it is told in plain
                 if _TOO_LONG not in str(error) or not self._shorter(text, end - start):
                     raise
             else:

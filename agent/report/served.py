@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from agent.promql.querier import Querier
-from agent.promql.values import Matrix
+from agent.promql.values import Matrix, Vector
 from agent.report.answers import Answer
 from agent.report.grid import FIVE_MINUTES, Grid, unknown
 from agent.report.report import DAY
@@ -61,16 +61,18 @@ class Served:
 
     def known(self, selector: str) -> bool:
         """Return whether there is, or was, a series that a selector finds."""
+
         # Day by day, as servers limit how far back a selector may reach; mostly the last one tells.
-        span = self._until - self._since
-        days = max(1, math.ceil(span / DAY))
-        step = span / days
-        text = f"count(last_over_time({self._own(selector)}[{math.ceil(step)}s]))"
-        ask, newest = self._querier.range, self._until
-        return bool(
-            ask(text, newest, newest, step).series
-            or (days > 1 and ask(text, self._since + step, newest - step, step).series)
-        )
+        # From midnight to midnight, where those that put ranges back to whole steps leave them.
+        def text(length: float) -> str:
+            return f"count(last_over_time({self._own(selector)}[{math.ceil(length)}s]))"
+
+        newest = min(self._until - self._since, DAY)
+        found = self._querier.instant(text(newest), self._until)
+        if isinstance(found, Vector) and len(found) > 0:
+            return True
+        first, last = math.ceil(self._since / DAY) * DAY, self._until // DAY * DAY
+        return newest == DAY and bool(self._querier.range(text(DAY), first, last, DAY).series)
 
     def _own(self, selector: str) -> str:
         """Return a selector for this host alone."""

@@ -75,6 +75,7 @@ def _options(folder: Path, port: int) -> list[str]:
         "-blocks-storage.bucket-store.bucket-index.enabled=false",
         "-compactor.enabled-tenants=nobody",
         f"-compactor.data-dir={folder / 'compactor'}",
+        f"-querier.active-query-tracker-dir={folder / 'queries'}",
         "-ring.store=inmemory",
         "-store-gateway.sharding-ring.store=inmemory",
         "-store-gateway.sharding-ring.instance-addr=127.0.0.1",

@@ -24,13 +24,12 @@ from tests.e2e.process import free_port
 from tests.e2e.prometheus import prometheus
 from tests.e2e.test_scaler import CONFIG, host, running, until
 from tests.fakes import fleet as made
-from tests.servers import NEEDS_CORTEX, NEEDS_PROMETHEUS
+from tests.servers import NEEDS_CORTEX, NEEDS_PROMETHEUS_3
 
-pytestmark = [pytest.mark.server, NEEDS_CORTEX, NEEDS_PROMETHEUS]
+pytestmark = [pytest.mark.server, NEEDS_CORTEX, NEEDS_PROMETHEUS_3]
 
 HOSTS = made.hosts(20)
 DAY = 86_400.0
-RULES = fleet.RULES.parent
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ def test_reports_and_rules_say_what_they_say_of_a_prometheus(
     "options",
     [
         ("-frontend.query-vertical-shard-size=4",),
-        ("-querier.split-queries-by-interval=1h",),
+        ("-querier.split-queries-by-interval=24h",),
         ("-store.max-query-length=721h",),
         ("-store.max-query-length=170h",),
     ],
@@ -153,8 +152,6 @@ def test_its_ruler_and_the_scaler_live(tmp_path: Path):
 
     The rules are evaluated each second rather than each minute; their expressions are the shipped.
     """
-    files = [RULES / "fleet.yml", RULES / "openllmetry.yml", *sorted((RULES / "rules").iterdir())]
-    rules = {file.name: _each_second(file) for file in files}
     port = free_port()
     settings = tmp_path / "config.yaml"
     settings.write_text(
@@ -167,7 +164,7 @@ def test_its_ruler_and_the_scaler_live(tmp_path: Path):
             tmp_path / "cortex",
             "-ruler.poll-interval=1s",
             "-ruler.evaluation-delay-duration=0s",
-            rules=rules,
+            rules=told.each_second(),
         ) as url,
     ):
         push = url.removesuffix("/prometheus") + "/api/v1/push"
@@ -190,14 +187,6 @@ def test_its_ruler_and_the_scaler_live(tmp_path: Path):
         health = {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
         assert set(health.values()) == {"ok"}, health
         assert len(health) == len({name.rpartition(" ")[2] for name, _text in told.expressions()})
-
-
-def _each_second(file: Path) -> str:
-    """Return the groups of a file with an interval of a second."""
-    document = yaml.safe_load(file.read_text())
-    for group in document["groups"]:
-        group["interval"] = "1s"
-    return yaml.safe_dump(document)
 
 
 def _recorded(url: str) -> None:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,14 +72,67 @@ def thanos(folder: Path, *options: str, blocks: Path) -> Iterator[Thanos]:
 
 
 @contextlib.contextmanager
+def live(folder: Path, scrapes: str, rules: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Keep a Prometheus of the cluster oslo running, its sidecar, a querier and a ruler.
+
+    Args:
+        folder: for data and logs.
+        scrapes: the configuration of the Prometheus.
+        rules: files of rules, by their names.
+
+    Yields:
+        The addresses of the querier and of the ruler.
+
+    Raises:
+        AssertionError: one of them does not get ready.
+    """
+    (folder / "rules").mkdir()
+    for name, text in rules.items():
+        (folder / "rules" / name).write_text(text)
+    config = yaml.safe_load(scrapes)
+    config["global"]["external_labels"] = {"cluster": "oslo", "replica": "a"}
+    sidecar, ruler = free_port(), free_port()
+    with contextlib.ExitStack() as kept:
+        server = kept.enter_context(prometheus(folder, yaml.safe_dump(config), *_WHOLE))
+        data = folder / "data"
+        at = (f"--prometheus.url={server.url}", f"--tsdb.path={data}")
+        kept.enter_context(_running(folder, "sidecar", sidecar, *at))
+        endpoints = (f"--endpoint=127.0.0.1:{port}" for port in (sidecar, ruler))
+        told = ("--query.replica-label=replica", *endpoints)
+        _process, url = kept.enter_context(_running(folder, "query", free_port(), *told))
+        options = (f"--query={url}", f"--rule-file={folder / 'rules'}/*.yml", '--label=ruler="x"')
+        where = f"--data-dir={folder / 'ruler'}"
+        _process, rule = kept.enter_context(_running(folder, "rule", ruler, where, *options))
+        yield url, rule
+
+
+@contextlib.contextmanager
+def frontend(folder: Path, url: str, *options: str) -> Iterator[str]:
+    """Keep a query frontend before a querier running, and yield its address.
+
+    Args:
+        folder: for its log.
+        url: of the querier.
+        options: further ones of its command line.
+
+    Raises:
+        AssertionError: it does not get ready.
+    """
+    told = (f"--query-frontend.downstream-url={url}", *options)
+    with _running(folder, "query-frontend", None, *told) as (_process, found):
+        yield found
+
+
+@contextlib.contextmanager
 def _running(
-    folder: Path, part: str, grpc: int, *options: str
+    folder: Path, part: str, grpc: int | None, *options: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Keep one part running; yield its process and address."""
     port = free_port()
     command = [
-        *(THANOS, part, "--log.level=warn", *options),
-        *(f"--http-address=127.0.0.1:{port}", f"--grpc-address=127.0.0.1:{grpc}"),
+        *(THANOS, part, "--log.level=warn", f"--http-address=127.0.0.1:{port}"),
+        *(() if grpc is None else (f"--grpc-address=127.0.0.1:{grpc}",)),
+        *options,
     ]
     log = folder / f"{part}.log"
     with log.open("wb") as said:

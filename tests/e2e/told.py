@@ -42,7 +42,7 @@ def reports(url: str, headers: Mapping[str, str]) -> dict[str, Any]:
 
 def expressions() -> Iterator[tuple[str, str]]:
     """Yield the name and the expression of every rule that is deployed, once a place."""
-    for file in (RULES, RULES.with_name("openllmetry.yml"), *_alerts()):
+    for file in _files():
         for group in yaml.safe_load(file.read_text())["groups"]:
             for number, rule in enumerate(group["rules"]):
                 name = rule.get("alert") or rule["record"]
@@ -83,6 +83,18 @@ def _flat(value: object, at: str = "") -> Iterator[tuple[str, object]]:
         yield at, value
 
 
-def _alerts() -> list[Path]:
-    """Return the files with alerts."""
-    return sorted((RULES.parent / "rules").glob("*.yml"))
+def each_second() -> dict[str, str]:
+    """Return every file of rules that is deployed, by its name, with a second for its intervals."""
+    found = {}
+    for file in _files():
+        document = yaml.safe_load(file.read_text())
+        for group in document["groups"]:
+            group["interval"] = "1s"
+        found[file.name] = yaml.safe_dump(document)
+    return found
+
+
+def _files() -> list[Path]:
+    """Return the files with rules."""
+    beside = (RULES.with_name(f"{name}.yml") for name in ("agent-unreachable", "openllmetry"))
+    return [RULES, *beside, *sorted((RULES.parent / "rules").glob("*.yml"))]

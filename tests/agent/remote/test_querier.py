@@ -188,9 +188,8 @@ def test_pieces_hold_every_step_once(start: float, steps: int, step: float, rest
 MONTHS = 91 * 86_400.0
 
 
-def refusing(limit: float, told: list[float], *, status: int = 422) -> Handler:
-    """Answer as Mimir and Cortex do that limit how long a query may reach back."""
-    kind = {400: "bad_data", 422: "execution"}[status]
+def refusing(limit: float, told: list[float], *, how: str = "execution") -> Handler:
+    """Answer as servers do that limit how long a query may be: Cortex, Mimir, Thanos in plain."""
 
     def answer(request: Request) -> Reply:
         start, end, step = (float(request.form[name]) for name in ("start", "end", "step"))
@@ -200,8 +199,10 @@ def refusing(limit: float, told: list[float], *, status: int = 422) -> Handler:
                 f"the total query time range exceeds the limit (query length: {end - start:.0f}s, "
                 f"limit: {limit:.0f}s)"
             )
-            body = {"status": "error", "errorType": kind, "error": why}
-            return Reply(json.dumps(body).encode(), status)
+            if how == "plain":
+                return Reply(f"{why}\n".encode(), 400)
+            body = {"status": "error", "errorType": how, "error": why}
+            return Reply(json.dumps(body).encode(), {"bad_data": 400, "execution": 422}[how])
         rows = [[start + n * step, str(n)] for n in range(int((end - start) / step + 0.5) + 1)]
         return said("matrix", [{"metric": {"a": "1"}, "values": rows}])
 
@@ -217,11 +218,11 @@ def test_months_are_asked_in_weeks():
     assert len(told) == 4
 
 
-@pytest.mark.parametrize("status", [400, 422])
-def test_shorter_pieces_are_asked_where_a_server_wants_them(status: int):
+@pytest.mark.parametrize("how", ["bad_data", "execution", "plain"])
+def test_shorter_pieces_are_asked_where_a_server_wants_them(how: str):
     """A limit of five days is found once, by halves, and kept to; every step is there once."""
     told: list[float] = []
-    with remote(refusing(5 * 86_400.0, told, status=status)) as found:
+    with remote(refusing(5 * 86_400.0, told, how=how)) as found:
         (one,) = found.range("x", 0.0, MONTHS, 300.0).series
         assert [*one.times] == [300.0 * n for n in range(len(one.times))]
         assert one.times[-1] == MONTHS

@@ -186,33 +186,49 @@ def test_only_the_host_is_asked_about():
 
 
 @pytest.mark.parametrize("days", [0.004, 1.0, 1.5, 91.0, 200.3])
-def test_no_question_reaches_back_over_a_day_at_once(days: float):
-    """Servers limit how far one selector may: days end to end hold all the time there is."""
-    asked: list[tuple[str, float, float, float]] = []
+@pytest.mark.parametrize("aligned", [False, True])
+def test_no_question_reaches_back_over_a_day_at_once(days: float, *, aligned: bool):
+    """Servers limit how far one selector may: what is asked holds all the time there is.
+
+    Thanos' query frontend puts ranges back to multiples of their step.
+    """
+    asked: list[tuple[float, float]] = []
+    end = 20_000.7 * DAY
 
     class Noting(Canned):
-        """Answers and keeps the times."""
+        """Answers and keeps the spans that selectors cover."""
+
+        def instant(self, text: str, time: float) -> Value:
+            """Answer."""
+            asked.append((time - _length(text), time))
+            return super().instant(text, time)
 
         def range(self, text: str, start: float, end: float, step: float) -> Matrix:
             """Answer."""
-            asked.append((text, start, end, step))
+            if aligned:
+                start, end = start // step * step, end // step * step
+            count = int((end - start) / step + 1e-6) + 1
+            times = [start + number * step for number in range(count)]
+            asked.extend((time - _length(text), time) for time in times)
             return super().range(text, start, end, step)
 
-    assert not Served(Noting(lambda _text: [], kept=300.0), "h", since=0.0, until=days * DAY).known(
-        "x"
-    )
-    before = 0.0
-    for text, start, end, step in sorted(asked, key=lambda one: one[1]):
-        length = float(text.partition("[")[2].partition("s]")[0])
-        assert 0.0 < step <= length <= DAY
-        assert start - length <= before
-        assert round((end - start) / step, 6).is_integer()  # or the last step would not be the end
-        before = end
-    assert before == days * DAY
+    silent = Served(Noting(lambda _text: [], kept=300.0), "h", since=end - days * DAY, until=end)
+    assert not silent.known("x")
+    seen = end
+    for start, until in sorted(asked, reverse=True):
+        assert until - start <= DAY
+        assert until >= seen
+        seen = min(seen, start)
+    assert seen <= end - days * DAY
     asked.clear()
     found = Noting(lambda _text: [({}, 1.0)], kept=300.0)
-    assert Served(found, "h", since=0.0, until=days * DAY).known("x")
+    assert Served(found, "h", since=end - days * DAY, until=end).known("x")
     assert len(asked) == 1  # a host that is there is found on its last day
+
+
+def _length(text: str) -> float:
+    """Return the seconds of the only selector in a query."""
+    return float(text.partition("[")[2].partition("s]")[0])
 
 
 def test_what_was_not_asked_for_is_left_out():
