@@ -20,10 +20,14 @@ class NotOursError(SourceError):
 
 
 class Told(NamedTuple):
-    """What an agent says: its alerts and its replicas, each as its API has them."""
+    """What an agent says: its alerts and its replicas, each as its API has them.
+
+    `rules`: the names of the alerts that its rules may give; None where it does not say.
+    """
 
     alerts: Sequence[Mapping[str, Any]]
     replicas: Sequence[Mapping[str, Any]]
+    rules: frozenset[str] | None = None
 
 
 async def ask(
@@ -31,6 +35,7 @@ async def ask(
     *,
     timeout: float,  # noqa: ASYNC109 - of the whole, not of one call
     access: Access,
+    names: bool = False,
 ) -> Told:
     """Return what the agent at an address says.
 
@@ -38,6 +43,7 @@ async def ask(
         url: in front of `/api/v1`.
         timeout: seconds for all of it.
         access: how it is verified, and what it is shown.
+        names: ask for the names of its alerts too.
 
     Raises:
         ConfigError: what it is to be shown is not where it should be.
@@ -46,10 +52,11 @@ async def ask(
     """
     try:
         async with asyncio.timeout(timeout), await _session(access) as session:
-            health, alerts, signals = await asyncio.gather(
+            health, alerts, signals, rules = await asyncio.gather(
                 _get(session, f"{url}/-/healthy"),
                 _get(session, f"{url}/api/v1/alerts"),
                 _get(session, f"{url}/api/v1/signals"),
+                _get(session, f"{url}/api/v1/rules?type=alert") if names else _nothing(),
             )
     except TimeoutError:
         raise SourceError(f"{url} gave no answer within {timeout:g} s") from None
@@ -64,7 +71,9 @@ async def ask(
         raise SourceError(f"the agent at {url} answers, but its ticks have stopped")
     try:
         return Told(
-            _objects(_json(alerts)["data"]["alerts"], ("labels", "state")), _replicas(signals)
+            _objects(_json(alerts)["data"]["alerts"], ("labels", "state")),
+            _replicas(signals),
+            _names(rules),
         )
     except (LookupError, TypeError, ValueError, RecursionError) as error:
         raise NotOursError(f"{url} does not answer as an agent does: {reason(error)}") from error
@@ -91,6 +100,19 @@ def _replicas(answer: tuple[int, bytes]) -> list[Mapping[str, Any]]:
     told = _json(answer)
     keys = ("instance_name", "model_name", "rank")
     return _objects([*told["replicas"], *told["stale"]], keys)
+
+
+async def _nothing() -> tuple[int, bytes]:
+    """Return the answer of nobody."""
+    return HTTPStatus.NOT_FOUND, b""
+
+
+def _names(answer: tuple[int, bytes]) -> frozenset[str] | None:
+    """Return the names of the rules; None where they are not told, as by an older agent."""
+    if answer[0] != HTTPStatus.OK:
+        return None
+    groups = _json(answer)["data"]["groups"]
+    return frozenset(str(rule["name"]) for group in groups for rule in group["rules"])
 
 
 async def _get(session: aiohttp.ClientSession, url: str) -> tuple[int, bytes]:

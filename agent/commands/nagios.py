@@ -6,12 +6,14 @@ The exit status is 0 for OK, 1 for WARNING, 2 for CRITICAL and 3 for UNKNOWN.
 import argparse
 import asyncio
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from agent.app.plugin import NotOursError, ask
 from agent.config import Secret
 from agent.config.access import BasicAuth, Tls
+from agent.config.near import nearest
 from agent.config.values import Url
 from agent.http_client import Access
 from agent.model import ConfigError, SourceError
@@ -140,7 +142,15 @@ def run(arguments: argparse.Namespace) -> int:
     )
     try:
         access = _access(arguments)
-        told = asyncio.run(ask(arguments.url, timeout=arguments.timeout, access=access))
+        told = asyncio.run(
+            ask(
+                arguments.url,
+                timeout=arguments.timeout,
+                access=access,
+                names=bool(arguments.alert),
+            )
+        )
+        _check_names(arguments.alert, told.rules)
         status, text = result(told.alerts, told.replicas, wanted)
     except (ConfigError, NotOursError) as error:
         status, text = failed(Status.UNKNOWN, str(error))
@@ -150,6 +160,19 @@ def run(arguments: argparse.Namespace) -> int:
         status, text = failed(Status.UNKNOWN, f"{type(error).__name__}: {error}")
     print(text)
     return int(status)
+
+
+def _check_names(asked: Sequence[str], known: Collection[str] | None) -> None:
+    """Refuse an alert that no rule gives: it would be well for ever.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for name in asked:
+        if known is not None and name not in known:
+            near = nearest(name, known)
+            hint = f"; did you mean {near}?" if near else ""
+            raise ConfigError(f"no rule of the agent gives an alert {name}{hint}")
 
 
 def _url(text: str) -> str:

@@ -33,6 +33,10 @@ class Agent:
             "/-/healthy": (200, "ok"),
             "/api/v1/alerts": (200, {"status": "success", "data": {"alerts": []}}),
             "/api/v1/signals": (503, "no engine was seen yet"),
+            "/api/v1/rules?type=alert": (
+                200,
+                {"data": {"groups": [{"rules": [{"name": "EngineDown"}, {"name": "Other"}]}]}},
+            ),
         }
         self.hangs = Event()
         self.ended = Event()
@@ -89,6 +93,17 @@ def test_an_alert_is_critical(agent: Agent, capsys: pytest.CaptureFixture[str]):
     )
     assert check(capsys, "-u", agent.url, "--severity", "critical=warning")[0] == 1
     assert check(capsys, "-u", agent.url, "--alert", "Other")[0] == 0
+
+
+def test_an_alert_that_no_rule_gives_is_unknown(agent: Agent, capsys: pytest.CaptureFixture[str]):
+    """A slip in its name, or a rule that is switched off, would be well for ever."""
+    status, out = check(capsys, "-u", agent.url, "--alert", "Other", "--alert", "EngineDwon")
+    assert (status, out) == (
+        3,
+        "UNKNOWN - no rule of the agent gives an alert EngineDwon; did you mean EngineDown?\n",
+    )
+    agent.answers["/api/v1/rules?type=alert"] = (404, "an agent of before there were rules")
+    assert check(capsys, "-u", agent.url, "--alert", "EngineDwon")[0] == 0
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "utf-8"])
