@@ -17,6 +17,7 @@ import aiohttp
 from agent.config import Secret
 from agent.config.access import BasicAuth, Tls
 from agent.http_client import Access, unreached
+from agent.lines import one_line
 from agent.model import ConfigError, SourceError
 from collectors.direct import DirectClient
 
@@ -136,7 +137,7 @@ class HttpClient:
         except aiohttp.ClientPayloadError as error:
             raise SourceError(f"the answer to {path} was cut off") from error
         except (aiohttp.ClientError, OSError, ConfigError) as error:
-            reason = unreached(error)
+            reason = _unspoken(error, self._address.url)
             raise SourceError(f"asking {self.place} for {path} failed: {reason}") from error
 
     async def get_json(self, path: str) -> Any:
@@ -224,6 +225,15 @@ def _is_simple(response: aiohttp.ClientResponse) -> bool:
     return response.content_length is not None and not (
         {"Content-Encoding", "Transfer-Encoding"} & response.headers.keys()
     )
+
+
+def _unspoken(error: Exception, url: str) -> str:
+    """Return why there was no answer, or none in HTTP, in one line."""
+    said = error.message if isinstance(error, aiohttp.ClientResponseError) else unreached(error)
+    # A server with TLS says nothing to those who speak without, or a few bytes of its own.
+    silent = isinstance(error, aiohttp.ServerDisconnectedError) or said.startswith("Bad status")
+    doubt = "; does it speak https?" if silent and url.startswith("http:") else ""
+    return one_line(said) + doubt
 
 
 def _refusal(response: aiohttp.ClientResponse, path: str, *, base: str) -> SourceError:

@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 
 import pytest
 
 from agent.model import SourceError
-from tests.collectors.engines.watching import LIMIT, PAGE, RUNNING, Watch
+from tests.collectors.engines.watching import LIMIT, PAGE, RUNNING, Watch, Watched
 from tests.fakes import engine_server as fake
 from tests.fakes.engine_server import EngineServer
 
@@ -61,6 +62,37 @@ async def test_a_path_too_many_in_the_address_is_seen(watch: Watch, path: str, a
     one = await watch(EngineServer.vllm(), path=path)
     with pytest.raises(SourceError, match=f"^{asked}.* 404.*url ends in {path}.* this vLLM's addr"):
         await one.look()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"", r"failed: Server disconnected; does it speak https\?$"),
+        (b"\x15\x03\x01\x00\x02\x02\x28\n", r"failed: Bad status line: .*; does it speak https\?$"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 9000 + b"\r\n\r\n", "failed: Got more than 8190 bytes"),
+    ],
+    ids=["nothing", "a TLS alert", "a header without end"],
+)
+async def test_an_answer_that_is_none_is_said_in_one_line(
+    watch: Watch, answer: bytes, message: str
+) -> None:
+    """Such as that of a server with TLS to whoever forgot the s of https."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        writer.close()
+
+    server = EngineServer.vllm()
+    one = await watch(server)
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as other:
+        port = other.sockets[0].getsockname()[1]
+        instance = replace(one.collector.instance, url=f"http://127.0.0.1:{port}")
+        client = Watched(instance)
+        with pytest.raises(SourceError, match=message) as raised:
+            await client.look()
+        await client.collector.aclose()
+    assert str(raised.value).isprintable()
 
 
 async def test_a_page_without_an_announced_length_has_a_limit_too(watch: Watch) -> None:
