@@ -56,6 +56,19 @@ class _Target:
     gone_since: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a discovery knows, for the one that takes its place.
+
+    Attributes:
+        boot_time: by which it tells processes apart, Unix seconds.
+        targets: by name, those included that have ended.
+    """
+
+    boot_time: float
+    targets: Mapping[str, _Target]
+
+
 class Discovery:
     """Knows the engine processes of this host and where they can be asked.
 
@@ -68,6 +81,7 @@ class Discovery:
         forget_after: seconds for which an engine stays a target once its process has ended.
         proc: mount point of procfs.
         on_change: called at the end of a look that found other targets or processes.
+        found: of the discovery before this one, if there was one.
     """
 
     name = "discovery"
@@ -82,6 +96,7 @@ class Discovery:
         forget_after: float = 600.0,
         proc: Path = Path("/proc"),
         on_change: Callable[[], None] = lambda: None,
+        found: Found | None = None,
     ) -> None:
         self._engines = engines
         self._clock = clock
@@ -89,7 +104,7 @@ class Discovery:
         self._forget_after = forget_after
         self._proc = str(proc)
         # Once, because it moves when the clock is set, and processes are told apart by it.
-        self._boot_time = _boot_time(self._proc)
+        self._boot_time = _boot_time(self._proc) if found is None else found.boot_time
         self._on_change = on_change
         self._builder = ReadingBuilder(table)
         self._aside = Aside("discovery")
@@ -98,7 +113,12 @@ class Discovery:
         self._candidates: dict[int, _Candidate] = {}
         self._walked = float("-inf")
         self._processes: list[EngineProcess] = []
-        self._targets: dict[str, _Target] = {}
+        names = {instance.name for instance in configured}
+        self._targets = {
+            name: target
+            for name, target in ({} if found is None else found.targets).items()
+            if name not in names and not any(map(target.process.serves, configured))
+        }
         # Asked at each look at each engine, and the same from one walk to the next.
         self._serving: dict[str, tuple[EngineInstance, EngineProcess | None]] = {}
 
@@ -106,6 +126,11 @@ class Discovery:
     def targets(self) -> list[EngineInstance]:
         """Instances that were found and are not in the configuration."""
         return [target.instance for target in self._targets.values()]
+
+    @property
+    def found(self) -> Found:
+        """What another discovery is to go on with."""
+        return Found(self._boot_time, self._targets)
 
     @property
     def processes(self) -> list[EngineProcess]:

@@ -113,7 +113,8 @@ class Sources:
     async def _make_discovery(self) -> None:
         """Have a discovery for these settings.
 
-        A new one looks at once, so that what an old one had found goes on without a gap.
+        A new one goes on with what an old one had found, also with engines that have ended, and
+        looks at once.
         """
         settings = self._settings
         key = (settings.engines.instances, settings.discovery.forget_after)
@@ -121,6 +122,7 @@ class Sources:
             self._discovery = None
         elif self._discovery is None or self._discovery_key != key:
             self._discovery_key = key
+            before = self._discovery
             self._discovery = Discovery(
                 engines=ENGINES,
                 table=self._table,
@@ -128,6 +130,7 @@ class Sources:
                 configured=settings.engines.instances,
                 forget_after=settings.discovery.forget_after,
                 on_change=self._retarget,
+                found=None if before is None else before.found,
             )
             # Whatever is wrong, its own look will say so.
             with contextlib.suppress(Exception):

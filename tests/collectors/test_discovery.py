@@ -363,3 +363,37 @@ async def test_a_real_process_is_found(tmp_path: Path) -> None:
     assert child.pid not in [process.pid for process in discovery.processes]
     await discovery.aclose()
     await discovery.aclose()
+
+
+async def test_another_discovery_goes_on_with_what_was_found(tmp_path: Path) -> None:
+    """A reload forgets no engine that has just ended, and gives none another name or start.
+
+    The alert about the one would be told as over, and the other would seem to be restarted.
+    """
+    world = World(tmp_path)
+    world.start(7, "vllm serve big --port 8000")
+    world.start(8, "vllm serve small --port 8001")
+    world.start(9, "vllm serve third --port 8002")
+    await world.urls()
+    before = {process.pid: process for process in world.discovery.processes}
+    (tmp_path / "7" / "cmdline").unlink()
+    (tmp_path / "7" / "stat").unlink()
+    (tmp_path / "7").rmdir()
+    assert set(await world.urls()) == {"vllm-8000", "vllm-8001", "vllm-8002"}
+    (tmp_path / "stat").write_text(f"cpu 1 2 3\nbtime {BOOTED + 5}\n")  # the clock was set
+    configured = EngineInstance(name="third", engine="vllm", url="http://127.0.0.1:8002")
+    after = Discovery(
+        engines=ENGINES,
+        table=world.table,
+        clock=world.clock,
+        configured=(configured,),
+        forget_after=600.0,
+        proc=tmp_path,
+        found=world.discovery.found,
+    )
+    await after.collect()
+    assert [target.name for target in after.targets] == ["vllm-8000", "vllm-8001"]
+    assert {process.pid: process for process in after.processes} == {8: before[8], 9: before[9]}
+    world.clock.advance(601.0)
+    await after.collect()
+    assert [target.name for target in after.targets] == ["vllm-8001"]
