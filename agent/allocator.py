@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 from typing import Final
 
-KEPT: Final = 1 << 20
+KEPT: Final = 2 << 20
 """Bytes that may be kept."""
 
 PIECE: Final = 1 << 20
