@@ -105,8 +105,8 @@ def judge(
     late_by_queue = slow_starts and not evidence.queue_time < evidence.prefill_time
     if found is None and (queue >= QUEUEING or (late_by_queue and waiting.any())):
         found = _limit(evidence, waiting, prefill_share)
-    if found is None and evidence.stuck_for >= evidence.span:
-        # Too short for a stall, and no step was seen that could have been too long.
+    if found is None and evidence.stuck_for >= evidence.span and math.isnan(evidence.prompt_tokens):
+        # Too short for a stall, and no request was seen for minutes that could have been too slow.
         return Finding(cause=Cause.UNKNOWN, because="there are requests, and no step was seen yet")
     return found or _phase(evidence, targets, prefill_share, slow_gaps=slow_gaps)
 

@@ -98,12 +98,15 @@ class TestWhatIsFound:
             decode_per_step=math.nan,
             time_to_first_token=NOTHING,
             inter_token_latency=NOTHING,
+            prompt_tokens=math.nan,
             span=8.0,
             stuck_for=8.0,
         )
         assert found(unmoved).cause is Cause.UNKNOWN
         assert found(replace(unmoved, running=column(256))).cause is Cause.SEQUENCE_LIMIT
         assert found(replace(unmoved, stuck_for=2.0)).cause is Cause.PREFILL_COMPUTE
+        # A long step of an engine that has served before.
+        assert found(replace(unmoved, prompt_tokens=500.0)).cause is Cause.PREFILL_COMPUTE
 
     def test_a_page_that_is_gone_is_unknown(self) -> None:
         """No verdict on what is not seen."""
