@@ -18,34 +18,19 @@ from agent.promql.errors import PromqlError
 from agent.report.asked import Asked
 from agent.report.fleet import names
 from agent.report.report import ReportError
-from tests.e2e import fleet, told
+from tests.e2e import told
 from tests.e2e.cortex import TENANT, cortex
 from tests.e2e.process import free_port
 from tests.e2e.prometheus import prometheus
 from tests.e2e.test_scaler import CONFIG, host, running, until
-from tests.fakes import fleet as made
 from tests.servers import NEEDS_CORTEX, NEEDS_PROMETHEUS_3
 
 pytestmark = [pytest.mark.server, NEEDS_CORTEX, NEEDS_PROMETHEUS_3]
 
-HOSTS = made.hosts(20)
 DAY = 86_400.0
 
 
-@pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two hours of twenty hosts, and what the rules record of them."""
-    found = tmp_path_factory.mktemp("history")
-    fleet.fill(found, HOSTS, told.START, told.END, step=60.0)
-    fleet.record(found, told.START, told.END)
-    return found
-
-
-@pytest.fixture(scope="module")
-def prometheus_said(history: Path) -> tuple[dict[str, Any], dict[str, told.Samples]]:
-    """What a Prometheus says of them: reports, and the expressions of the rules."""
-    with fleet.server(history) as running_one:
-        return told.reports(running_one.url, {}), told.evaluated(running_one.url, {})
+history, prometheus_said = told.history, told.prometheus_said
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +40,7 @@ def url(history: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         yield found
 
 
-def test_reports_and_rules_say_what_they_say_of_a_prometheus(
-    url: str, prometheus_said: tuple[dict[str, Any], dict[str, told.Samples]]
-):
+def test_reports_and_rules_say_what_they_say_of_a_prometheus(url: str, prometheus_said: told.Said):
     """Every figure of every report, and every sample that a shipped rule gives, is the same."""
     reports, samples = prometheus_said
     assert told.reports(url, TENANT) == reports
@@ -81,7 +64,7 @@ def test_reports_and_rules_say_what_they_say_of_a_prometheus(
 def test_limits_and_the_ways_of_its_frontend_change_no_figure(
     history: Path,
     tmp_path: Path,
-    prometheus_said: tuple[dict[str, Any], dict[str, told.Samples]],
+    prometheus_said: told.Said,
     options: tuple[str, ...],
 ):
     """Queries that it splits or shards, and months that it gives in weeks alone, are the same."""
@@ -105,7 +88,7 @@ def test_what_it_refuses_is_said(url: str, history: Path, tmp_path: Path):
 
 
 def test_what_is_too_long_ago_costs_the_growth_alone(
-    history: Path, tmp_path: Path, prometheus_said: tuple[dict[str, Any], dict[str, told.Samples]]
+    history: Path, tmp_path: Path, prometheus_said: told.Said
 ):
     """Where it may not look back the months that growth wants, the rest is told, and why."""
     far = time.time() - told.START + 3 * DAY  # noqa: TID251 - its limit counts from its own now

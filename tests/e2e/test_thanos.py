@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,40 +9,24 @@ from agent.app.report_fleet import Fleet, make
 from agent.report.asked import Asked
 from agent.report.fleet import names
 from agent.report.report import ReportError
-from tests.e2e import fleet, told
+from tests.e2e import told
 from tests.e2e.process import free_port
 from tests.e2e.prometheus import Server
 from tests.e2e.test_scaler import CONFIG, host, running, until
 from tests.e2e.thanos import frontend, live, thanos
-from tests.fakes import fleet as made
 from tests.servers import NEEDS_PROMETHEUS_3, NEEDS_THANOS
 
 pytestmark = [pytest.mark.server, NEEDS_THANOS, NEEDS_PROMETHEUS_3]
 
-HOSTS = made.hosts(20)
 
-
-@pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two hours of twenty hosts, and what the rules record of them."""
-    found = tmp_path_factory.mktemp("history")
-    fleet.fill(found, HOSTS, told.START, told.END, step=60.0)
-    fleet.record(found, told.START, told.END)
-    return found
-
-
-@pytest.fixture(scope="module")
-def prometheus_said(history: Path) -> tuple[dict[str, Any], dict[str, told.Samples]]:
-    """What a Prometheus says of them: reports, and the expressions of the rules."""
-    with fleet.server(history) as server:
-        return told.reports(server.url, {}), told.evaluated(server.url, {})
+history, prometheus_said = told.history, told.prometheus_said
 
 
 @pytest.mark.parametrize("engine", ["prometheus", "thanos"])
 def test_two_replicas_say_what_one_prometheus_says(
     history: Path,
     tmp_path: Path,
-    prometheus_said: tuple[dict[str, Any], dict[str, told.Samples]],
+    prometheus_said: told.Said,
     engine: str,
 ):
     """Every figure and every sample that a shipped rule gives is the same; nothing counts twice."""
@@ -58,7 +41,7 @@ def test_two_replicas_say_what_one_prometheus_says(
 
 
 def test_what_its_query_frontend_does_changes_no_figure(
-    history: Path, tmp_path: Path, prometheus_said: tuple[dict[str, Any], dict[str, told.Samples]]
+    history: Path, tmp_path: Path, prometheus_said: told.Said
 ):
     """It puts ranges back to whole steps, splits them by the day, shards them, and limits them."""
     with thanos(tmp_path, blocks=history / "data") as found:
@@ -72,7 +55,7 @@ def test_what_its_query_frontend_does_changes_no_figure(
 
 
 def test_a_replica_that_is_away_is_said_and_changes_nothing(
-    history: Path, tmp_path: Path, prometheus_said: tuple[dict[str, Any], dict[str, told.Samples]]
+    history: Path, tmp_path: Path, prometheus_said: told.Said
 ):
     """The other has it all, so the figures stand beside the warning; without both there is none."""
     fleet_of = prometheus_said[0]["model"]

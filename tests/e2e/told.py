@@ -12,15 +12,37 @@ from agent.app.report_fleet import Fleet, make, make_of_host, remote
 from agent.config import Settings
 from agent.report.asked import Asked
 from agent.store.series import Labels
+from tests.e2e import fleet
 from tests.e2e.fleet import RULES
+from tests.fakes import fleet as made
 
 Samples = dict[tuple[Labels, float], float]
+Said = tuple[dict[str, Any], dict[str, Samples]]
 
 START: Final = 1_780_048_800.0
 """A time two hours before noon, at the edge of a block."""
 
 END: Final = START + 7200.0
 NOW: Final = END + 60.0
+
+
+HOSTS: Final = made.hosts(20)
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two hours of twenty hosts, and what the rules record of them."""
+    found = tmp_path_factory.mktemp("history")
+    fleet.fill(found, HOSTS, START, END, step=60.0)
+    fleet.record(found, START, END)
+    return found
+
+
+@pytest.fixture(scope="module")
+def prometheus_said(history: Path) -> Said:
+    """What a Prometheus says of them: reports, and the expressions of the rules."""
+    with fleet.server(history) as running:
+        return reports(running.url, {}), evaluated(running.url, {})
 
 
 def settings(headers: Mapping[str, str]) -> Settings:
