@@ -5,7 +5,8 @@ from typing import Final
 
 # The calendar of `datetime`, the years 1 to 9999. Milliseconds of our days are beyond it.
 _BEGIN: Final = -62_135_596_800.0
-_END: Final = 253_402_300_800.0
+END: Final = 253_402_300_800.0
+"""Unix seconds from which on there is no date."""
 
 
 def unix_seconds(text: str) -> float:
@@ -19,6 +20,6 @@ def unix_seconds(text: str) -> float:
     except ValueError:
         found = datetime.fromisoformat(text)
         seconds = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    if not _BEGIN <= seconds < _END:
+    if not _BEGIN <= seconds < END:
         raise ValueError(text)
     return seconds

@@ -10,6 +10,7 @@ that it lost what it had accepted.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from agent.alerts.severe import SEVERE
 from agent.config.receivers import KeepReceiver
 from agent.http_client import Access
 from agent.model import Alert, Clock
@@ -22,9 +23,7 @@ _PATH: Final = "/alerts/event"
 
 # Keep has five severities and takes any other for info.
 _SEVERITIES: Final = {
-    "critical": "critical",
-    "page": "critical",
-    "emergency": "critical",
+    **dict.fromkeys(SEVERE, "critical"),
     "high": "high",
     "error": "high",
     "major": "high",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
 
+from agent.alerts.severe import SEVERE
 from exporters.perfdata import Datum, Range, plain
 
 
@@ -21,9 +22,7 @@ class Status(IntEnum):
 _ORDER: Final = (Status.OK, Status.UNKNOWN, Status.WARNING, Status.CRITICAL)
 
 SEVERITIES: Final[Mapping[str, Status]] = {
-    "critical": Status.CRITICAL,
-    "page": Status.CRITICAL,
-    "emergency": Status.CRITICAL,
+    **dict.fromkeys(SEVERE, Status.CRITICAL),
     "info": Status.OK,
     "none": Status.OK,
 }

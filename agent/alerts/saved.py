@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeGuard
 
 from agent.alerts.state import AlertStates, Instance, State
+from agent.moment import END
 
 OUTAGE_TOLERANCE: Final = 3600.0
 """Seconds after which what was saved says nothing about now; Prometheus's default."""
@@ -17,7 +18,6 @@ SETTLING: Final = 60.0
 """Seconds that sources get after a start before what they do not say is taken for untrue."""
 
 _VERSION: Final = 1
-_LATEST: Final = 1e11
 _TIMES: Final = ("active_at", "fired_at", "resolved_at", "kept_since", "sent_at")
 
 
@@ -119,7 +119,7 @@ def _from_json(item: Mapping[str, Any]) -> Instance:
 
 def _is_time(value: Any) -> TypeGuard[float]:
     """Return whether it is Unix seconds that have a date, as receivers are told them."""
-    return isinstance(value, int | float) and 0 <= value < _LATEST
+    return isinstance(value, int | float) and 0 <= value < END
 
 
 def _text(value: Any) -> str:

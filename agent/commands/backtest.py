@@ -17,14 +17,13 @@ from agent.app.rules import load_rules, severe, shipped_rule_files
 from agent.commands.common import settings_from
 from agent.config import Settings
 from agent.model import Frame, Reading, RecordingFailedError, SeriesTable
-from agent.moment import unix_seconds
+from agent.moment import END, unix_seconds
 from agent.recording import RecordingReader
 from agent.replay import ReplayClock, play, until_damage
 from agent.store.history import HOT_SPAN, History
 from agent.store.target import Target
 
 _LONGEST: Final = 1e9  # seconds of a recording
-_LATEST: Final = 1e11
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +61,7 @@ def _time(text: str) -> tuple[bool, float]:
         seconds = unix_seconds(text)
     except ValueError:
         seconds = math.inf
-    if seconds > (_LONGEST if relative else _LATEST):
+    if seconds > (_LONGEST if relative else END):
         raise argparse.ArgumentTypeError("expected Unix seconds, ISO 8601 or +SECONDS")
     return relative, seconds
 

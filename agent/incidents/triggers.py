@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from agent.alerts.severe import SEVERE
 from agent.analysis.deaths.causes import CONSEQUENCES, Cause
 from agent.catalog import forecast
 from agent.model import Event, Frame, Metric
@@ -12,9 +13,6 @@ QUIET: Final = 600.0
 
 NEAR: Final = 120.0
 """Seconds within which memory is foreseen to run out, for that to be an incident."""
-
-# As the page and the check plugin have it: the configuration may call what is critical by these.
-_SEVERE: Final = frozenset({"critical", "page", "emergency"})
 
 # The KV cache is not among them: that it fills is daily business, and costs no process its life.
 _FORECASTS: Final[Mapping[Metric, str]] = {
@@ -109,7 +107,7 @@ def _of_event(event: Event) -> Iterator[Trigger]:
         case "oom_kill":
             subject = labels.get("process", "")
             yield Trigger("oom_kill", engine, subject, event.message, event.time)
-        case "alert_firing" if labels.get("severity") in _SEVERE:
+        case "alert_firing" if labels.get("severity") in SEVERE:
             subject = " ".join(f"{name}={value}" for name, value in sorted(labels.items()))
             yield Trigger("alert", engine, subject, event.message, event.time)
         case _:

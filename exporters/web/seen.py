@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from agent.alerts.severe import SEVERE
 from agent.catalog import agent as catalog
 from agent.model import Frame, Metric
 
@@ -14,7 +15,6 @@ RUNBOOKS: Final = "/runbooks"
 """Where the agent has them."""
 
 _SHIPPED: Final = "inferwatch"
-_SEVERE: Final = ("critical", "page", "emergency")
 _SLIGHT: Final = ("info", "none")
 
 
@@ -80,7 +80,7 @@ class Alert:
     @property
     def rank(self) -> int:
         """0 for the most severe."""
-        return 0 if self.severity in _SEVERE else 2 if self.severity in _SLIGHT else 1
+        return 0 if self.severity in SEVERE else 2 if self.severity in _SLIGHT else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
