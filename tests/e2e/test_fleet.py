@@ -15,18 +15,14 @@ from agent.config import Settings
 from agent.config.settings import ModelTargets, Targets
 from agent.report.asked import Asked
 from agent.report.report import Report, ReportError
-from tests.e2e import fleet
+from tests.e2e import fleet, told
 from tests.e2e.process import free_port
+from tests.e2e.told import END, HOSTS, NOW, START
 from tests.fakes import fleet as made
 from tests.servers import NEEDS_PROMETHEUS, PROMTOOL
 
 pytestmark = [pytest.mark.server, NEEDS_PROMETHEUS]
 
-START = 1_780_048_800.0
-"""A time two hours before noon, at the edge of a block; it is past, as the command wants it."""
-
-END = START + 7200.0
-HOSTS = made.hosts(20)
 UNIT_TESTS = Path(__file__).parents[1] / "rules" / "fleet"
 SETTINGS = replace(
     Settings(),
@@ -34,13 +30,7 @@ SETTINGS = replace(
 )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two hours of the hosts, and what the rules record of them."""
-    found = tmp_path_factory.mktemp("fleet")
-    fleet.fill(found, HOSTS, START, END, step=60.0)
-    fleet.record(found, START, END)
-    return found
+folder = told.history
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +46,7 @@ def report(url: str, *, by: str = "model", clusters: tuple[str, ...] = (), **ask
         SETTINGS,
         Asked(**{"start": "90m", **asked}),
         Fleet(url=url, by=by, clusters=clusters),
-        now=END + 60.0,
+        now=NOW,
     )
 
 
@@ -266,7 +256,7 @@ def test_one_host_is_told_of_as_by_itself(prometheus: str):
         Asked(start="60m", instance="vllm-8000"),
         url=prometheus,
         host="gpu-0001:9745",
-        now=END + 60.0,
+        now=NOW,
     ).document
     (one,) = found["subjects"]
     assert found["host"] == "gpu-0001:9745"
@@ -280,4 +270,4 @@ def test_one_host_is_told_of_as_by_itself(prometheus: str):
 def test_a_host_that_is_not_there_is_said(prometheus: str):
     """A label that no agent has is named, with what was looked for."""
     with pytest.raises(ReportError, match="no agent whose label instance is 'gpu-7'"):
-        make_of_host(SETTINGS, Asked(), url=prometheus, host="gpu-7", now=END + 60.0)
+        make_of_host(SETTINGS, Asked(), url=prometheus, host="gpu-7", now=NOW)

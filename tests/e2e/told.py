@@ -24,8 +24,6 @@ START: Final = 1_780_048_800.0
 
 END: Final = START + 7200.0
 NOW: Final = END + 60.0
-
-
 HOSTS: Final = made.hosts(20)
 
 
