@@ -48,7 +48,7 @@ run: $(RUN_STAMP) ## the agent on this host, at http://localhost:9745 or LISTEN=
 	$(BIN)/inferwatch run $(if $(CONFIG),--config $(CONFIG)) $(if $(LISTEN),--listen $(LISTEN))
 
 test: $(STAMP) need-cc ## every test that needs no GPU, engine, server, systemd or browser
-	$(BIN)/python -m pytest -q -m "not gpu and not engine and not server and not systemd and not browser"
+	$(BIN)/python -m pytest -q --numprocesses=auto --maxprocesses=8 --dist=loadfile -m "not gpu and not engine and not server and not systemd and not browser"
 
 test-server: $(STAMP) need-cc need-server ## tests against a real Prometheus and Alertmanager
 	$(BIN)/python -m pytest -q -m server
