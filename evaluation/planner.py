@@ -3,9 +3,10 @@
     python -m evaluation.planner
 
 The load rises and falls as over a day while the agent watches, nothing else asking it but the
-reader of its capacity. Then the same server is saturated: what it carries with as many users as
-its batch has places, and the highest load of a ramp at which the targets hold, is the truth that
-the agent could not see before. Writes its part of `docs/evaluation.md` and `build/planner.json`.
+reader of its capacity. How high, is measured before the agent begins: machines differ. Then the
+same server is saturated: what it carries with as many users as its batch has places, and the load
+of a climb up to which the targets hold, is the truth that the agent could not see before. Writes
+its part of `docs/evaluation.md` and `build/planner.json`.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +33,7 @@ from evaluation.faults_host import (
     node_exporter,
     prometheus,
 )
-from evaluation.planner_page import FIGURES, write
+from evaluation.planner_page import FIGURES, KEPT, write
 from tests.e2e.process import AgentProcess
 from tests.e2e.vllm import vllm_folder
 
@@ -41,14 +42,23 @@ FOLDER: Final = ROOT / "build" / "planner"
 DAY: Final = 1080.0
 """Seconds of the day."""
 
-LEAST: Final = 1.2
-MOST: Final = 10.0
-"""Requests a second of the night and of the highest hour."""
+PEAK: Final = 0.6
+NIGHT: Final = 0.07
+"""The highest hour and the night, as shares of what the server carried before the day."""
+
+PROBED: Final = 30.0
+"""Seconds for which that is measured."""
 
 SATURATED: Final = 90.0
 STREAMS: Final = 24
 STEP: Final = 30.0
-STEPS: Final = (11.0, 13.0, 15.0, 17.0)
+HIGHER: Final = 1.2
+"""Each step of the climb against the one before, until the targets no longer hold."""
+
+CLOSE: Final = 1.06
+"""The lowest load that missed them against the highest that kept them, which ends the climb."""
+
+MOST_STEPS: Final = 12
 BLOCK: Final = 12.0
 PAIRS: Final = 8
 STEADY: Final = 5.0
@@ -79,7 +89,7 @@ class Said:
     others: float
 
 
-def rate(share: float, *, least: float = LEAST, most: float = MOST) -> float:
+def rate(share: float, *, least: float, most: float) -> float:
     """Return the requests a second at a share of the day: a night, a rise, two humps, an evening.
 
     Args:
@@ -137,12 +147,22 @@ def _said(running: AgentProcess, load: Load, began: float, others: Others) -> Sa
     )
 
 
-async def _day(running: AgentProcess, load: Load, others: Others) -> list[Said]:
-    """Let a day pass; return what was said each minute."""
+async def _probe(engine: Engine) -> float:
+    """Return the requests a second that a server carries, before anybody watches."""
+    load = Load(url=engine.url, key=KEY)
+    begin = time.time()
+    await load.closed(STREAMS, PROBED, seed=3)
+    # The first seconds are those of a cold server.
+    done = [one for one in load.asked if one.whole and one.ended >= begin + 10.0]
+    return len(done) / (time.time() - begin - 10.0)
+
+
+async def _day(running: AgentProcess, load: Load, others: Others, *, most: float) -> list[Said]:
+    """Let a day pass whose highest hour has so many requests a second; return what was said."""
     began = time.time()
     said: list[Said] = []
     while (now := time.time() - began) < DAY:
-        load.rate = rate(now / DAY)
+        load.rate = rate(now / DAY, least=most * NIGHT / PEAK, most=most)
         if now >= 60.0 * (len(said) + 1):
             said.append(await asyncio.to_thread(_said, running, load, began, others))
         await asyncio.sleep(1.0)
@@ -151,17 +171,41 @@ async def _day(running: AgentProcess, load: Load, others: Others) -> list[Said]:
     return said
 
 
-async def _truth(load: Load, others: Others) -> dict[str, Any]:
+def further(steps: Sequence[Mapping[str, Any]], first: float) -> float | None:
+    """Return the requests a second of the next step of a climb, None at its end.
+
+    It goes up until a step misses the targets, or down until one keeps them, then halves what is
+    between.
+
+    Args:
+        steps: those made: `rate`, and the share `within` both targets.
+        first: requests a second of the first.
+    """
+    if not steps:
+        return first
+    missed = min((one["rate"] for one in steps if one["within"] < KEPT), default=math.inf)
+    below = [one["rate"] for one in steps if one["rate"] < missed]
+    kept = max(below, default=0.0)
+    if len(steps) >= MOST_STEPS or missed <= CLOSE * kept:
+        return None
+    if missed == math.inf:
+        return HIGHER * kept
+    return math.sqrt(kept * missed) if kept else missed / HIGHER
+
+
+async def _truth(load: Load, others: Others, *, first: float) -> dict[str, Any]:
     """Climb to what the server can do within the targets, then saturate it."""
-    steps = []
+    steps: list[dict[str, Any]] = []
     others.cores()
-    for asked in STEPS:
+    while (asked := further(steps, first)) is not None:
         load.rate = asked
         begin = time.time()
         await asyncio.sleep(STEP)
         end = time.time()
         load.rate = 0.0
-        await asyncio.sleep(8.0)
+        # What waits in vain here is not to be in the way of the next step.
+        await asyncio.gather(*load.under_way, return_exceptions=True)
+        await asyncio.sleep(5.0)
         begun = [one for one in load.asked if begin + 5.0 <= one.begun < end]
         steps.append(
             {
@@ -200,6 +244,7 @@ def _report(folder: Path, begin: float, end: float) -> None:
 
 async def run(engine: Engine, folder: Path) -> dict[str, Any]:
     """Let a day pass on an engine that is up, find the truth, and return the figures."""
+    most = PEAK * await _probe(engine)
     with (
         agent(folder, alertmanager=None, state=folder / "state") as running,
         node_exporter(folder) as (node, port),
@@ -215,13 +260,14 @@ async def run(engine: Engine, folder: Path) -> dict[str, Any]:
             "vLLM": engine.pid,
         }
         meter, others = Meter(watched), Others([*watched.values()])
-        said = await _day(running, load, others)
+        said = await _day(running, load, others, most=most)
         cost, end = meter.read(), time.time()
         day = [one for one in load.asked if one.ended]
         figures: dict[str, Any] = {
             "day": {
                 "began": begin,
                 "seconds": end - begin,
+                "most": most,
                 "requests": len(day),
                 "within": within(day, TARGETS),
                 "said": [asdict(one) for one in said],
@@ -229,7 +275,7 @@ async def run(engine: Engine, folder: Path) -> dict[str, Any]:
             "cost": [asdict(one) for one in cost],
         }
         _keep(figures)
-        figures["truth"] = await _truth(load, others)
+        figures["truth"] = await _truth(load, others, first=most)
         _keep(figures)
         load.rate = STEADY
         pairs = await paired(load, running.process.pid, pairs=PAIRS, block=BLOCK)

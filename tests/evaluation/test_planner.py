@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.faults_client import Asked
-from evaluation.planner import carried, rate, tokens_a_minute
+from evaluation.planner import CLOSE, MOST_STEPS, carried, further, rate, tokens_a_minute
 from evaluation.planner_page import summary, text, truth
 
 
@@ -25,8 +25,9 @@ def test_the_day_stays_between_night_and_peak(share: float):
 
 def test_the_day_has_a_night_and_a_peak():
     """It begins and ends near the night's rate and reaches the peak in between."""
-    assert rate(0.0) == pytest.approx(1.2, rel=0.02)
-    assert max(rate(part / 100) for part in range(101)) == pytest.approx(10.0, rel=0.01)
+    rates = [rate(part / 100, least=1.2, most=10.0) for part in range(101)]
+    assert rates[0] == pytest.approx(1.2, rel=0.02)
+    assert max(rates) == pytest.approx(10.0, rel=0.01)
 
 
 def test_tokens_count_where_their_request_began():
@@ -36,6 +37,20 @@ def test_tokens_count_where_their_request_began():
     assert tokens_a_minute([one], 60.0, 120.0) == 0.0
     assert carried([one], 0.0, 60.0) == pytest.approx(30.0)
     assert carried([one], 60.0, 120.0) == pytest.approx(30.0)
+
+
+@given(st.floats(0.5, 500.0), st.floats(0.01, 300.0))
+def test_a_climb_ends_close_to_where_the_targets_cease_to_hold(first: float, limit: float):
+    """From wherever it begins; where it runs out of steps, both ends are still true."""
+    steps: list[dict[str, float]] = []
+    while (asked := further(steps, first)) is not None:
+        steps.append({"rate": asked, "within": 1.0 if asked < limit else 0.5})
+    kept = max((one["rate"] for one in steps if one["rate"] < limit), default=0.0)
+    missed = min((one["rate"] for one in steps if one["rate"] >= limit), default=math.inf)
+    assert len({one["rate"] for one in steps}) == len(steps) <= MOST_STEPS
+    assert missed <= CLOSE * kept or len(steps) == MOST_STEPS
+    if first / 2.0 < limit < 2.0 * first:
+        assert missed <= CLOSE * kept
 
 
 def test_the_truth_lies_between_the_last_step_kept_and_the_first_missed():
