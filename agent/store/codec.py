@@ -8,10 +8,14 @@ that never changes is one number.
 
 import zlib
 from array import array
+from collections.abc import Sequence
 from typing import Final
+
+import numpy as np
 
 from agent.model import InferwatchError
 from agent.store import decimal
+from agent.store.deflate import deflate
 
 WIDTH: Final = 8
 """Bytes of a float."""
@@ -20,27 +24,37 @@ _SAME: Final = b"\x00"
 _PLAIN: Final = b"\x01"
 _SHUFFLED: Final = b"\x02"
 _DECIMAL: Final = b"\x03"
-_TOO_SHORT: Final = 4  # values; deflate adds more to these than it takes away
 
 
 class DamagedError(InferwatchError):
     """Bytes are not what the history wrote."""
 
 
-def encode(column: "array[float]") -> bytes:
-    """Return the bytes of a column, which is not empty."""
-    raw = column.tobytes()
-    if raw == raw[:WIDTH] * len(column):
-        return _SAME + raw[:WIDTH]
-    if len(column) > _TOO_SHORT:
-        decimals = decimal.pack(column)
-        if decimals is not None and len(decimals) < len(raw):
-            return _DECIMAL + decimals
-        shuffled = b"".join([raw[place::WIDTH] for place in range(WIDTH)])
-        deflated = zlib.compress(shuffled, 1)
-        if len(deflated) < len(raw):
-            return _SHUFFLED + deflated
-    return _PLAIN + raw
+def encode(columns: "Sequence[array[float]]") -> list[bytes]:
+    """Return the bytes of each column; all have as many values, at least one."""
+    count = len(columns[0])
+    values = np.frombuffer(b"".join(columns)).reshape(-1, count)
+    bits = values.view(np.int64)
+    moving = np.nonzero((bits != bits[:, :1]).any(axis=1))[0]
+    decimals = dict(zip(moving.tolist(), decimal.pack(values[moving]), strict=True))
+    return [
+        _one(column.tobytes(), decimals[place]) if place in decimals else _same(column)
+        for place, column in enumerate(columns)
+    ]
+
+
+def _same(column: "array[float]") -> bytes:
+    """Return the bytes of a column whose values are all the same."""
+    return _SAME + column[:1].tobytes()
+
+
+def _one(raw: bytes, decimals: bytes | None) -> bytes:
+    """Return the bytes of a column, given its floats, and as decimal numbers if it is of those."""
+    if decimals is not None and len(decimals) < len(raw):
+        return _DECIMAL + decimals
+    shuffled = b"".join([raw[place::WIDTH] for place in range(WIDTH)])
+    deflated = deflate(shuffled)
+    return _SHUFFLED + deflated if len(deflated) < len(raw) else _PLAIN + raw
 
 
 def decode(data: bytes, count: int) -> "array[float]":

@@ -17,40 +17,58 @@ moves the point for the same reason.
 
 import struct
 import zlib
-from array import array
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from agent.store.deflate import deflate
 
 _HEAD: Final = struct.Struct("<BBBqqI")
 _MOST_PLACES: Final = 9
 _EXACT: Final = 2.0**53
 """Whole numbers below it are floats; so quotients by a power of ten are rounded once."""
 
+_SCALES: Final = np.array([10.0**places for places in range(_MOST_PLACES + 1)])
+
 _WORTH: Final = 0.8  # deflating takes time to undo, so it must save more than a little
 _TRIES: Final = 4
 
 
-def pack(column: "array[float]") -> bytes | None:
-    """Return the bytes of a column of at least two values, None where they are not decimal."""
-    values = np.frombuffer(column)
-    largest = float(np.abs(values).max())
-    exponent = max(map(_places, (column[0], column[len(column) // 2], column[-1])))
+def pack(columns: NDArray[np.float64]) -> list[bytes | None]:
+    """Return the bytes of columns, None for one that is not of decimal numbers.
+
+    Together they cost a third of what each would alone.
+
+    Args:
+        columns: a row each, of at least two values.
+    """
+    found: list[bytes | None] = [None] * len(columns)
+    rows = np.arange(len(columns))
+    largest = np.abs(columns).max(axis=1)
+    looked_at = columns[:, (0, columns.shape[1] // 2, -1)].tolist()
+    exponents = np.array([max(map(_places, values)) for values in looked_at], np.int64)
     for _try in range(_TRIES):
-        if exponent > _MOST_PLACES:
-            return None
-        scale = 10.0**exponent
+        taken = exponents <= _MOST_PLACES
+        rows, exponents = rows[taken], exponents[taken]
         # So written that it refuses NaN, too.
-        if not largest * scale < _EXACT:
-            return None
-        numbers = np.rint(values * scale).astype(np.int64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            taken = largest[rows] * _SCALES[exponents] < _EXACT
+        rows, exponents = rows[taken], exponents[taken]
+        if not len(rows):
+            break
+        values, scales = columns[rows], _SCALES[exponents][:, None]
+        numbers = np.rint(values * scales).astype(np.int64)
         # As bits: minus zero would come back as zero.
-        wrong = (numbers / scale).view(np.int64) != values.view(np.int64)
-        if not wrong.any():
-            return _packed(exponent, numbers)
-        exponent = max(exponent + 1, _places(column[int(wrong.argmax())]))
-    return None
+        wrong = (numbers / scales).view(np.int64) != values.view(np.int64)
+        odd = wrong.any(axis=1)
+        right = ~odd
+        if right.any():
+            _pack(found, rows[right], exponents[right], numbers[right])
+        further = values[odd, wrong[odd].argmax(axis=1)].tolist()
+        places = np.array([*map(_places, further)], np.int64)
+        rows, exponents = rows[odd], np.maximum(exponents[odd] + 1, places)
+    return found
 
 
 def _places(value: float) -> int:
@@ -61,19 +79,29 @@ def _places(value: float) -> int:
     return max(0, digits - int(power or 0))
 
 
-def _packed(exponent: int, numbers: NDArray[np.int64]) -> bytes:
-    """Return the bytes of whole numbers."""
-    differences = np.diff(numbers)
-    least = int(differences.min())
-    differences -= least
-    width = (int(differences.max()).bit_length() + 7) // 8
-    raw = differences.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :width]
-    body = zlib.compress(raw.T.tobytes(), 1)
-    deflated = len(body) < raw.size * _WORTH
-    if not deflated:
-        body = raw.tobytes()
-    checksum = zlib.crc32(body)
-    return _HEAD.pack(exponent, width, deflated, int(numbers[0]), least, checksum) + body
+def _pack(
+    found: list[bytes | None],
+    rows: NDArray[np.intp],
+    exponents: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+) -> None:
+    """Put the bytes of whole numbers into their places."""
+    differences = np.diff(numbers, axis=1)
+    least = differences.min(axis=1)
+    differences -= least[:, None]
+    largest = differences.max(axis=1).tolist()
+    one_by_one = differences.astype("<i8", copy=False).view(np.uint8).reshape(*differences.shape, 8)
+    shuffled = np.ascontiguousarray(one_by_one.transpose(0, 2, 1))
+    heads = zip(exponents.tolist(), numbers[:, 0].tolist(), least.tolist(), strict=True)
+    for at, (row, (exponent, first, smallest)) in enumerate(zip(rows.tolist(), heads, strict=True)):
+        width = (largest[at].bit_length() + 7) // 8
+        raw = shuffled[at, :width].tobytes()
+        body = deflate(raw)
+        deflated = len(body) < len(raw) * _WORTH
+        if not deflated:
+            body = one_by_one[at, :, :width].tobytes()
+        head = _HEAD.pack(exponent, width, deflated, first, smallest, zlib.crc32(body))
+        found[row] = head + body
 
 
 def unpack(data: bytes, count: int) -> bytes | None:

@@ -8,12 +8,16 @@ that did not change in the window repeats one number, which deflates to next to 
 import math
 import struct
 import zlib
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+import numpy as np
+
 from agent.store.codec import DamagedError
+from agent.store.deflate import deflate
 
 
 class Part(IntEnum):
@@ -42,19 +46,33 @@ class Summary:
     parts: tuple[float, float, float, float]
 
 
-def summarise(values: Sequence[float]) -> Summary | None:
-    """Return the summary of a column; None where it holds no number.
+def summarise(columns: "Sequence[array[float]]") -> list[Summary | None]:
+    """Return the summary of each column; None for one that holds no number.
 
     NaN, and so the end of a series, is left out: four numbers cannot say when it was there.
     """
-    total = sum(values)
-    if math.isnan(total):
-        # NaN among them, or infinities of both signs, whose mean is NaN all the same.
-        values = [value for value in values if not math.isnan(value)]
-        if not values:
-            return None
-        total = sum(values)
-    return Summary(len(values), (min(values), max(values), _mean(values, total), values[-1]))
+    found: list[Summary | None] = [None] * len(columns)
+    by_length: dict[int, list[int]] = {}
+    for place, column in enumerate(columns):
+        by_length.setdefault(len(column), []).append(place)
+    for count, places in by_length.items():
+        values = np.frombuffer(b"".join(columns[place] for place in places)).reshape(-1, count)
+        with np.errstate(over="ignore", invalid="ignore"):
+            means = values.mean(axis=1)
+        parts = np.stack((values.min(axis=1), values.max(axis=1), means, values[:, -1]), axis=1)
+        for place, four, mean in zip(places, parts.tolist(), means.tolist(), strict=True):
+            plain = math.isfinite(mean)
+            found[place] = Summary(count, tuple(four)) if plain else _odd(columns[place])
+    return found
+
+
+def _odd(values: Sequence[float]) -> Summary | None:
+    """Return the summary of values with NaN or infinities among them, or of very large ones."""
+    numbers = [value for value in values if not math.isnan(value)]
+    if not numbers:
+        return None
+    parts = (min(numbers), max(numbers), _mean(numbers, sum(numbers)), numbers[-1])
+    return Summary(len(numbers), parts)
 
 
 def _mean(values: Sequence[float], total: float) -> float:
@@ -72,7 +90,7 @@ def pack(summaries: Mapping[int, Summary]) -> bytes:
     numbers = [number for place in places for number in summaries[place].parts]
     size = len(places)
     raw = struct.pack(f"<B{size}B{size}H{_PARTS * size}d", size, *places, *counts, *numbers)
-    return zlib.compress(raw, 1)
+    return deflate(raw)
 
 
 def unpack(blob: bytes) -> dict[int, Summary]:

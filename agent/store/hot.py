@@ -31,7 +31,7 @@ class HotStretch:
         times: dict[tuple[tuple[int, int], ...], array[float]] = {}
         for series_id, column in segment.columns(list(labels), low, high).items():
             if query.part is not None:
-                summary = summarise(column.values)
+                (summary,) = summarise([column.values])
                 if summary is not None:
                     stamp = array("d", segment.times[high - 1 : high])
                     found(labels[series_id], stamp, array("d", [summary.parts[query.part]]))

@@ -122,7 +122,7 @@ class Job:
             groups = self._identities.group(
                 connection, (i for i, how in kept.items() if how is not History.NONE), segment.last
             )
-            times = encode(segment.times)
+            (times,) = encode([segment.times])
             number = connection.execute(
                 "INSERT INTO segment (stream, first, last, ticks, times) VALUES (?, ?, ?, ?, ?)",
                 (segment.stream, segment.first, segment.last, len(segment.times), times),
@@ -136,12 +136,9 @@ class Job:
         segment, rows, columns = self.segment, self._rows, self._columns
         ticks = len(segment.times)
         full = {p: columns[i] for p, i in places.items() if i in self._full and i in columns}
-        summaries = {
-            place: summary
-            for place, series_id in places.items()
-            if series_id in columns
-            and (summary := five.summarise(columns[series_id].values)) is not None
-        }
+        there = {place: columns[i].values for place, i in places.items() if i in columns}
+        said = zip(there, five.summarise(list(there.values())), strict=True)
+        summaries = {place: summary for place, summary in said if summary is not None}
         row = key(segment.number or 0, group)
         if full:
             rows.chunks.append((row, chunk.pack(full, ticks)))

@@ -32,18 +32,18 @@ def _column(bits: list[int]) -> "array[float]":
 def test_a_column_comes_back_bit_for_bit(bits: list[int]):
     """Any floats, NaN payloads, infinities and negative zero included, survive."""
     column = _column(bits)
-    assert decode(encode(column), len(column)).tobytes() == column.tobytes()
+    assert decode(encode([column])[0], len(column)).tobytes() == column.tobytes()
 
 
 def test_a_column_that_never_changes_is_one_number():
     """What stands still costs nine bytes, however long it stands."""
-    assert len(encode(array("d", [3.5] * 300))) == 9
+    assert len(encode([array("d", [3.5] * 300)])[0]) == 9
 
 
 def test_negative_zero_is_not_zero():
     """Values that compare equal and differ in their bits are not taken for one another."""
     column = array("d", [0.0, -0.0] * 5)
-    assert decode(encode(column), 10).tobytes() == column.tobytes()
+    assert decode(encode([column])[0], 10).tobytes() == column.tobytes()
 
 
 @given(st.binary(max_size=200), st.integers(0, 50))
@@ -57,7 +57,7 @@ def test_bytes_that_are_no_column_are_refused(data: bytes, count: int):
 def test_one_flipped_byte_in_a_deflated_column_is_noticed(data: st.DataObject):
     """The checksum over a column finds damage inside it."""
     column = array("d", data.draw(st.lists(st.floats(0, 1e6), min_size=40, max_size=60)))
-    written = bytearray(encode(column))
+    written = bytearray(encode([column])[0])
     if written[0] != 2:
         return
     written[data.draw(st.integers(1, len(written) - 1))] ^= data.draw(st.integers(1, 255))
@@ -119,7 +119,7 @@ def test_a_damaged_chunk_gives_ticks_in_order_or_is_refused(
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
 def test_a_summary_bounds_its_values(values: list[float]):
     """Minimum and maximum are among the values, the mean lies between, the last is the last."""
-    summary = five.summarise(values)
+    (summary,) = five.summarise([array("d", values)])
     assert summary is not None
     low, high, mean, last = summary.parts
     assert (low, high, last, summary.count) == (min(values), max(values), values[-1], len(values))
@@ -127,11 +127,17 @@ def test_a_summary_bounds_its_values(values: list[float]):
     assert low - slack <= mean <= high + slack
 
 
+@given(st.lists(st.lists(_BITS, min_size=1, max_size=4).map(_column), min_size=1, max_size=20))
+def test_columns_together_are_summarised_as_each_alone(columns: "list[array[float]]"):
+    """Whatever is in its neighbours, and however long they are."""
+    alone = [five.summarise([column])[0] for column in columns]
+    assert repr(five.summarise(columns)) == repr(alone)
+
+
 def test_a_summary_leaves_out_what_is_no_number():
     """The end of a series is not its last value; a series of no numbers has no summary."""
-    summary = five.summarise([1.0, float("nan"), 3.0, STALE])
-    assert summary == five.Summary(2, (1.0, 3.0, 2.0, 3.0))
-    assert five.summarise([STALE]) is None
+    ended, none = array("d", [1.0, float("nan"), 3.0, STALE]), array("d", [STALE])
+    assert five.summarise([ended, none]) == [five.Summary(2, (1.0, 3.0, 2.0, 3.0)), None]
 
 
 @given(st.dictionaries(st.integers(0, GROUP - 1), st.tuples(*[st.floats(allow_nan=False)] * 4)))

@@ -3,17 +3,41 @@
 import math
 from array import array
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.store.decimal import pack, unpack
+from agent.store import decimal
+from agent.store.decimal import unpack
 
 _DECIMALS = st.builds(
     lambda places, numbers: [number / 10**places for number in numbers],
     st.integers(0, 6),
     st.lists(st.integers(-(10**9), 10**9), min_size=2, max_size=100),
 )
+
+
+def pack(column: "array[float]") -> bytes | None:
+    """Return the bytes of one column."""
+    return decimal.pack(np.frombuffer(column).reshape(1, -1))[0]
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.one_of(st.floats(), st.decimals(-99, 99, places=2).map(float)),
+            min_size=6,
+            max_size=6,
+        ),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_columns_together_are_written_as_each_alone(rows: list[list[float]]):
+    """Whatever is in its neighbours, decimal numbers or not."""
+    alone = [pack(array("d", row)) for row in rows]
+    assert decimal.pack(np.array(rows)) == alone
 
 
 @given(_DECIMALS)
