@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from collectors.direct import DirectClient
-
-PAGE = b"a 1\n" * 40_000
 
 
 class Server:
@@ -86,10 +84,24 @@ async def test_a_simple_answer_is_read_whole(piece: int):
 
 
 async def test_a_page_larger_than_the_buffer_is_read_whole():
-    """The buffer grows to what the answer announces."""
-    async with asking(Server(answer(PAGE), answer(b"a 2\n"), answer(PAGE))) as client:
+    """What came before is kept until the rest is there."""
+    page = b"a 1\n" * 200_000
+    server = Server(answer(page), answer(b"a 2\n"), answer(page))
+    async with asking(server) as client:
         bodies = [found.body for _ in range(3) if (found := await client.get("/metrics"))]
-    assert bodies == [PAGE, b"a 2\n", PAGE]
+    assert bodies == [page, b"a 2\n", page]
+
+
+async def test_pages_that_come_in_pieces_at_the_same_time_are_kept_apart():
+    """However the pieces of several servers' answers mingle, each has its own."""
+    pages = [b"%d 1\n" % number * 20_000 for number in range(4)]
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(asking(Server(answer(page), piece=1000)))
+            for page in pages
+        ]
+        found = await asyncio.gather(*(client.get("/metrics") for client in clients))
+    assert [one and one.body for one in found] == pages
 
 
 async def test_one_connection_serves_all_requests():
