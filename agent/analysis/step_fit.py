@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.analysis.median import median
+from agent.analysis.median import median, quantile
 from agent.analysis.nonnegative import inverse, solve
 from agent.analysis.step_drift import Drift, drift_of
 from agent.analysis.step_windows import Stretch
@@ -116,7 +116,6 @@ def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | Non
     variance = float((weights * (seconds - mean) ** 2).sum())
     whole = np.array([one.by == "wall" for one in stretches])[some]
     usual = [*map(median, (load[whole] if whole.sum() >= FEWEST else load).T)]
-    low, high = np.percentile(seconds, (5, 95)).tolist()
     return StepFit(
         coefficients=chosen[0],
         replicates=chosen[1:],
@@ -128,7 +127,7 @@ def fit(stretches: Sequence[Stretch], keys: Sequence[Hashable]) -> StepFit | Non
         stretches=len(stretches),
         batch=(float(load[:, 2].min()), float(load[:, 2].max())),
         load=(usual[1], usual[2], usual[3]),
-        spread=high / low,
+        spread=quantile(seconds, 0.95) / quantile(seconds, 0.05),
         drift=_drift(1.0 - part, base[some], times[some], steps[some] * seconds),
     )
 
