@@ -8,6 +8,8 @@ A replica's judgement costs a good part of a millisecond, and nothing about an e
 one second that a verdict should follow. So each replica is judged at every fifth tick, and of more
 than five one at a tick; between, what was concluded stands. Only where the KV cache may soon be
 exhausted a forecast five seconds old comes late: one replica of those a tick is foreseen anew.
+What a replica can carry takes longest, and is worked out for no more of them at a tick than keeps
+pace. It is done within the tick, in steps: the window gets no row before the next one.
 """
 
 import math
@@ -23,6 +25,7 @@ from agent.analysis.guard import Guard
 from agent.analysis.learning import Learning
 from agent.analysis.memory_split import GpuMemory, Known, MemorySplitter
 from agent.analysis.placement import Placer
+from agent.analysis.replica_capacity import EVERY as ESTIMATES_EVERY
 from agent.analysis.replica_state import ReplicaState
 from agent.analysis.replicas import GpuKey, Replica, Replicas
 from agent.analysis.window import View, Window, rounded
@@ -34,6 +37,8 @@ from agent.steps import Steps, at_once
 
 EVERY: Final = 5
 """Ticks from one judgement of a replica to its next."""
+
+_UNEVEN: Final = 0.1  # of an estimate: by that ticks may be longer without one more of them
 
 WANTED: Final = frozenset(
     {
@@ -113,8 +118,10 @@ class EngineAnalysis:
             self._gpus_of,
         )
         self._states: dict[Replica, ReplicaState] = {}
+        self._here: Sequence[ReplicaState] = ()
         self._guard = Guard()
         self._ticks = 0
+        self._time = math.nan
         self._ids: list[int] = []
 
     def observe(self, frame: Frame) -> Reading:
@@ -136,22 +143,39 @@ class EngineAnalysis:
             or ReplicaState(replica, offset=7.0 * place, guard=self._guard)
             for place, replica in enumerate(known)
         }
+        replaced = self._replicas.replaced()
+        self._here = [self._states[replica] for replica in known if replica not in replaced]
+        due = self._due(frame.time)
         for place, replica in enumerate(known):
             state = self._states[replica]
-            if state.is_due(frame.time, replicas=len(known)):
+            if replica in replaced:
+                continue
+            if state in due:
                 yield
-                self._estimate(replica, self._replicas.view(replica))
+                yield from self._estimate(replica, self._replicas.view(replica))
             if self._is_turn(place, state, frame.time):
                 yield
-                events += self._judge(replica, self._replicas.view(replica))
-        states = self._states.values()
-        stirring = [one for one in states if one.stirs and one.foreseen_at < frame.time]
+                events += yield from self._judge(replica, self._replicas.view(replica))
+        stirring = [one for one in self._here if one.stirs and one.foreseen_at < frame.time]
         if stirring:
             yield
             oldest = min(stirring, key=lambda one: one.foreseen_at)
             oldest.foresee(self._replicas.view(oldest.replica))
         yield
         return self._reading(frame, events)
+
+    def _due(self, time: float) -> Sequence[ReplicaState]:
+        """Return the replicas whose estimate is worked out at this tick, of those that are due.
+
+        After a start, and when what was learned came back, all of them are.
+        """
+        passed, self._time = time - self._time, time
+        many = len(self._here)
+        every = max(ESTIMATES_EVERY, float(many))
+        due = [state for state in self._here if state.is_due(time, every=every)]
+        pace = many * passed / every if passed > 0.0 else 1.0
+        most = max(1, math.ceil(min(pace, many) - _UNEVEN))
+        return sorted(due, key=lambda one: one.estimated_at)[:most]
 
     def _is_turn(self, place: int, state: ReplicaState, time: float) -> bool:
         """Return whether a replica is to be judged at this tick."""
@@ -160,26 +184,24 @@ class EngineAnalysis:
         late = time - state.judged_at >= 2.0 * turns
         return late or (self._ticks + place) % turns == 0
 
-    def _judge(self, replica: Replica, view: View) -> Iterable[Event]:
+    def _judge(self, replica: Replica, view: View) -> Steps[Sequence[Event]]:
         """Judge a replica anew and return what happened."""
         state = self._states[replica]
         gpus = self._gpus_of(replica.engine, replica.instance_name, replica.rank)
         about = replica._asdict()
         follow = partial(self._learning.follow, state, view, gpus)
         happened = self._guard.run("learning", follow, time=float(view.times[-1]), about=about)
-        return [
-            *(happened or ()),
-            *state.observe(
-                view,
-                self.targets(replica.model_name),
-                tenants=self._part(replica, "other_tenants"),
-                reserved=self._reserved(replica),
-            ),
-        ]
+        concluded = yield from state.observe(
+            view,
+            self.targets(replica.model_name),
+            tenants=self._part(replica, "other_tenants"),
+            reserved=self._reserved(replica),
+        )
+        return [*(happened or ()), *concluded]
 
-    def _estimate(self, replica: Replica, view: View) -> None:
+    def _estimate(self, replica: Replica, view: View) -> Steps[None]:
         """Work out anew what a replica can carry."""
-        self._states[replica].estimate(
+        return self._states[replica].estimate(
             view,
             self.targets(replica.model_name),
             terms=self.capacities.terms,
@@ -231,7 +253,7 @@ class EngineAnalysis:
         for metric, labels, value in self._guard.run("capacities", sums, time=frame.time) or ():
             ids.append(table.intern(metric, labels))
             values.append(value)
-        for state in self._states.values():
+        for state in self._here:
             known = state.samples(table)
             ids += known[0]
             values += known[1]
@@ -246,17 +268,17 @@ class EngineAnalysis:
         """Return what follows from all replicas together."""
         if not self.capacities.due(frame):
             return self.capacities.said
-        results = {replica: state.capacity for replica, state in self._states.items()}
+        results = {state.replica: state.capacity for state in self._here}
         placed = {replica: self._gpus_of(*replica[:2], replica.rank) for replica in results}
         return self.capacities.observe(frame, placed, results)
 
     def states(self) -> Sequence[ReplicaState]:
-        """Return what is known of each replica."""
-        return [*self._states.values()]
+        """Return what is known of each replica but those in whose place others are."""
+        return self._here
 
     def watched(self) -> Sequence[tuple[ReplicaState, View]]:
-        """Return what is known of each replica, and its view, once a frame was taken."""
-        return [(state, self._replicas.view(one)) for one, state in self._states.items()]
+        """Return what is known of each of these, and its view, once a frame was taken."""
+        return [(state, self._replicas.view(state.replica)) for state in self._here]
 
     def instances_of(self, labels: Mapping[str, str]) -> Collection[tuple[str, str]]:
         """Return the engine instances that labels are about, by engine and instance name."""
@@ -278,14 +300,14 @@ class EngineAnalysis:
     def capacity_json(self) -> dict[str, Any]:
         """Return what the replicas carry, what is asked and left of them, and what they cost."""
         return {
-            "replicas": [state.capacity_json() for state in self._states.values()],
+            "replicas": [state.capacity_json() for state in self._here],
             **self.capacities.as_json(),
         }
 
     def as_json(self) -> dict[str, Any]:
         """Return all conclusions; units are in the names of the keys."""
         return {
-            "replicas": [state.as_json() for state in self._states.values()],
+            "replicas": [state.as_json() for state in self._here],
             "placement": placement.as_json(self.placer.placement),
             "memory": [memory_split.as_json(memory) for memory in self._memory],
             "memory_forecasts": self._forecasts.as_json(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
 from agent.analysis.asked import Demand, demand_of, throughput
@@ -14,6 +15,7 @@ from agent.analysis.replicas import Replica
 from agent.analysis.step_time import StepTimeResult
 from agent.analysis.terms import Terms
 from agent.analysis.window import View
+from agent.steps import Steps, at_once
 
 EVERY: Final = 15.0
 """Seconds from one estimate to the next."""
@@ -59,6 +61,11 @@ class ReplicaCapacity:
         self._offset = offset % EVERY
         self.result = CapacityResult()
 
+    @property
+    def due_at(self) -> float:
+        """When the last estimate was due, Unix seconds; before all times if there was none."""
+        return -inf if self._last is None else self._last
+
     def is_due(self, time: float, *, every: float = EVERY) -> bool:
         """Return whether it is time for an estimate, one each so many seconds."""
         last = self._last
@@ -76,15 +83,25 @@ class ReplicaCapacity:
             targets: the latencies that its model should keep.
             terms: what the configuration says.
         """
+        return at_once(self.in_steps(view, step=step, targets=targets, terms=terms))
+
+    def in_steps(
+        self, view: View, *, step: StepTimeResult, targets: Targets, terms: Terms
+    ) -> Steps[CapacityResult]:
+        """Do what `observe` does, in steps; `result` stays the one before until the last.
+
+        The view must not get further rows meanwhile.
+        """
         time = float(view.times[-1])
         self._note(time)
         self._learner.criterion = terms.criterion
-        capacity = self._learner.observe(
+        capacity = yield from self._learner.in_steps(
             view,
             step=step,
             limits=self._limits.of(view, terms.limits(self._replica)),
             targets=targets,
         )
+        yield
         declared = terms.declared(self._replica)
         demand = demand_of(view, capacity.known.mix if capacity.known else None)
         self.result = CapacityResult(

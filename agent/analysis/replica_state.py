@@ -13,7 +13,7 @@ from agent.analysis.guard import Guard
 from agent.analysis.kv_flow import KvFlow, KvFlows
 from agent.analysis.latency import Latency, LatencyResult
 from agent.analysis.pace import Pace, batch_within
-from agent.analysis.replica_capacity import EVERY, CapacityResult, ReplicaCapacity
+from agent.analysis.replica_capacity import CapacityResult, ReplicaCapacity
 from agent.analysis.replicas import Replica
 from agent.analysis.shifts import QUANTITIES, Shift, find_shift
 from agent.analysis.stall import learned_step
@@ -25,6 +25,7 @@ from agent.analysis.verdict import Regime, Regimes, Verdict, changed
 from agent.analysis.window import View, rounded
 from agent.catalog.verdict import VERDICT, VERDICT_SINCE, Cause
 from agent.model import Event, Metric, SeriesTable
+from agent.steps import Steps
 
 SHIFTS_EVERY: Final = 15.0
 """Seconds from one look for shifted latencies to the next."""
@@ -95,14 +96,22 @@ class ReplicaState:
             capacity.restore(learned["capacity"])
         self._step_time, self._capacity = step_time, capacity
 
-    def is_due(self, time: float, *, replicas: int) -> bool:
-        """Return whether it is time to estimate; of many replicas one a second has its turn."""
-        return self._capacity.is_due(time, every=max(EVERY, float(replicas)))
+    @property
+    def estimated_at(self) -> float:
+        """When its last estimate was due, Unix seconds; before all times if it had none."""
+        return self._capacity.due_at
+
+    def is_due(self, time: float, *, every: float) -> bool:
+        """Return whether it is time to estimate, once each so many seconds."""
+        return self._capacity.is_due(time, every=every)
 
     def estimate(
         self, view: View, targets: Targets, *, terms: Terms, per_hour: float | None
-    ) -> None:
+    ) -> Steps[None]:
         """Work out anew what it can carry, what is asked of it, what is left and what it costs.
+
+        All that is known stays as it was until the last step. Between the first and that one
+        nothing else may be asked of it to observe, and the view must not get further rows.
 
         Args:
             view: of the replica, at least one row.
@@ -110,40 +119,45 @@ class ReplicaState:
             terms: what the configuration says of capacity and cost.
             per_hour: what its GPUs cost, None where that is not known.
         """
-        work = partial(self._capacity.observe, view, step=self._steps, targets=targets, terms=terms)
+        steps = self._capacity.in_steps(view, step=self._steps, targets=targets, terms=terms)
         time, about = float(view.times[-1]), self.replica._asdict()
-        if self._guard.run("capacity", work, time=time, about=about) is None:
+        found = yield from self._guard.in_steps("capacity", steps, time=time, about=about)
+        if found is None:
             self._capacity.fail()
         self._cost = cost.cost_of(per_hour, self._capacity.result, terms.prices)
         self._currency = terms.prices.currency
 
     def observe(
-        self,
-        view: View,
-        targets: Targets,
-        *,
-        tenants: float = math.nan,
-        reserved: float | None,
-    ) -> Iterable[Event]:
-        """Conclude anew; return what happened.
+        self, view: View, targets: Targets, *, tenants: float, reserved: float | None
+    ) -> Steps[Iterable[Event]]:
+        """Conclude anew, part by part; give what happened.
+
+        Between two steps each part is known as a whole, anew or as before. The view must not get
+        further rows meanwhile.
 
         Args:
             view: of the replica, at least one row.
             targets: the latencies that its model should keep.
-            tenants: bytes that others hold on its GPUs.
+            tenants: bytes that others hold on its GPUs; NaN where that is not known.
             reserved: bytes of KV cache that it was seen to reserve, None where it was not.
         """
-        run = partial(self._guard.run, time=float(view.times[-1]), about=self.replica._asdict())
+        time, about = float(view.times[-1]), self.replica._asdict()
+        run = partial(self._guard.run, time=time, about=about)
         flow = partial(self._flows.observe, view, reserved=reserved)
         # What a part said before it failed is not known to hold.
         self._steps = run("step_time", partial(self._step_time.observe, view)) or StepTimeResult()
+        yield
         self._latencies = run("latency", partial(self._latency.observe, view)) or LatencyResult()
         self._flow = run("kv_flow", flow) or KvFlow()
+        yield
         self._foresee(view)
+        yield
         changes = run("verdict", lambda: [*self._judge(view, targets, tenants)])
         if changes is None:
-            self.verdict = Verdict(Cause.UNKNOWN, float(view.times[-1]), "its analysis fails")
-        shifts = run("shifts", lambda: [*self._look_for_shifts(view)])
+            self.verdict = Verdict(Cause.UNKNOWN, time, "its analysis fails")
+        looking = self._look_for_shifts(view)
+        shifts = yield from self._guard.in_steps("shifts", looking, time=time, about=about)
+        yield
         self._say(view)
         return [*(changes or ()), *(shifts or ())]
 
@@ -205,20 +219,23 @@ class ReplicaState:
         if change and before is not self.verdict.cause:
             yield changed(self.verdict, before, self.replica._asdict(), time=time)
 
-    def _look_for_shifts(self, view: View) -> Iterable[Event]:
-        """Yield an event for each latency that has shifted since it was last told."""
+    def _look_for_shifts(self, view: View) -> Steps[list[Event]]:
+        """Return an event for each latency that has shifted since it was last told."""
+        found: list[Event] = []
         time = float(view.times[-1])
         if self._shifts_due - SHIFTS_EVERY <= time < self._shifts_due:
-            return
+            return found
         self._shifts_due = time + SHIFTS_EVERY
         self._shifts.forget(time)
         for quantity in QUANTITIES:
+            yield
             shift = find_shift(view, quantity)
             if shift is None or not self._shifts.take(time, shift):
                 continue
             labels = {**self.replica._asdict(), "quantity": quantity}
             message = f"{self.replica.instance_name}: {shift.sentence()}"
-            yield Event(time, "latency_shifted", "analysis", labels, message)
+            found.append(Event(time, "latency_shifted", "analysis", labels, message))
+        return found
 
     def _said(self) -> Iterable[tuple[Metric, tuple[str, ...], float]]:
         """Yield metric, further label values and value of everything that stands."""

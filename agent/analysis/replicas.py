@@ -4,7 +4,7 @@ A replica is what schedules requests on its own: one model at one data-parallel 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from agent.analysis.places import Places
@@ -50,6 +50,8 @@ class Replicas:
         self._placed: dict[Replica, tuple[GpuKey, ...]] = {}
         self._places: dict[Replica, Places] = {}
         self._known: Sequence[Replica] = ()
+        self._running: dict[Replica, int] = {}
+        self._replaced: set[Replica] = set()
 
     def views(self, table: SeriesTable) -> dict[Replica, View]:
         """Return the view of each replica, in the order in which they were seen."""
@@ -66,6 +68,20 @@ class Replicas:
             self._placement = placement
             self._sort(table)
         return self._known
+
+    def replaced(self) -> Collection[Replica]:
+        """Return those in whose place others are: its server now gives the numbers of those alone.
+
+        That holds until it is seen again. One whose page cannot be read is not replaced: then there
+        are numbers of none. To be asked at each frame, after `known`.
+        """
+        row = self._window.newest
+        shown = {one for one, place in self._running.items() if not math.isnan(row[place])}
+        if len(shown) < len(self._running) or self._replaced:
+            served = {one[:_INSTANCE] for one in shown}
+            gone = {one for one in self._running if one[:_INSTANCE] in served}
+            self._replaced = (self._replaced.intersection(self._running) | gone) - shown
+        return self._replaced
 
     def view(self, replica: Replica) -> View:
         """Return the view of a replica that is known."""
@@ -106,6 +122,9 @@ class Replicas:
             in_order = {metric: sorted(found) for metric, found in buckets.items()}
             self._places[replica] = Places(columns, in_order, gpus)
         self._known = [*self._places]
+        self._running = {
+            one: places.columns[engine.REQUESTS_RUNNING, ""] for one, places in self._places.items()
+        }
 
 
 def _bound(le: str) -> float:

@@ -83,6 +83,12 @@ class Window:
         """Unix seconds of the rows, ascending."""
         return self._times[self._begin : self._end]
 
+    @property
+    def newest(self) -> Column:
+        """The last row, of which nothing may be changed; there is one once a frame was taken."""
+        row: Column = self._rows[self._end - 1]
+        return row
+
     def ids(self) -> Mapping[int, int]:
         """Return the column of each series; `layout` changes whenever this does."""
         return self._columns

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import exp, inf, log
-from typing import Final
+from typing import Final, NamedTuple
 
 from agent.analysis.bottleneck import Targets
 from agent.analysis.capacity.estimate import Binding, Criterion
 from agent.analysis.capacity.law import Law
-from agent.analysis.capacity.queueing import Latencies, Reckoned, latencies, reckoned
+from agent.analysis.capacity.queueing import OVERLOADED, Latencies, Reckoned, latencies, reckoned
 from agent.analysis.capacity.room import FURTHEST, Room
 from agent.analysis.capacity.steady import Shape, saturation
+from agent.steps import Steps, at_once
 
 RUNGS: Final = (1.04, 1.12, 1.3, 1.7)
 """Loads, as multiples of what a replica bears, at which it is tried with a limit relaxed."""
@@ -70,9 +71,8 @@ class System:
         """Return the latencies at a load without any factors; None where it cannot be borne."""
         return reckoned(self.law, self.shape, self.room, rate, gaps=self.criterion == "gap")
 
-    def lateness(self, rate: float) -> float:
+    def lateness(self, found: Latencies) -> float:
         """Return the logarithm of the worse latency against its target, clipped."""
-        found = self.latencies(rate)
         if found.first_token == inf:
             return _CLIPPED
         late = max(
@@ -99,35 +99,53 @@ class System:
         }
 
 
+class Borne(NamedTuple):
+    """The most requests a second that keep both targets, 0 where none does, and what they get."""
+
+    rate: float
+    latencies: Latencies | None
+
+
 def highest(system: System, *, guess: float | None = None, precision: float = PRECISION) -> float:
     """Return the most requests a second that keep both targets; 0 where none does.
-
-    Regula falsi on the logarithm of the lateness (Illinois variant), from around a guess.
 
     Args:
         system: the replica.
         guess: what it may be.
         precision: relative width at which the search ends.
     """
+    return at_once(highest_in_steps(system, guess=guess, precision=precision)).rate
+
+
+def highest_in_steps(
+    system: System, *, guess: float | None = None, precision: float = PRECISION
+) -> Steps[Borne]:
+    """Do what `highest` does, load by load.
+
+    Regula falsi on the logarithm of the lateness (Illinois variant), from around a guess.
+    """
     limit = system.stability
     low, high = 0.0, limit
+    kept: Latencies | None = None
     late_low, late_high = -_CLIPPED, _CLIPPED
     rate = min(guess, 0.98 * limit) if guess else 0.7 * limit
     step = 1.0 + _BESIDE
     before = 0.0
     for _ in range(_MOST_TRIALS):
-        late = system.lateness(rate)
+        yield
+        found = system.latencies(rate)
+        late = system.lateness(found)
         # An end that stays where it is counts half: else the other one only creeps (Illinois).
         again = late * before > 0.0
         if late > 0.0:
             high, late_high = rate, late
             late_low *= 0.5 if again else 1.0
         else:
-            low, late_low = rate, late
+            low, late_low, kept = rate, late, found
             late_high *= 0.5 if again else 1.0
         before = late
         if high <= _LEAST * limit:
-            return 0.0
+            return Borne(0.0, None)
         if high - low <= precision * high or -_NEAR < late <= 0.0:
             break
         if low == 0.0:
@@ -138,7 +156,7 @@ def highest(system: System, *, guess: float | None = None, precision: float = PR
             share = late_low / (late_low - late_high)
             rate = low + min(max(share, 0.05), 0.95) * (high - low)
         step *= step
-    return low
+    return Borne(low, kept)
 
 
 def binding(system: System, rate: float) -> Binding:
@@ -146,22 +164,32 @@ def binding(system: System, rate: float) -> Binding:
 
     The last of those relaxed alone that keeps the targets while the load rises.
     """
+    return at_once(binding_in_steps(system, rate))
+
+
+def binding_in_steps(system: System, rate: float) -> Steps[Binding]:
+    """Do what `binding` does, load by load."""
     left = dict(system.relaxed())
     late = dict.fromkeys(left, 0.0)
     for rung in RUNGS:
-        late = {
-            name: one.lateness(rung * rate) if rung * rate < one.stability else _CLIPPED
-            for name, one in left.items()
-        }
+        # What changes nothing about a step changes no latency.
+        known: dict[Room, Latencies] = {}
+        for name, one in left.items():
+            room = one.room
+            if room not in known:
+                yield
+                bears = rung * rate < one.stability
+                known[room] = one.latencies(rung * rate) if bears else OVERLOADED
+            late[name] = one.lateness(known[room])
         met = {name: one for name, one in left.items() if late[name] <= 0.0}
         if not met:
             if rung == RUNGS[0]:
                 return Binding.STABILITY
-            return min(late, key=lambda name: late[name])
+            return min(left, key=late.__getitem__)
         left = met
         if len(left) == 1:
             break
-    return min(left, key=lambda name: late[name])
+    return min(left, key=late.__getitem__)
 
 
 def clamped(logarithm: float, most: float) -> float:

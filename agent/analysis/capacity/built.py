@@ -6,7 +6,7 @@ from typing import Final
 
 from agent.analysis.bottleneck import Targets
 from agent.analysis.capacity.bound import System
-from agent.analysis.capacity.estimate import Criterion, Limits
+from agent.analysis.capacity.estimate import Limits
 from agent.analysis.capacity.law import law_of
 from agent.analysis.capacity.mix import Seen
 from agent.analysis.capacity.roofline import Roofline, roofline_of
@@ -15,20 +15,16 @@ from agent.analysis.capacity.steady import most_served
 from agent.analysis.capacity.told import USABLE
 from agent.analysis.step_evidence import StepEvidence
 from agent.analysis.step_model import StepTimeModel
+from agent.steps import Steps, at_once
 
 _NO_LIMIT: Final = 1024.0  # sequences; the largest default of any engine
 _NO_BUDGET: Final = 1e6
 
 
 class Builder:
-    """Builds the system of one replica, and keeps what takes long while nothing new is known.
+    """Builds the system of one replica, and keeps what takes long while nothing new is known."""
 
-    Args:
-        criterion: what the target between tokens is about.
-    """
-
-    def __init__(self, *, criterion: Criterion) -> None:
-        self._criterion: Criterion = criterion
+    def __init__(self) -> None:
         self._evidence: StepEvidence | None = None
         self._roofline: Roofline | None = None
 
@@ -42,6 +38,8 @@ class Builder:
     ) -> System:
         """Return the replica as the law, the mix and the limits make it.
 
+        Its target between tokens is about requests.
+
         An engine that counts no requests tells neither how long prompts are nor when first tokens
         come: whether it keeps that target cannot be known, so it is left out.
 
@@ -52,6 +50,17 @@ class Builder:
             limits: of its batch.
             targets: latencies that 95 of 100 should not exceed.
         """
+        return at_once(self.in_steps(model, evidence, seen, limits, targets))
+
+    def in_steps(
+        self,
+        model: StepTimeModel,
+        evidence: StepEvidence | None,
+        seen: Seen,
+        limits: Limits,
+        targets: Targets,
+    ) -> Steps[System]:
+        """Do what `system` does, in steps."""
         kv = limits.kv_tokens.value
         if not seen.counted:
             targets = replace(targets, time_to_first_token=inf)
@@ -63,6 +72,7 @@ class Builder:
             self._roofline = roofline_of(
                 evidence, model.coefficients, prompts, budget=budget, cache=kv
             )
+            yield
         self._evidence = evidence
         law = law_of(
             model,
@@ -75,6 +85,7 @@ class Builder:
         memory = _NO_LIMIT if kv is None else max(1.0, (USABLE * kv - seen.shared) / seen.held)
         seats = limits.sequences.value
         if seats is None:
+            yield
             seats = most_served(law, seen.shape, Room(_NO_LIMIT, budget, memory))
         return System(
             law=law,
@@ -83,5 +94,4 @@ class Builder:
             memory=memory,
             budget=budget,
             targets=targets,
-            criterion=self._criterion,
         )

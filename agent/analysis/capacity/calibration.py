@@ -13,7 +13,9 @@ from agent.analysis.capacity.compared import Compared, beyond, factor, unsure, u
 from agent.analysis.capacity.queueing import TAIL, Latencies
 from agent.analysis.capacity.slot import Slot
 from agent.analysis.capacity.waits import together
+from agent.analysis.median import quantile
 from agent.analysis.window import Column
+from agent.steps import Steps, at_once
 
 ENOUGH: Final = 20.0
 """Requests by which a load is known well enough to be compared."""
@@ -72,6 +74,10 @@ class Calibration:
             slots: since the mix changed.
             system: as it is reckoned, without any factors.
         """
+        at_once(self.in_steps(slots, system))
+
+    def in_steps(self, slots: Sequence[Slot], system: System) -> Steps[None]:
+        """Do what `take` does, minute by minute; between two steps a minute is taken or is not."""
         if slots and slots[-1].end < self.since:
             self._set_back(slots[-1].end)
         # After a restart of the agent there are slots that stand for many minutes, and before the
@@ -81,16 +87,17 @@ class Calibration:
             for slot in slots
             if slot.begin >= self.since and slot.end - slot.begin <= _LONGEST_SLOT
         ]
-        self._follow(system)
+        yield from self._follow(system)
         some: list[Slot] = []
         for slot in fresh[-_FIRST:]:
             some.append(slot)
             enough = sum(one.requests for one in some) >= ENOUGH or len(some) >= _MOST_SLOTS
             if len(some) >= _SLOTS and enough:
+                yield
                 self._take_minute(some, system)
                 some = []
 
-    def _follow(self, system: System) -> None:
+    def _follow(self, system: System) -> Steps[None]:
         """Hold what was seen against the law of now: it is learned while minutes are compared.
 
         Those of which the law has changed most come first, a few at a time.
@@ -108,6 +115,7 @@ class Calibration:
         for which in np.argsort(-changed)[:_RECKONED].tolist():
             if changed[which] < _ALIKE:
                 break
+            yield
             one = self.compared[places[which]]
             reckoned = system.latencies(one.rate)
             # By a law under which it could not be borne it stays as it is.
@@ -238,7 +246,7 @@ def _steps(system: System, batches: Column) -> Column:
     Without prompts, and with one that is longer than nineteen of twenty.
     """
     bare = system.law.without_prompts(batches)
-    long = np.full(len(batches), float(np.quantile(system.shape.prompts, TAIL)))
+    long = np.full(len(batches), quantile(system.shape.prompts, TAIL))
     return np.stack((bare, bare + system.law.prompts(long, batches)), axis=1)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from agent.analysis.bottleneck import Targets
-from agent.analysis.capacity.bound import System, binding, highest
+from agent.analysis.capacity.bound import System, binding_in_steps, highest_in_steps
 from agent.analysis.capacity.built import Builder
 from agent.analysis.capacity.calibration import Calibration
 from agent.analysis.capacity.estimate import (
@@ -26,6 +26,7 @@ from agent.analysis.step_model import StepTimeModel
 from agent.analysis.step_time import StepTimeResult
 from agent.analysis.window import View, rounded
 from agent.catalog import engine
+from agent.steps import Steps, at_once
 
 WIDEST: Final = log(2.5)
 """Half width of the interval, as a logarithm, beyond which nothing is said."""
@@ -100,7 +101,7 @@ class CapacityLearner:
         self._queued = 0.0
         self._plateau = 0.0
         self._last = _Last()
-        self._builder = Builder(criterion=criterion)
+        self._builder = Builder()
 
     def observe(
         self, view: View, *, step: StepTimeResult, limits: Limits, targets: Targets
@@ -113,16 +114,29 @@ class CapacityLearner:
             limits: as told; what is unknown is inferred where the page allows it.
             targets: latencies that 95 of 100 should not exceed.
         """
+        return at_once(self.in_steps(view, step=step, limits=limits, targets=targets))
+
+    def in_steps(
+        self, view: View, *, step: StepTimeResult, limits: Limits, targets: Targets
+    ) -> Steps[Capacity]:
+        """Do what `observe` does, in steps; of the view only the first one reads.
+
+        Between two steps `state` gives what can be gone on from: a minute was taken or was not.
+        """
         self._take(view, limits.kv_tokens.value)
         limits = self._inferred(limits)
+        yield
         seen = self._mix.seen()
         reason = _missing(step, seen)
         if reason or step.model is None or seen is None:
             return Capacity(reason=reason, limits=limits)
         self._calibration.forget(max(self._mix.changed or 0.0, step.changed or 0.0))
-        plain = self._builder.system(step.model, step.evidence, seen, limits, targets)
-        self._calibration.take(self._mix.slots(), plain)
-        return self._concluded(plain, step.model, seen, limits)
+        yield
+        plain = yield from self._builder.in_steps(step.model, step.evidence, seen, limits, targets)
+        # What engines tell of the time between tokens, they tell of requests.
+        yield from self._calibration.in_steps(self._mix.slots(), plain)
+        plain = replace(plain, criterion=self.criterion)
+        return (yield from self._concluded(plain, step.model, seen, limits))
 
     def state(self) -> dict[str, Any]:
         """Return what has been learned as what JSON can hold."""
@@ -194,7 +208,7 @@ class CapacityLearner:
 
     def _concluded(
         self, plain: System, model: StepTimeModel, seen: Seen, limits: Limits
-    ) -> Capacity:
+    ) -> Steps[Capacity]:
         """Return the capacity with its interval."""
         paced = plain.slower(self._calibration.pace(model.slowness))
         speed = self._calibration.speed(paced.stability)
@@ -203,17 +217,19 @@ class CapacityLearner:
             factors=self._calibration.factors(self._last.rate, model.slowness),
         )
         stability = system.stability
-        rate = highest(system, guess=self._last.rate)
+        rate, borne = yield from highest_in_steps(system, guess=self._last.rate)
         self._last.rate = rate or None
-        binds = self._binding(system, rate)
-        batch = system.latencies(rate or 0.5 * stability).batch
+        binds = yield from self._binding(system, rate)
+        yield
+        batch = (borne or system.latencies(0.5 * stability)).batch
         unsure = _unsure(model, system, seen, batch)
-        down, up = self._stiffness(system, rate, unsure)
+        down, up = yield from self._stiffness(system, rate, unsure)
         slow, fast = rate * (1.0 + unsure) ** -down, rate * (1.0 + unsure) ** up
         if not rate:
             by = exp(sqrt(log1p(unsure) ** 2 + OWN_ERROR**2))
-            fast = highest(system.slower(1.0 / by), precision=_ROUGH)
-        tight, loose = self._apart(system, rate)
+            faster = system.slower(1.0 / by)
+            fast = (yield from highest_in_steps(faster, precision=_ROUGH)).rate
+        tight, loose = yield from self._apart(system, rate)
         own = (hypot(OWN_ERROR, tight), hypot(OWN_ERROR, loose))
         under = around(rate, slow, fast, own=own, mix=seen.error)
         at_full = _unsure(model, system, seen, min(system.room.seats, system.room.memory))
@@ -242,37 +258,43 @@ class CapacityLearner:
         )
         return Capacity(known=known, reason="", limits=limits)
 
-    def _binding(self, system: System, rate: float) -> Binding:
+    def _binding(self, system: System, rate: float) -> Steps[Binding]:
         """Return what binds."""
         last = self._last
         if last.due(0, self._time, rate) or last.binding is None:
-            last.binding = binding(system, rate or 0.02 * system.stability)
+            load = rate or 0.02 * system.stability
+            last.binding = yield from binding_in_steps(system, load)
         return last.binding
 
-    def _stiffness(self, system: System, rate: float, unsure: float) -> tuple[float, float]:
+    def _stiffness(self, system: System, rate: float, unsure: float) -> Steps[tuple[float, float]]:
         """Return by how much the rate falls and rises with steps that take longer and shorter."""
         last = self._last
         if last.due(1, self._time, rate) or last.stiffness is None:
             by = log1p(max(unsure, 0.05))
             trial = rate or 0.5 * system.stability
-            slow = highest(system.slower(exp(by)), guess=trial * exp(-by), precision=_ROUGH)
-            fast = highest(system.slower(exp(-by)), guess=trial * exp(by), precision=_ROUGH)
+            found: list[float] = []
+            for sign in (1.0, -1.0):
+                slower, guess = system.slower(exp(sign * by)), trial * exp(-sign * by)
+                borne = yield from highest_in_steps(slower, guess=guess, precision=_ROUGH)
+                found.append(borne.rate)
+            slow, fast = found
             down = log(rate / max(slow, 0.05 * rate)) if rate else 1.0
             up = log(max(fast, rate) / rate) if rate else 1.0
             last.stiffness = (down / by, up / by)
         return last.stiffness
 
-    def _apart(self, system: System, rate: float) -> tuple[float, float]:
+    def _apart(self, system: System, rate: float) -> Steps[tuple[float, float]]:
         """Return by how much the rate may be off for what latencies may be off."""
         last = self._last
         if rate and (last.due(2, self._time, rate) or last.apart is None):
             doubts = self._calibration.doubts(rate)
             down, up = last.apart or (0.0, 0.0)
-            guesses = ((1.0, rate * exp(-down)), (-1.0, rate * exp(up)))
-            tight, loose = (
-                highest(_later(system, doubts, sign), guess=guess, precision=_ROUGH)
-                for sign, guess in guesses
-            )
+            found: list[float] = []
+            for sign, guess in ((1.0, rate * exp(-down)), (-1.0, rate * exp(up))):
+                later = _later(system, doubts, sign)
+                borne = yield from highest_in_steps(later, guess=guess, precision=_ROUGH)
+                found.append(borne.rate)
+            tight, loose = found
             last.apart = log(rate / max(tight, 0.05 * rate)), log(max(loose, rate) / rate)
         return last.apart or (1.0, 1.0)
 

@@ -1,10 +1,12 @@
 """The analysis of many engines: one at a time, so that nothing waits for all of them."""
 
-from itertools import pairwise
+from collections.abc import Iterable
+from itertools import chain, pairwise
 
 import pytest
 
 from agent.analysis.engines import EVERY, EngineAnalysis
+from agent.analysis.guard import Guard
 from agent.analysis.replica_state import ReplicaState
 from agent.analysis.window import View
 from agent.catalog import agent as agent_catalog
@@ -24,7 +26,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     observe = ReplicaState.observe
 
-    def told(state: ReplicaState, *given: object, **named: object) -> object:
+    def told(state: ReplicaState, *given: object, **named: object) -> Steps[Iterable[Event]]:
         found.append(state.replica.instance_name)
         return observe(state, *given, **named)  # type: ignore[arg-type]
 
@@ -69,6 +71,29 @@ def test_no_step_judges_more_than_one_engine(judged: list[str]) -> None:
     assert sorted(judged) == sorted(2 * [f"engine-{number}" for number in range(ENGINES)])
 
 
+def test_no_step_does_more_than_one_long_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have a turn between the fit of the step, the forecast, and each look for a shift."""
+    done: list[str] = []
+    run = Guard.run
+
+    def told(guard: Guard, part: str, *given: object, **named: object) -> object:
+        done.append(part)
+        return run(guard, part, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Guard, "run", told)
+    monkeypatch.setattr(
+        "agent.analysis.replica_state.find_shift", lambda _view, _quantity: done.append("shift")
+    )
+    long = ("step_time", "latency", "kv_forecast", "verdict", "samples", "shift")
+    analysis, seen = EngineAnalysis(), list[str]()
+    for frame in _frames_of_one([1.0] * 20, [2.0] * 20):
+        for _turn in analysis.in_steps(frame):
+            assert sum(map(done.count, long)) <= 1
+            seen += done
+            done.clear()
+    assert set(long) <= set(seen)
+
+
 def test_the_pipeline_gives_a_turn_between_engines(judged: list[str]) -> None:
     """Whoever drives the pipeline may stop after each engine."""
     table = SeriesTable()
@@ -105,26 +130,46 @@ def test_an_analysis_that_fails_in_the_middle_is_left_out() -> None:
 def test_every_engine_has_its_estimate_in_turn(
     monkeypatch: pytest.MonkeyPatch, count: int, every: int
 ) -> None:
-    """Capacity is worked out every 15 s of each, of many engines for about one a second."""
-    found: list[str] = []
-    monkeypatch.setattr(
-        ReplicaState,
-        "estimate",
-        lambda state, view, *_given, **_named: (
-            found.append(state.replica.instance_name),
-            state._capacity._note(float(view.times[-1])),
-        ),
-    )
+    """Capacity is worked out every 15 s of each, of one engine a second, also of those just found.
+
+    A tick that is a little longer than usual does not bring two.
+    """
+    found = _estimated(monkeypatch)
     analysis, table = EngineAnalysis(), SeriesTable()
-    made: list[int] = []
-    for second in range(3 * every + 1):
-        frame = _frame(table, second)
+    made: list[list[str]] = []
+    for second in range(3 * every + count):
+        frame, late = _frame(table, second), 0.05 if second % 3 else 0.0
         kept = 2 * count
-        analysis.observe(Frame(frame.time, table, frame.ids[:kept], frame.values[:kept]))
-        made.append(len(found))
+        analysis.observe(Frame(frame.time + late, table, frame.ids[:kept], frame.values[:kept]))
+        made.append(found[:])
         found.clear()
-    assert made[0] == count
-    assert sum(made) - count == pytest.approx(3 * count, abs=count)
+    assert max(map(len, made)) == 1
+    assert [*chain.from_iterable(made[:count])] == [f"engine-{number}" for number in range(count)]
+    assert sum(map(len, made)) - count == pytest.approx(3 * count, abs=count)
+
+
+def test_rare_ticks_estimate_as_many_engines_as_keep_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ticks are 15 s apart each brings an estimate of all engines; after a pause no more."""
+    found = _estimated(monkeypatch)
+    analysis, table = EngineAnalysis(), SeriesTable()
+    for second in (0, 15, 30, 45, 3600):
+        frame = _frame(table, second)
+        analysis.observe(Frame(frame.time, table, frame.ids[:8], frame.values[:8]))
+        assert len(found) == (4 if second else 1)
+        found.clear()
+
+
+def _estimated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that is told whenever an estimate of a replica begins."""
+    found: list[str] = []
+
+    def estimate(state: ReplicaState, view: View, *_given: object, **_named: object) -> Steps[None]:
+        found.append(state.replica.instance_name)
+        state._capacity._note(float(view.times[-1]))
+        yield
+
+    monkeypatch.setattr(ReplicaState, "estimate", estimate)
+    return found
 
 
 def test_rare_ticks_judge_every_engine(judged: list[str]) -> None:
@@ -214,3 +259,41 @@ def test_an_engine_that_answers_with_nothing_to_do_is_idle() -> None:
     for frame in _frames_of_one([1.0] * 32, [2.0] * 20 + [0.0] * 12):
         analysis.observe(frame)
     assert analysis.states()[0].verdict.cause is Cause.IDLE
+
+
+def _served(table: SeriesTable, second: int, model: str | None) -> Frame:
+    """Return a frame of an engine that serves a model, or of which nothing is shown for None."""
+    given = {table.intern(agent_catalog.ENGINE_UP, ("vllm", "chat")): float(model is not None)}
+    if model is not None:
+        for metric in (engine.REQUESTS_RUNNING, engine.REQUESTS_WAITING):
+            given[table.intern(metric, ("vllm", "chat", model, "0"))] = 0.0
+    return Frame(START + second, table, [*given], [*given.values()])
+
+
+def test_a_model_in_whose_place_another_is_served_is_not_told_any_more() -> None:
+    """From the first page of the other on, and also while that cannot be read, until it is back.
+
+    Whoever counts replicas would count two. One that does not answer is no such replica.
+    """
+    analysis, table = EngineAnalysis(), SeriesTable()
+    told = []
+    for second, model in enumerate(["old", "old", None, None, "new", "new", None, "new", "old"]):
+        reading = analysis.observe(_served(table, second, model))
+        named = {dict(table[one].label_pairs()).get("model_name") for one in reading.ids} - {None}
+        known = {state.replica.model_name for state in analysis.states()}
+        assert known == {state.replica.model_name for state, _view in analysis.watched()}
+        assert known == {one["model_name"] for one in analysis.as_json()["replicas"]}
+        assert known == {one["model_name"] for one in analysis.capacity_json()["replicas"]}
+        assert named <= known
+        told.append("".join(sorted(known)))
+    assert told == ["old", "old", "old", "old", "new", "new", "new", "new", "old"]
+
+
+def test_what_was_learned_of_a_model_that_comes_back_soon_is_there_again() -> None:
+    """It is only not told meanwhile."""
+    analysis, table = EngineAnalysis(), SeriesTable()
+    analysis.observe(_served(table, 0, "old"))
+    (before,) = analysis.states()
+    analysis.observe(_served(table, 1, "new"))
+    analysis.observe(_served(table, 2, "old"))
+    assert [*analysis.states()] == [before]

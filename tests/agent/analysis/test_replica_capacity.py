@@ -18,6 +18,7 @@ from agent.analysis.terms import Terms
 from agent.analysis.window import View
 from agent.catalog import capacity as catalog
 from agent.catalog import engine
+from agent.steps import Steps
 from tests.agent.analysis.capacities import known
 from tests.agent.analysis.views import REPLICA, START, Key, view_of
 
@@ -29,13 +30,14 @@ class Asked:
         self.limits: list[Limits] = []
         asked = self
 
-        def observe(
+        def in_steps(
             _self: CapacityLearner, _view: View, *, limits: Limits, **_further: object
-        ) -> Capacity:
+        ) -> Steps[Capacity]:
             asked.limits.append(limits)
+            yield
             return Capacity(limits=limits)
 
-        monkeypatch.setattr(CapacityLearner, "observe", observe)
+        monkeypatch.setattr(CapacityLearner, "in_steps", in_steps)
 
 
 def _view(seconds: int, further: Sequence[tuple[Key, float]] = ()) -> View:
@@ -83,6 +85,18 @@ def test_limits_that_are_told_count_before_those_seen(monkeypatch: pytest.Monkey
     ]
     _observe(ReplicaCapacity(REPLICA), _view(3, seen), Terms(limits=lambda _replica: told))
     assert asked.limits == [Limits(sequences=Limit(8.0, "file"), kv_tokens=Limit(4096.0, "page"))]
+
+
+def test_the_result_stands_until_the_last_step(monkeypatch: pytest.MonkeyPatch):
+    """Whoever asks between two steps sees what was known before, whole."""
+    Asked(monkeypatch)
+    one = ReplicaCapacity(REPLICA)
+    before = _observe(one, _view(40))
+    steps = one.in_steps(_view(60), step=StepTimeResult(), targets=Targets(), terms=Terms())
+    seen = [one.result for _turn in steps]
+    assert len(seen) > 1
+    assert all(result is before for result in seen)
+    assert one.result.time == START + 59
 
 
 def test_what_is_learned_comes_back():

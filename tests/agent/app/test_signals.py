@@ -9,9 +9,13 @@ from agent.analysis.demand.host import Demands
 from agent.analysis.demand.said import Said
 from agent.analysis.engines import EngineAnalysis
 from agent.analysis.replica_state import ReplicaState
+from agent.analysis.signals.follow import EVERY
 from agent.analysis.signals.terms import Terms
+from agent.app.conclusions import Conclusions
 from agent.app.signals import new_signals, signal_terms_of
+from agent.catalog import agent, engine, signals
 from agent.config import Settings, read_settings
+from agent.model import Reading, SeriesTable
 
 
 def test_the_defaults_are_those_of_the_analysis():
@@ -48,3 +52,26 @@ def test_a_forecast_is_a_multiple_of_what_is_asked_now(
     found = new_signals(engines, demands)._foresee("m")
     assert (found and found.estimate) == growth
     assert new_signals(engines, demands)._foresee("other") is None
+
+
+def test_a_swapped_model_is_one_replica() -> None:
+    """Whoever counts the replicas of a port counts one at any time, whichever model it serves."""
+    conclusions, table = Conclusions(Settings()), SeriesTable()
+    pipeline = conclusions.pipeline(table)
+    told = []
+    for second in range(60):
+        model = "old" if second < 30 else "new"
+        labels = ("vllm", "chat", model, "0")
+        ids = [
+            table.intern(agent.ENGINE_UP, labels[:2]),
+            table.intern(engine.REQUESTS_RUNNING, labels),
+            table.intern(engine.REQUESTS_WAITING, labels),
+        ]
+        frame = pipeline.conclude(1e9 + second, (), Reading(ids, [1.0, 0.0, 0.0]))
+        said = [one["model_name"] for one in conclusions.signals_json(frame.time)["replicas"]]
+        assert len(said) == 1
+        admitted = {table[one].labels[2] for one in frame.ids if table[one].metric is signals.ADMIT}
+        assert admitted == {*said}
+        told += said
+    assert told.index("new") <= 30 + EVERY
+    assert {*told[30 + int(EVERY) :]} == {"new"}

@@ -45,7 +45,7 @@ def seen(*, counted: bool = True) -> Seen:
 
 def test_the_roofline_is_learned_once_for_each_law():
     """Evidence that was seen is not fitted again; other evidence is, and none is the law alone."""
-    builder = Builder(criterion="request")
+    builder = Builder()
     first, again = (builder.system(MODEL, EVIDENCE, seen(), LIMITS, TARGETS) for _ in range(2))
     other = builder.system(
         MODEL, replace(EVIDENCE, seconds=2.0 * EVIDENCE.seconds), seen(), LIMITS, TARGETS
@@ -59,11 +59,11 @@ def test_the_roofline_is_learned_once_for_each_law():
 
 def test_limits_that_nobody_tells_bind_nothing():
     """Without limits there are the seats that serve most, and room for any prompt."""
-    found = Builder(criterion="request").system(MODEL, EVIDENCE, seen(), Limits(), TARGETS)
+    found = Builder().system(MODEL, EVIDENCE, seen(), Limits(), TARGETS)
     assert found.budget > 1e5
     assert found.seats <= 1024.0
     told = replace(LIMITS, sequences=Limit(7.0, "file"))
-    few = Builder(criterion="request").system(MODEL, EVIDENCE, seen(), told, TARGETS)
+    few = Builder().system(MODEL, EVIDENCE, seen(), told, TARGETS)
     assert few.seats == 7.0
     assert few.memory == pytest.approx(0.99 * CACHE / HELD)
 
@@ -71,6 +71,6 @@ def test_limits_that_nobody_tells_bind_nothing():
 def test_where_requests_are_not_counted_the_first_token_is_left_out():
     """Who tells neither lengths nor first tokens is held to the other target alone."""
     mix = seen(counted=False)
-    found = Builder(criterion="request").system(MODEL, None, mix, LIMITS, TARGETS)
+    found = Builder().system(MODEL, None, mix, LIMITS, TARGETS)
     assert found.targets.time_to_first_token == inf
     assert found.targets.inter_token_latency == 0.1

@@ -1,17 +1,20 @@
 """What is learned of capacity from pages of a real engine."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from math import log, nan
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.analysis.bottleneck import Targets
 from agent.analysis.capacity.estimate import Capacity, Known, Limit, Limits
 from agent.analysis.capacity.learner import CapacityLearner
+from agent.analysis.capacity.queueing import latencies, reckoned
 from agent.analysis.engines import WANTED
 from agent.analysis.replicas import Replicas
 from agent.analysis.step_time import StepTime, StepTimeResult
@@ -21,6 +24,7 @@ from agent.model import EMPTY_READING, SeriesTable
 from agent.pipeline import Pipeline
 from agent.recording import RecordingReader
 from agent.replay import play
+from agent.steps import Steps
 from tests.agent.analysis.views import Key, view_of
 
 RECORDINGS = Path(__file__).parents[3] / "recordings"
@@ -277,3 +281,104 @@ def test_a_machine_that_differs_from_minute_to_minute_is_said_to():
     said = learner.observe(view, step=moving, limits=LIMITS, targets=SLOW)
     assert not said.identifiable
     assert "150% from one minute to the next" in said.reason
+
+
+def _in_turns(steps: Sequence[Steps[Capacity]], turns: Sequence[int]) -> list[Capacity]:
+    """Return what comes of several estimates that take steps in an order, over and over."""
+    ended: dict[int, Capacity] = {}
+    while len(ended) < len(steps):
+        for turn in [*turns, *range(len(steps))]:
+            if turn in ended:
+                continue
+            try:
+                next(steps[turn])
+            except StopIteration as end:
+                ended[turn] = end.value
+    return [ended[turn] for turn in range(len(steps))]
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    st.lists(st.floats(0.0, 1.0), min_size=1, max_size=3).map(sorted),
+    st.lists(st.integers(0, 1), max_size=20),
+    st.floats(0.1, 4.0),
+    st.floats(0.02, 0.4),
+)
+def test_steps_say_what_is_said_at_once(
+    moments: list[float], turns: list[int], first: float, inter: float
+):
+    """Two learners take steps in any order; each says and learns to the last bit what it would."""
+    targets = Targets(time_to_first_token=first, inter_token_latency=inter)
+    recordings = [recorded(name) for name in ("vllm-capacity", "vllm-ramp")]
+    stepped, alone = ([CapacityLearner() for _ in recordings] for _ in range(2))
+    for moment in moments:
+        seen = [one[round(moment * (len(one) - 1))] for one in recordings]
+        under_way = [
+            one.in_steps(view, step=step, limits=LIMITS, targets=targets)
+            for one, (view, step) in zip(stepped, seen, strict=True)
+        ]
+        at_once = [
+            next(watch(one, [now], targets=targets)) for one, now in zip(alone, seen, strict=True)
+        ]
+        assert _in_turns(under_way, turns) == at_once
+    assert [one.state() for one in stepped] == [one.state() for one in alone]
+
+
+def test_no_step_reckons_more_than_one_load(monkeypatch: pytest.MonkeyPatch):
+    """Others have a turn after each load: also in the first estimate and one after an hour."""
+    calls = 0
+
+    def counted(real: Callable[..., object]) -> Callable[..., object]:
+        def told(*given: object, **named: object) -> object:
+            nonlocal calls
+            calls += 1
+            return real(*given, **named)
+
+        return told
+
+    for one in (latencies, reckoned):
+        monkeypatch.setattr(f"agent.analysis.capacity.bound.{one.__name__}", counted(one))
+    seen = recorded("vllm-capacity")
+    learner, most, total = CapacityLearner(), 0, 0
+    for view, step in [*seen[::12], seen[-1]]:
+        before = calls
+        for _turn in learner.in_steps(view, step=step, limits=LIMITS, targets=SLOW):
+            most, total, before = max(most, calls - before), total + calls - before, calls
+        most = max(most, calls - before)
+    assert most == 1
+    assert total > 30
+
+
+def test_what_was_learned_can_be_kept_between_any_two_steps():
+    """Who goes on from there says the same but for what chance leaves: no minute is lost."""
+    seen = recorded("vllm-capacity")
+    learner = CapacityLearner()
+    *_before, _last = watch(learner, seen[:-8])
+    view, step = seen[-1]
+    states = [
+        learner.state() for _turn in learner.in_steps(view, step=step, limits=LIMITS, targets=SLOW)
+    ]
+    whole = learner.state()
+    assert len(states) > 10
+    for state in states[:: len(states) // 5]:
+        again = CapacityLearner()
+        again.restore(json.loads(json.dumps(state)))
+        assert known(next(watch(again, seen[-1:]))).under_targets.tokens_per_minute
+        kept = again.state()
+        assert kept["mix"]["slots"] == whole["mix"]["slots"]
+        assert len(kept["calibration"]["compared"]) == len(whole["calibration"]["compared"])
+
+
+def test_the_target_between_tokens_may_be_about_gaps():
+    """Which of the two counts may be said at any time; what is learned is about requests."""
+    seen = recorded("vllm-capacity")
+    learners = [CapacityLearner(), CapacityLearner(), CapacityLearner(criterion="gap")]
+    learners[1].criterion = "gap"
+    tight = Targets(time_to_first_token=30.0, inter_token_latency=0.06)
+    requests, gaps, same = ([*watch(one, seen[::8], targets=tight)][-1] for one in learners)
+    assert gaps == same
+    assert (
+        known(gaps).under_targets.tokens_per_minute.estimate
+        < known(requests).under_targets.tokens_per_minute.estimate
+    )
+    assert len({json.dumps(one.state()["calibration"]) for one in learners}) == 1
