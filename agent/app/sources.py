@@ -65,6 +65,7 @@ class Sources:
         self._retargeting: asyncio.Task[None] | None = None
         self._outdated = False
         self._unremarked: set[str] = set()
+        self._configured: list[int] = []
 
     def engines(self) -> Sequence[EngineCollector]:
         """Return the engine collectors that run now."""
@@ -99,6 +100,7 @@ class Sources:
                 await self._runtime.remove(name)
             for name, plan in planned.items():
                 self._bring_about(name, plan)
+            self._say_configured()
 
     def _bring_about(self, name: str, plan: _Planned) -> None:
         """Have one source run as planned."""
@@ -109,6 +111,20 @@ class Sources:
         collector = running[1] if running is not None and keep else plan.build()
         self._running[name] = (plan, collector)
         self._runtime.add(collector, plan.settings, precedence=plan.precedence, up_id=plan.up_id)
+
+    def _say_configured(self) -> None:
+        """Say which engines the configuration names: nothing else tells them from what was found.
+
+        A rule needs it: one that was found has a process, one that is named may never have been.
+        """
+        facts, engines = self._runtime.own.facts, self._settings.engines
+        for series_id in self._configured:
+            facts.pop(series_id, None)
+        self._configured = [
+            self._table.intern(catalog.ENGINE_CONFIGURED, (one.engine, one.name))
+            for one in (engines.instances if engines.enabled else ())
+        ]
+        facts.update(dict.fromkeys(self._configured, 1.0))
 
     async def _make_discovery(self) -> None:
         """Have a discovery for these settings.

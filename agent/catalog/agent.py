@@ -43,6 +43,13 @@ ENGINE_UP = gauge(
     "instance_name",
     source="runtime",
 )
+ENGINE_CONFIGURED = gauge(
+    "engine_configured",
+    "1 where the configuration names the engine; absent where it was found, because it runs.",
+    "engine",
+    "instance_name",
+    source="configuration",
+)
 TICKS = counter("ticks", "Ticks completed since the agent started.", source="runtime")
 TICKS_SKIPPED = counter(
     "ticks_skipped",

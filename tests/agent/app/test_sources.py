@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from agent.app.sources import Sources, _Planned
+from agent.catalog import agent as catalog
 from agent.config.settings import Collectors, EngineInstance, Engines, Source
 from agent.model import EMPTY_READING, SeriesTable
 from agent.pipeline import Pipeline
@@ -76,3 +77,28 @@ async def test_gpus_of_a_discovered_engine_follow_the_settings():
     pinned = [table[number].labels[-1] for number, _value in collector._pins]
     assert pinned == ["0", "1"]
     await collector.aclose()
+
+
+async def test_engines_that_the_configuration_names_are_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A rule tells them from those that were found; after a reload, those of the new settings."""
+    table, clock = SeriesTable(), ManualClock()
+    runtime = Runtime(Pipeline(table), clock=clock, interval=1.0, log=NotedLog())
+    sources = Sources(runtime, table, clock)
+    found = EngineInstance(name="vllm-9000", engine="vllm", url="http://127.0.0.1:9000")
+    monkeypatch.setattr(sources, "_make_discovery", lambda: asyncio.sleep(0))
+    monkeypatch.setattr(sources, "_plan", lambda: {"engine/vllm-9000": sources._plan_engine(found)})
+
+    async def said(*names: str, enabled: bool = True) -> list[str]:
+        url = "http://127.0.0.1:8000"
+        named = tuple(EngineInstance(name=name, engine="vllm", url=url) for name in names)
+        await sources.apply(Collectors(engines=Engines(enabled=enabled, instances=named)))
+        series = [table[number] for number in runtime.own.reading().ids]
+        return [one.labels[1] for one in series if one.metric is catalog.ENGINE_CONFIGURED]
+
+    assert await said("a", "b") == ["a", "b"]
+    assert await said("b") == ["b"]
+    assert await said("b", enabled=False) == []
+    await sources.aclose()
+    await runtime.aclose()
