@@ -3,13 +3,14 @@
 import argparse
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import Final
 
 from agent.app.version import version
-from agent.commands import NAMES, load
+from agent.commands import NAMES, RELOADING, load
 from agent.model import InferwatchError
 
 _NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -38,9 +39,13 @@ def parser(asked: str = "") -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status: 0 well, 1 failed, 2 wrong input."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+        if RELOADING.intersection(arguments[:1]):
+            # It would end the process until there is a handler, and to import that takes a second.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     _open_streams()
     _write_anything()
-    arguments = sys.argv[1:] if arguments is None else arguments
     given = parser(*arguments[:1]).parse_args(arguments)
     try:
         status = int(given.run(given))

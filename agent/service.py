@@ -69,12 +69,14 @@ class ServiceManager:
             self._send(f"WATCHDOG=1\nSTATUS={status()}")
 
     def reloading(self, monotonic: float) -> None:
-        """Tell that the configuration is being read again."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic * 1e6)}")
+        """Tell that the configuration is being read again, to whom the agent is ready already."""
+        if self._ready:
+            self._send(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic * 1e6)}")
 
     def reloaded(self) -> None:
-        """Tell that reading the configuration is over."""
-        self._send("READY=1")
+        """Tell that reading the configuration is over; likewise."""
+        if self._ready:
+            self._send("READY=1")
 
     def stopping(self) -> None:
         """Tell that the agent ends on purpose."""

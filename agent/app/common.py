@@ -47,11 +47,15 @@ def looked_for() -> list[str]:
 
 @contextlib.contextmanager
 def signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
-    """Call these on SIGTERM and SIGINT, and on SIGHUP, while the block runs."""
+    """Call these on SIGTERM and SIGINT, and on SIGHUP, while the block runs.
+
+    A SIGHUP that came before, while it was held back, is answered now.
+    """
     loop = asyncio.get_running_loop()
     handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     try:
         yield
     finally:

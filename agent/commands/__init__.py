@@ -42,6 +42,10 @@ NAMES: Final = (
 """The files in this folder that are subcommands, in the order of the help."""
 
 
+RELOADING: Final = frozenset({"run", "record", "scaler"})
+"""Those that are services: to them SIGHUP is no end, from the first moment on."""
+
+
 def load(name: str) -> Command:
     """Return a subcommand; what it needs is imported with it, which of some is half a second."""
     return cast("Command", import_module(f"{__name__}.{name}"))

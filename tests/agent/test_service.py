@@ -102,14 +102,25 @@ def test_status_is_renewed_without_a_watchdog(manager: _Manager, path: str):
 def test_reload_and_stop(manager: _Manager, path: str):
     """A reload is told with the monotonic time that systemd wants; then its end; then the stop."""
     service = ServiceManager({"NOTIFY_SOCKET": path})
+    service.tick(12.0, lambda: "well")
     service.reloading(12.5)
     service.reloaded()
     service.stopping()
-    assert manager.messages() == [
+    assert manager.messages()[1:] == [
         ["RELOADING=1", "MONOTONIC_USEC=12500000"],
         ["READY=1"],
         ["STOPPING=1"],
     ]
+
+
+def test_a_reload_before_the_first_tick_makes_nothing_ready(manager: _Manager, path: str):
+    """What was asked for while the agent starts is no reason to call it started."""
+    service = ServiceManager({"NOTIFY_SOCKET": path})
+    service.reloading(0.5)
+    service.reloaded()
+    assert manager.messages() == []
+    service.tick(1.0, lambda: "well")
+    assert manager.messages() == [["READY=1", "STATUS=well"]]
 
 
 def test_abstract_address(tmp_path: Path):

@@ -30,6 +30,17 @@ collectors:
       - {{name: chat, engine: vllm, url: "{url}"}}
 """
 
+EARLY = """
+import os, signal, sys
+import agent.__main__ as command
+load = command.load
+def load_late(name):
+    os.kill(os.getpid(), signal.SIGHUP)
+    return load(name)
+command.load = load_late
+sys.exit(command.main())
+"""
+
 LABELS = '{engine="vllm",instance_name="chat",model_name="tiny",rank="0"}'
 UP = 'inferwatch_engine_up{engine="vllm",instance_name="chat"}'
 RUNNING = f"inferwatch_engine_requests_running{LABELS}"
@@ -169,6 +180,25 @@ def test_it_ends_at_once(tmp_path: Path):
         assert host.agent.stop() == 0
         assert time.monotonic() - begun < 5
         assert '"event": "inferwatch has stopped"' in host.agent.log.read_text()
+
+
+def test_a_reload_that_comes_too_early_is_made_when_it_can_be(tmp_path: Path):
+    """SIGHUP before anything was imported ends nothing; the configuration is read once more."""
+    config = tmp_path / "config.yaml"
+    config.write_text("collectors: {nvml: {enabled: false}}\n")
+    made = str(tmp_path / "host.rec.gz")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", EARLY),
+            *("record", made, "--config", str(config), "--duration", "1s"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("the configuration was read again") == 1
 
 
 def test_a_bad_file_ends_it_before_it_listens(tmp_path: Path):
