@@ -11,7 +11,9 @@ from typing import Final
 
 from agent.alerts.backtest import Backtest, Firing, backtest
 from agent.alerts.engine import RuleEngine
+from agent.alerts.errors import RuleError
 from agent.alerts.rule import Group
+from agent.alerts.severity import names
 from agent.app.conclusions import Conclusions
 from agent.app.rules import load_rules, severe, shipped_rule_files
 from agent.commands.common import settings_from
@@ -69,7 +71,10 @@ def _time(text: str) -> tuple[bool, float]:
 def run(arguments: argparse.Namespace) -> int:
     """Play the recording through the rules and print what they made of it."""
     settings = settings_from(arguments.config)
-    groups = severe(load_rules(arguments.rules or shipped_rule_files()), settings.alerts)
+    groups = load_rules(arguments.rules or shipped_rule_files())
+    if not names(groups):
+        raise RuleError(f"{', '.join(map(str, arguments.rules))}: no rule there gives an alert")
+    groups = severe(groups, settings.alerts)
     result = run_backtest(arguments.recording, groups, settings)
     start = result.start or 0.0
     result.incidents += [

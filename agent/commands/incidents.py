@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.app.incidents import folder_of
 from agent.commands.common import add_config_argument, config_path, settings_from
-from agent.incidents.folder import Folder
+from agent.incidents.folder import Folder, IncidentError
 from agent.incidents.post_mortem import post_mortem
 from agent.incidents.summary import summary
 from agent.incidents.words import report, table
@@ -40,9 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what was asked."""
-    settings = settings_from(config_path(arguments))
+    folder = folder_of(settings_from(config_path(arguments)), path=arguments.path)
+    if arguments.path is not None:
+        folder.check()  # that of the configuration is made with the first incident
     what: Callable[[argparse.Namespace, Folder], None] = arguments.what
-    what(arguments, folder_of(settings, path=arguments.path))
+    what(arguments, folder)
     return 0
 
 
@@ -51,14 +53,19 @@ def _list(arguments: argparse.Namespace, folder: Folder) -> None:
     found = [summary(entry) for entry in folder.entries()]
     if arguments.json:
         print(json.dumps([one.as_json() for one in reversed(found)], indent=2))
-    else:
+    elif found:
         print("\n".join(table(found)))
+    else:
+        print(f"no incidents in {folder.path}")
 
 
 def _show(arguments: argparse.Namespace, folder: Folder) -> None:
     """Print one."""
     file = Path(arguments.id)
-    found = post_mortem(file if file.is_file() else folder.find(arguments.id))
+    is_file = file.name != arguments.id or "." in file.name
+    if is_file and not file.exists():
+        raise IncidentError(f"{file}: there is no such file")
+    found = post_mortem(file if is_file or file.is_file() else folder.find(arguments.id))
     if arguments.json:
         print(json.dumps(found, indent=2))
     else:

@@ -10,6 +10,7 @@ from typing import Final
 from agent.model import InferwatchError
 
 SUFFIX: Final = ".rec.gz"
+_USUAL: Final = "incidents"
 _NAME: Final = re.compile(r"(?P<id>\d{8}T\d{6}Z(?:-\d+)?)\.rec\.gz")
 
 
@@ -61,6 +62,30 @@ class Folder:
             number += 1
             path = self.path / f"{name}-{number}{SUFFIX}"
         return path
+
+    def check(self) -> None:
+        """Make sure that the agent could have kept incidents here.
+
+        Raises:
+            IncidentError: there is no such folder, it may not be read, or it is for other things.
+        """
+        try:
+            names = [path.name for path in self.path.iterdir()]
+        except FileNotFoundError:
+            raise IncidentError(
+                f"{self.path}: there is no such folder; the agent keeps incidents in the folder "
+                "incidents beside its history, unless incidents.path of its configuration says "
+                "otherwise"
+            ) from None
+        except NotADirectoryError:
+            raise IncidentError(
+                f"{self.path}: is no folder; inferwatch incidents show {self.path} reads one file"
+            ) from None
+        except OSError as error:
+            raise IncidentError(f"{self.path}: cannot be read: {error.strerror}") from None
+        if names and not any(map(_NAME.fullmatch, names)):
+            below = f"; did you mean {self.path / _USUAL}?" if _USUAL in names else ""
+            raise IncidentError(f"{self.path}: is for other things than incidents{below}")
 
     def entries(self) -> list[Entry]:
         """Return what there is, the oldest first; nothing where there is no folder.

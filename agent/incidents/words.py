@@ -13,9 +13,6 @@ _MOST_LINES: Final = 60
 
 def table(summaries: Sequence[Summary]) -> Iterator[str]:
     """Yield the list of incidents, the newest first."""
-    if not summaries:
-        yield "no incidents"
-        return
     yield f"{'ID':<20} {'TRIGGER':<12} {'ENGINE':<20} {'LENGTH':>11} {'SIZE':>8}  WHAT"
     for one in reversed(summaries):
         length = "" if one.start is None or one.end is None else duration(one.end - one.start)

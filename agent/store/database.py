@@ -236,7 +236,10 @@ def open_for_reading(path: Path) -> tuple[sqlite3.Connection, bool]:
         HistoryError: it cannot be read, or is not ours.
     """
     if not path.exists():
-        raise NoHistoryError(f"{path}: there is no history yet")
+        raise NoHistoryError(
+            f"{path}: there is no history yet: no such file; the agent makes its own, within "
+            "minutes, where history.path of its configuration says"
+        )
     if path.is_dir():
         raise HistoryError(f"{path}: is a folder, expected a file such as {path / 'history.db'}")
     if not os.access(path, os.R_OK, effective_ids=True):

@@ -77,11 +77,15 @@ def test_backtest_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_backtest_without_alerts(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """Where nothing fires that is said."""
+    """Where nothing fires that is said; where nothing could have, that is an error."""
     rules = tmp_path / "rules.yml"
-    rules.write_text("groups: []")
+    rules.write_text("groups: [{name: g, rules: [{alert: Never, expr: absent(vector(1))}]}]")
     assert main(["backtest", str(CRASH), "--rules", str(rules)]) == 0
     assert capsys.readouterr().out.endswith("no alert would have fired\n")
+    for nothing in ("", "groups: []", "groups: [{name: g, rules: [{record: a:b, expr: up}]}]"):
+        rules.write_text(nothing)
+        assert main(["backtest", str(CRASH), "--rules", str(rules)]) == 2
+        assert capsys.readouterr().err == f"{rules}: no rule there gives an alert\n"
 
 
 @pytest.mark.parametrize(

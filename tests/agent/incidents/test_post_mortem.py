@@ -22,6 +22,7 @@ from agent.pipeline import Pipeline
 from agent.recording import RecordingReader
 from agent.replay import play
 from tests.agent.incidents.running import DIED, Run, event
+from tests.fakes.closed import closed
 
 CRASH = Path(__file__).parents[2] / "recordings" / "vllm-enginecrash.rec.gz"
 CHAT = ("vllm", "chat", "m", "")
@@ -142,7 +143,6 @@ def test_the_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 
 def test_the_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """The newest first, with time, trigger, engine, length and size; the same as JSON."""
-    assert shown(capsys, "--path", str(tmp_path / "none")) == "no incidents\n"
     name = recorded(tmp_path)
     (tmp_path / "20200101T000000Z.rec.gz").write_bytes(b"no gzip")
     _head, line, damaged = shown(capsys, "--path", str(tmp_path)).splitlines()
@@ -154,6 +154,55 @@ def test_the_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert newest["id"] == name
     assert newest["size_bytes"] == (tmp_path / f"{name}.rec.gz").stat().st_size
     assert (oldest["state"], oldest["time_timestamp_seconds"]) == ("damaged", None)
+
+
+def test_an_agent_that_has_had_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Its folder is empty, or not made yet: that is no error, and where it is, is said."""
+    folder = tmp_path / "incidents"
+    config = tmp_path / "c.yaml"
+    config.write_text(f"history: {{path: {tmp_path}/history.db}}\n")
+    assert shown(capsys, "--config", str(config)) == f"no incidents in {folder}\n"
+    folder.mkdir()
+    assert shown(capsys, "--path", str(folder)) == f"no incidents in {folder}\n"
+    assert json.loads(shown(capsys, "--json", "--path", str(folder))) == []
+
+
+def test_a_path_that_is_no_folder_of_incidents(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A mistake in the path is told, with what would be right, and is not taken for calm."""
+    name = recorded(tmp_path / "incidents")
+    (tmp_path / "history.db").touch()
+
+    def told(path: Path) -> str:
+        for what in ([], ["--json"], ["show", name]):
+            assert main(["incidents", "--path", str(path), *what]) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        [line] = {*err.splitlines()}
+        return line
+
+    assert told(tmp_path / "none").startswith(
+        f"{tmp_path}/none: there is no such folder; the agent"
+    )
+    assert told(tmp_path) == (
+        f"{tmp_path}: is for other things than incidents; did you mean {tmp_path}/incidents?"
+    )
+    file = tmp_path / "history.db"
+    assert told(file) == f"{file}: is no folder; inferwatch incidents show {file} reads one file"
+    with closed(tmp_path / "incidents"):
+        assert told(tmp_path / "incidents") == (
+            f"{tmp_path}/incidents: cannot be read: Permission denied"
+        )
+
+
+def test_a_file_that_is_not_there_is_no_name_of_an_incident(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """What has a folder or an ending is looked for as a file, and told as one."""
+    file = tmp_path / "none.rec.gz"
+    assert main(["incidents", "show", str(file)]) == 1
+    assert capsys.readouterr().err == f"{file}: there is no such file\n"
+    assert main(["incidents", "show", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"{tmp_path}: cannot be read: Is a directory\n"
 
 
 @pytest.mark.parametrize("arguments", [["2"], ["20990101T000000Z"], ["../nothing"]])
