@@ -58,10 +58,16 @@ NEEDS_PROMETHEUS_3: Final = pytest.mark.skipif(
 # Under the name that Debian or its authors give it.
 _ALERTMANAGER = found("prometheus-alertmanager", "alertmanager", at="INFERWATCH_TEST_ALERTMANAGER")
 
+_AMTOOL = found("amtool", at="INFERWATCH_TEST_ALERTMANAGER")
+
 ALERTMANAGER: Final = _ALERTMANAGER or "alertmanager"
+AMTOOL: Final = _AMTOOL or "amtool"
 NEEDS_ALERTMANAGER: Final = pytest.mark.skipif(
     _ALERTMANAGER is None,
     reason="needs Alertmanager on the PATH or in INFERWATCH_TEST_ALERTMANAGER",
+)
+NEEDS_AMTOOL: Final = pytest.mark.skipif(
+    _AMTOOL is None, reason="needs amtool on the PATH or in INFERWATCH_TEST_ALERTMANAGER"
 )
 
 _VICTORIA = "INFERWATCH_TEST_VICTORIAMETRICS"

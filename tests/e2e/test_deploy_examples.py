@@ -3,6 +3,7 @@
 import argparse
 import gzip
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,15 @@ import promql_parser
 import pytest
 import yaml
 
+from agent.alerts.rule import AlertRule
+from agent.alerts.severe import SEVERE
+from agent.app.rules import load_rules, shipped_rule_files
 from agent.catalog import METRICS
 from agent.commands import scaler as scaler_command
+from tests.servers import AMTOOL, NEEDS_AMTOOL
 
 ROOT = Path(__file__).parents[2]
+ROUTES = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
 FOLDERS = ("keda", "prometheus-adapter", "gateway-api-inference-extension")
 FILES = sorted(path for name in FOLDERS for path in (ROOT / "deploy" / name).glob("*.yaml"))
 ENGINE_PAGES = sorted((ROOT / "tests" / "captures").glob("vllm-*.prom.gz"))
@@ -122,3 +128,37 @@ def test_keda_asks_the_scaler_where_it_answers():
     scaler_command.add_arguments(parser)
     given = parser.parse_args(arguments[1:])
     assert (given.listen.port, given.grpc.port) == (9746, 9747)
+
+
+@pytest.mark.server
+@NEEDS_AMTOOL
+def test_alertmanager_takes_the_routes():
+    """Its own tool finds nothing wrong, and each severity goes where the runbooks say."""
+
+    def amtool(*arguments: str) -> str:
+        done = subprocess.run(
+            [AMTOOL, *arguments], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    assert "SUCCESS" in amtool("check-config", str(ROUTES))
+    for severities, receiver in ((SEVERE, "pager"), (["warning"], "tickets"), (["info"], "nobody")):
+        for severity in severities:
+            tested = ("config", "routes", "test", f"--config.file={ROUTES}")
+            assert amtool(*tested, f"severity={severity}") == receiver
+
+
+def test_what_silences_other_alerts_is_a_rule():
+    """Each alert that the inhibition names is one of the shipped rules, about an engine."""
+    (inhibits,) = _documents(ROUTES)[0]["inhibit_rules"]
+    (source,) = inhibits["source_matchers"]
+    named = source.partition('"')[2].strip('"').split("|")
+    severities = {
+        rule.name: rule.labels["severity"].text
+        for group in load_rules(shipped_rule_files())
+        for rule in group.rules
+        if isinstance(rule, AlertRule)
+    }
+    assert {severities[name] for name in named} == {"critical"}
+    assert inhibits["equal"] == ["instance", "engine", "instance_name"]

@@ -226,20 +226,23 @@ def test_the_command_says_who_does_not_answer():
     assert done.stderr.count("\n") == 1
 
 
-def test_the_rules_record_what_they_should():
-    """Shared GPUs, engines without any, ranks, and what counts as an outlier: promtool's tests."""
+@pytest.mark.parametrize("name", ["fleet", "agent-unreachable"])
+def test_the_rules_record_and_tell_what_they_should(name: str):
+    """Shared GPUs, engines without any, ranks, outliers; agents that nobody hears: promtool's."""
     done = subprocess.run(
-        [PROMTOOL, "test", "rules", "fleet.yml"],
+        [PROMTOOL, "test", "rules", f"{name}.yml"],
         capture_output=True, text=True, timeout=30, check=False, cwd=UNIT_TESTS,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("label", ["cluster", "site"])
-def test_the_rules_are_clean(tmp_path: Path, label: str):
+@pytest.mark.parametrize(
+    ("name", "label"), [("fleet", "cluster"), ("fleet", "site"), ("agent-unreachable", "cluster")]
+)
+def test_the_rules_are_clean(tmp_path: Path, name: str, label: str):
     """Debian's linter has nothing to say, whatever the label of the cluster is called."""
-    file = tmp_path / "fleet.yml"
-    file.write_text(fleet.RULES.read_text().replace("cluster", label))
+    file = tmp_path / f"{name}.yml"
+    file.write_text(fleet.RULES.with_name(file.name).read_text().replace("cluster", label))
     done = subprocess.run(
         [PROMTOOL, "check", "rules", str(file)],
         capture_output=True, text=True, timeout=30, check=False,
