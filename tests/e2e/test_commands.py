@@ -87,6 +87,33 @@ def test_check_config_says_every_problem(tmp_path: Path, capsys: pytest.CaptureF
     ]
 
 
+def test_check_config_says_which_secrets_are_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """By the key that names the file; the agent starts all the same, as they may come later."""
+    path, token = tmp_path / "config.yaml", tmp_path / "token"
+    path.write_text(
+        "collectors: {engines: {instances: [{name: chat, engine: vllm, url: 'https://gpu7',"
+        f" tls: {{ca_file: {tmp_path}/ca.pem}}, bearer_token: {{file: {token}}}}}]}}}}\n"
+        "exporters: {keep: {receivers: [{name: keep, url: 'http://keep',"
+        f" api_key: {{file: {token}}}}}, {{name: other, url: 'http://keep',"
+        " api_key: {env: KEEP_API_KEY}}]}}\n"
+    )
+    token.touch()
+    assert main(["check-config", str(path)]) == 0
+    chat = f"{path}: collectors.engines.instances[chat]"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{chat}.bearer_token: the secret in {token} is empty",
+        f"{chat}.tls.ca_file: {tmp_path}/ca.pem cannot be read: No such file or directory",
+        f"{path}: exporters.keep.receivers[keep].api_key: the secret in {token} is empty",
+        f"{path}: good, but for what is said above",
+    ]
+    token.write_text("t0p")
+    (tmp_path / "ca.pem").touch()
+    assert main(["check-config", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: good\n"
+
+
 def test_one_version_of_each_dependency():
     """What `make demo` installs is, pin for pin, a part of what `make test` installs."""
     run, dev = (
