@@ -133,7 +133,7 @@ class RuleEngine:
         return at_once(self.in_steps(time, history))
 
     def in_steps(self, time: float, history: History) -> Steps[Outcome]:
-        """Do what `evaluate` does, group by group; no other call may come between."""
+        """Do what `evaluate` does, rule by rule; no other call may come between."""
         if self._time is not None and time < self._time:
             for instance in (*self._instances(), *self._removed.instances()):
                 instance.set_back(time)
@@ -148,7 +148,7 @@ class RuleEngine:
         failures: list[tuple[str, str, str]] = []
         for place in self._schedule.due(time):
             state = self._groups[place]
-            evaluated = state.evaluate(time, tick, settling=settling)
+            evaluated = yield from state.evaluate(time, tick, settling=settling)
             transitions += evaluated.transitions
             failures += [(state.group.name, rule, why) for rule, why in evaluated.failures]
             self.last = state

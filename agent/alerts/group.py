@@ -14,6 +14,7 @@ from agent.alerts.state import AlertStates, Instance, State
 from agent.alerts.template import Data, Result, Template
 from agent.model import InferwatchError
 from agent.promql import Scalar, Vector, evaluate_instant, parse
+from agent.steps import Steps
 from agent.store.series import STALE, Labels
 
 # What was worked out for the labels of results is kept while they are among this many.
@@ -103,8 +104,10 @@ class GroupState:
         self._said: list[Mapping[Labels, float]] = [*self._written]
         self._ids: list[list[int]] = [[] for _rule in group.rules]
 
-    def evaluate(self, time: float, tick: OneTick, *, settling: bool) -> Evaluated:
-        """Evaluate every rule at this time; one that fails harms no other.
+    def evaluate(self, time: float, tick: OneTick, *, settling: bool) -> Steps[Evaluated]:
+        """Evaluate every rule at this time, each in a step; one that fails harms no other.
+
+        What is known of the evaluation before stands until the last step.
 
         Args:
             time: Unix seconds.
@@ -112,8 +115,7 @@ class GroupState:
             settling: see `AlertStates.advance`.
         """
         outcome = Evaluated()
-        self.failing.clear()
-        self.evaluated_at = time
+        failing: dict[int, str] = {}
         ids: list[int] = []
         values: list[float] = []
         names: set[str] = set()
@@ -121,11 +123,12 @@ class GroupState:
             before = self._written[place]
             if not before and rule.quiet(time, tick):
                 continue
+            yield
             try:
                 samples = self._evaluate(rule, time, tick, outcome, settling=settling)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other rules go on
                 # Its series have not ended: they are in the list of the next evaluation.
-                why = self.failing[place] = str(error) or type(error).__name__
+                why = failing[place] = str(error) or type(error).__name__
                 outcome.failures.append((rule.rule.name, why))
                 continue
             self._written[place] = samples
@@ -149,6 +152,7 @@ class GroupState:
                 names |= rule.names
         if ids:
             tick.record(time, ids, values, names)
+        self.failing, self.evaluated_at = failing, time
         return outcome
 
     def _evaluate(

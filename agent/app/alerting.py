@@ -26,6 +26,10 @@ STATE_FILE: Final = "alerts.json"
 # While an alert is active its state is written this often: it tells how long an outage was.
 _SAVE_EVERY: Final = 30.0
 
+# What only waits comes and goes with every other tick on a busy host. An agent that is killed may
+# have forgotten so many seconds of waiting.
+_WAITS: Final = 5.0
+
 
 class Alerting:
     """Evaluates rules and says in the frame whom to tell what.
@@ -69,6 +73,7 @@ class Alerting:
         self._failures: Counter[tuple[str, str]] = Counter()
         self._failing: dict[tuple[str, str], str] = {}
         self._saved_at = float("-inf")
+        self._unsaved = False
         self._saving: asyncio.Task[None] | None = None
         self._again = False
         self._save_trouble = ""
@@ -102,6 +107,11 @@ class Alerting:
         self._rules = sum(len(group.rules) for group in groups)
         self._failing.clear()
 
+    @property
+    def saving(self) -> asyncio.Task[None] | None:
+        """The last time that state was saved, if it was; it may be under way."""
+        return self._saving
+
     async def restore(self) -> int:
         """Take up the state of the run before; return how many alerts."""
         saved: Any = None
@@ -119,7 +129,7 @@ class Alerting:
         return at_once(self.in_steps(frame))
 
     def in_steps(self, frame: Frame) -> Steps[Frame]:
-        """Do what `evaluate` does, group by group."""
+        """Do what `evaluate` does, rule by rule."""
         self._evaluating = True
         try:
             outcome = yield from self._timed(self.engine.in_steps(frame.time, self._history))
@@ -129,14 +139,19 @@ class Alerting:
                 go_on, self._next = self._next, None
                 go_on()
         self._tell_failures(outcome)
-        active = self._clock.monotonic() - self._saved_at >= _SAVE_EVERY and self.engine.alerts()
-        if outcome.changed or active:
+        self._unsaved = self._unsaved or outcome.changed
+        since = self._clock.monotonic() - self._saved_at
+        if (
+            outcome.events
+            or (self._unsaved and since >= _WAITS)
+            or (since >= _SAVE_EVERY and self.engine.alerts())
+        ):
             self._save_soon()
         return replace(frame, alerts=outcome.alerts, events=(*frame.events, *outcome.events))
 
     def _timed(self, steps: Steps[Outcome]) -> Steps[Outcome]:
         """Pass the steps on and note how long they took, without what others did between them."""
-        duration = 0.0
+        duration = group = 0.0
         while True:
             begun = self._clock.monotonic()
             try:
@@ -147,8 +162,9 @@ class Alerting:
                 return outcome
             took = self._clock.monotonic() - begun
             duration += took
+            group += took
             if self.engine.last is not None:
-                self.engine.last.took, self.engine.last = took, None
+                self.engine.last.took, self.engine.last, group = group, None, 0.0
             yield
 
     def _tell_failures(self, outcome: Outcome) -> None:
@@ -190,6 +206,7 @@ class Alerting:
     def _save_soon(self) -> None:
         """Save in the background; one save at a time, the last state wins."""
         self._saved_at = self._clock.monotonic()
+        self._unsaved = False
         if self._state_file is None:
             return
         if self._saving is not None and not self._saving.done():

@@ -4,6 +4,9 @@ import pytest
 
 from agent.alerts.engine import Outcome
 from agent.alerts.group import Site
+from agent.alerts.source import OneTick
+from agent.alerts.standing import Standing
+from agent.model import Frame
 from tests.fakes.rules import START, World, alert_group, groups_of
 
 
@@ -30,6 +33,35 @@ def test_groups_see_what_groups_before_them_recorded():
     )
     world.ticks(3, {"v": 1.0})
     assert world.written("b:n") == {(): [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)]}
+
+
+def test_each_rule_is_a_step(monkeypatch: pytest.MonkeyPatch):
+    """Others have a turn before each rule, and are told of the evaluation before until the last."""
+    done: list[float] = []
+    at = Standing.at
+
+    def told(standing: Standing, tick: OneTick, time: float) -> object:
+        done.append(time)
+        return at(standing, tick, time)
+
+    monkeypatch.setattr(Standing, "at", told)
+    world = World(
+        alert_group(
+            "{record: 'a:x', expr: 'v * on() w'}, {record: 'a:y', expr: 'sum(v)'},"
+            "{alert: A, expr: 'v > 0'}"
+        )
+    )
+    world.tick({'v{i="1"}': 1.0, 'v{i="2"}': 1.0, 'w{i="1"}': 1.0, 'w{i="2"}': 1.0})
+    (group,) = world.engine.groups
+    before = group.failing
+    assert [*before] == [0]
+    world.history.append(Frame(START + 1.0, world.table, [], []))
+    for steps, _turn in enumerate(world.engine.in_steps(START + 1.0, world.history)):
+        assert done.count(START + 1.0) <= steps
+        if steps < 3:
+            assert (group.failing, group.evaluated_at) == (before, START)
+    assert done.count(START + 1.0) == 3
+    assert (group.failing, group.evaluated_at) == ({}, START + 1.0)
 
 
 def test_labels_of_a_recording_are_set_and_taken_away():

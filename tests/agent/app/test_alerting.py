@@ -8,6 +8,8 @@ import pytest
 
 from agent.alerts.errors import RuleError
 from agent.alerts.group import Site
+from agent.alerts.source import OneTick
+from agent.alerts.standing import Standing
 from agent.app.alerting import Alerting
 from agent.app.rules import configured_rules, rule_paths
 from agent.config.settings import Alerts
@@ -128,6 +130,23 @@ async def test_state_is_saved_when_it_changes(tmp_path: Path):
     await host.alerting.aclose()
 
 
+async def test_what_only_waits_is_saved_every_few_seconds(tmp_path: Path):
+    """An alert that comes and goes while it waits writes no file each time; one that fires does."""
+    host = Host(tmp_path)
+    file = tmp_path / "state" / "alerts.json"
+    known: list[list[str]] = []
+    for value in (1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0):
+        file.unlink(missing_ok=True)
+        host.tick(value)
+        if host.alerting.saving is not None:
+            await host.alerting.saving
+        states = json.loads(file.read_text())["alerts"] if file.exists() else None
+        known.append(["-"] if states is None else [alert["state"] for alert in states])
+    waiting = [["pending"], ["-"], ["-"], ["-"], ["-"], []]
+    assert known == [*waiting, ["-"], ["-"], ["firing"], ["resolved"]]
+    await host.alerting.aclose()
+
+
 async def test_a_damaged_state_is_told_and_left(tmp_path: Path):
     """A state that makes no sense is said in the log and the rules begin anew."""
     file = tmp_path / "state" / "alerts.json"
@@ -161,6 +180,24 @@ async def test_rules_replaced_between_two_steps_wait_for_the_last():
     assert host.page()["inferwatch_rules"] == 1.0
     host.clock.advance(1.0)
     assert [alert.labels["alertname"] for alert in host.tick(1.0).alerts] == ["B"]
+
+
+async def test_what_a_group_took_is_what_its_rules_took(monkeypatch: pytest.MonkeyPatch):
+    """Seconds that others have between two rules do not count."""
+    host = Host(None)
+    at = Standing.at
+
+    def slow(standing: Standing, tick: OneTick, time: float) -> object:
+        host.clock.advance(0.25)
+        return at(standing, tick, time)
+
+    monkeypatch.setattr(Standing, "at", slow)
+    frame = Frame(host.clock.time(), host.table, [host.table.intern(V)], [1.0])
+    host.history.append(frame)
+    for _turn in host.alerting.in_steps(frame):
+        host.clock.advance(10.0)
+    assert [group.took for group in host.alerting.engine.groups] == [0.5]
+    assert host.page()["inferwatch_rules_duration_seconds"] == 0.5
 
 
 async def test_rules_can_be_replaced():
