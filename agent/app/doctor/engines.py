@@ -57,8 +57,17 @@ def _engine(instance: Instance, looked: Looked) -> Finding:
         state=State.BROKEN,
         found=f"{where}: {why}",
         costs="everything about this engine but its processes",
-        advice="an engine that loads its model answers later; else what is said above",
+        advice=_advice(instance, looked, why),
     )
+
+
+def _advice(instance: Instance, looked: Looked, why: str) -> str:
+    """Return what to do about an engine that does not answer."""
+    if instance.pid is not None or not why.startswith("cannot connect"):
+        return "an engine that loads its model answers later; else what is said above"
+    others = [f"{one.name} at {one.url}" for one in looked.engines if one.pid is not None]
+    here = f"; what runs on this host: {', '.join(others)}" if others else ""
+    return f"start it, or correct its address at collectors.engines.instances{here}"
 
 
 def _rights(instance: Instance, looked: Looked) -> Iterator[Finding]:

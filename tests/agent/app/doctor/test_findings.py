@@ -119,6 +119,23 @@ def test_engines_with_their_address():
     assert (broken.state, broken.found.endswith("401: set bearer_token")) == (State.BROKEN, True)
 
 
+def test_an_address_at_which_nothing_listens():
+    """A typing mistake: what runs here is named, with its address."""
+    found = replace(CHAT, name="vllm-8001", url="http://127.0.0.1:8001")
+    named = replace(CHAT, pid=None)
+    looks = {
+        "engine/chat": down("engine/chat", "cannot connect to http://127.0.0.1:8000: refused"),
+        "engine/vllm-8001": up("engine/vllm-8001"),
+    }
+    start = "start it, or correct its address at collectors.engines.instances"
+    alone = of([*engines(looked(looks=looks, engines=[named]))], "engine chat")
+    assert alone.advice == start
+    beside = of([*engines(looked(looks=looks, engines=[named, found]))], "engine chat")
+    assert beside.advice == (f"{start}; what runs on this host: vllm-8001 at http://127.0.0.1:8001")
+    loading = of([*engines(looked(looks=looks, engines=[CHAT]))], "engine chat")
+    assert "answers later" in loading.advice
+
+
 def test_open_files_that_may_not_be_counted_are_a_missing_right():
     """Only of an engine on this host whose processes are looked at."""
     looks = {"engine/chat": up("engine/chat"), "processes": up("processes")}
