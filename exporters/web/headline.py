@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.catalog import gpu
+from agent.catalog import alerts, gpu
 from exporters.web.engines import mood_of
 from exporters.web.hardware import gpu_mood
 from exporters.web.markup import element, escaped, heading, link, outside, paragraph
@@ -80,6 +80,9 @@ def _troubles(seen: Seen) -> Iterator[tuple[Mood, str]]:
     for source in seen.sources:
         if source.state == "down" and not source.name.startswith("engine/"):
             yield Mood.WARN, f"The source {source.name} fails: {source.detail}."
+    for sample in seen.samples.get(alerts.RECEIVER_UP, ()):
+        if not sample.value:
+            yield Mood.WARN, f"Alerts do not reach the receiver {sample.labels['receiver']}."
 
 
 def _well(seen: Seen, *, notes: int) -> Headline:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from agent.catalog import agent as catalog
+from agent.catalog import alerts
 from agent.model import Frame, Metric
 from exporters.web import hardware
 from exporters.web.body import links, moment, parts, title
@@ -73,7 +74,7 @@ class WebPage:
 
     def __init__(self, asked: Given) -> None:
         self._asked = asked
-        self._samples = Samples((catalog.ENGINE_UP, *hardware.METRICS))
+        self._samples = Samples((catalog.ENGINE_UP, alerts.RECEIVER_UP, *hardware.METRICS))
         self._making = asyncio.Lock()
         self._made: tuple[Frame, str, Seen, str] | None = None
 

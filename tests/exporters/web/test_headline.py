@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 
-from agent.catalog import gpu
+from agent.catalog import alerts, gpu
 from exporters.web.headline import first, headline
 from exporters.web.seen import Sample, Seen, SourceLine
 from exporters.web.verdicts import Mood
 from tests.exporters.web.made import GPU, TIME, alert, empty, replica, samples, seen
 
+RECEIVERS = {
+    alerts.RECEIVER_UP: [Sample({"receiver": name}, up) for name, up in (("a", 1.0), ("b", 0.0))]
+}
 DOWN = SourceLine(name="kernel_log", state="down", detail="journalctl ended")
 
 
@@ -38,6 +41,7 @@ def engines(*causes: str) -> dict[str, Any]:
         ),
         (seen(samples=samples(up=0.0)), Mood.BAD, "Engine chat is down."),
         (seen(sources=[DOWN]), Mood.WARN, "The source kernel_log fails: journalctl ended."),
+        (seen(samples=samples() | RECEIVERS), Mood.WARN, "Alerts do not reach the receiver b."),
         (seen(alerts=[alert()]), Mood.BAD, "An alert fires: KvCacheFull it is."),
         (seen(alerts=[alert(severity="warning")]), Mood.WARN, "An alert fires"),
         (seen(alerts=[alert(), alert("B", "warning")]), Mood.BAD, "2 alerts fire, 1 of them"),
