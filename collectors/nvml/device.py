@@ -1,6 +1,7 @@
 """One device as the child sees it: a GPU or a MIG instance, and the last values read of it."""
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 
 from collectors.nvml import driver
 from collectors.nvml.codes import INVALID_ARGUMENT, UNKNOWN, Outcome, outcome
@@ -16,7 +17,7 @@ class MovedError(Exception):
 
 
 class Device:
-    """A device, its probes by tier and what they last gave.
+    """A device, its probes by tier and what they last gave: columns, and values as they are sent.
 
     Args:
         handle: the driver's.
@@ -42,7 +43,7 @@ class Device:
         self.facts = facts
         self.down = 0
         self.columns: dict[int, list[Column]] = {tier: [] for tier in TIERS}
-        self.values: dict[int, list[float]] = {tier: [] for tier in TIERS}
+        self.values: dict[int, bytes] = dict.fromkeys(TIERS, b"")
         self._probes = probes
         self._close = close
         self._refused = refused
@@ -67,13 +68,12 @@ class Device:
             changed |= any(self.columns.values())
             for tier in TIERS:
                 self.columns[tier] = []
-                self.values[tier] = []
+                self.values[tier] = b""
         return changed
 
     def _read_tier(self, tier: int) -> bool:
         values: list[float | None] = []
         dropped: list[AnyProbe] = []
-        shape = 0
         for probe in self._probes[tier]:
             try:
                 values += probe.read()
@@ -85,16 +85,16 @@ class Device:
                     dropped.append(probe)
                     continue
                 values += (None,) * len(probe.columns)
-            shape += len(probe.columns)
         absent: tuple[int, ...] = ()
-        if None in values:
+        try:
+            self.values[tier] = _packed(values)  # type: ignore[arg-type] # None is no float
+        except TypeError:
             absent = tuple(at for at, value in enumerate(values) if value is None)
-        known = [value for value in values if value is not None] if absent else values
+            self.values[tier] = _packed([value for value in values if value is not None])
         for probe in dropped:
             self._probes[tier].remove(probe)
-        self.values[tier] = known  # type: ignore[assignment] # None was filtered out
         # Probes only ever lose columns, so the same number of them are the same ones.
-        signature = (shape, *absent)
+        signature = (len(values), *absent)
         if signature == self._absent.get(tier):
             return False
         self._absent[tier] = signature
@@ -153,7 +153,7 @@ class Device:
         ]
         changed = columns != self.columns[PROCESSES]
         self.columns[PROCESSES] = columns
-        self.values[PROCESSES] = [float(used) for used in memory.values()]
+        self.values[PROCESSES] = _packed([*memory.values()])
         return changed
 
     def close(self) -> None:
@@ -162,6 +162,11 @@ class Device:
             self._close()
         except driver.NvmlError:
             return  # the device is gone, and what it held with it
+
+
+def _packed(values: Sequence[float]) -> bytes:
+    """Return numbers as they are sent; raises TypeError where one is None."""
+    return array("d", values).tobytes()
 
 
 def comm(pid: int) -> str:

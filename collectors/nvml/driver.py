@@ -1,11 +1,13 @@
 """The driver's library: the only file that imports pynvml.
 
 Calls that are made every tick keep their structures and skip pynvml's wrappers: asking for three
-field values through pynvml costs more than reading the rest of a GPU. Every function raises
-`NvmlError`, whose `value` is the return code (`codes`).
+field values through pynvml costs more than reading the rest of a GPU. What a call filled is taken
+out of its bytes at once, not field by field. Every function raises `NvmlError`, whose `value` is
+the return code (`codes`).
 """
 
 import ctypes
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -41,12 +43,12 @@ Handle = object
 """A device as pynvml hands it out."""
 
 POWER_SAMPLES = nvml.NVML_TOTAL_POWER_SAMPLES
+NOT_FOUND = nvml.NVML_ERROR_NOT_FOUND
 
 init = nvml.nvmlInit
 shutdown = nvml.nvmlShutdown
 driver_version = nvml.nvmlSystemGetDriverVersion
 cuda_version = nvml.nvmlSystemGetCudaDriverVersion_v2
-count = nvml.nvmlDeviceGetCount
 by_index = nvml.nvmlDeviceGetHandleByIndex
 uuid = nvml.nvmlDeviceGetUUID
 name = nvml.nvmlDeviceGetName
@@ -56,12 +58,7 @@ mig_max = nvml.nvmlDeviceGetMaxMigDeviceCount
 mig_by_index = nvml.nvmlDeviceGetMigDeviceHandleByIndex
 gpu_instance = nvml.nvmlDeviceGetGpuInstanceId
 compute_instance = nvml.nvmlDeviceGetComputeInstanceId
-utilization = nvml.nvmlDeviceGetUtilizationRates
-power = nvml.nvmlDeviceGetPowerUsage
 power_limit = nvml.nvmlDeviceGetEnforcedPowerLimit
-energy = nvml.nvmlDeviceGetTotalEnergyConsumption
-event_reasons = nvml.nvmlDeviceGetCurrentClocksEventReasons
-throttle_reasons = nvml.nvmlDeviceGetCurrentClocksThrottleReasons
 pcie_generation = nvml.nvmlDeviceGetCurrPcieLinkGeneration
 pcie_width = nvml.nvmlDeviceGetCurrPcieLinkWidth
 pcie_generation_max = nvml.nvmlDeviceGetMaxPcieLinkGeneration
@@ -80,26 +77,10 @@ def code_of(error: Exception) -> int:
     return int(getattr(error, "value", 999))
 
 
-def memory_v2(handle: Handle) -> tuple[int, int, int, int]:
-    """Return used, free, reserved, total in bytes."""
-    info = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
-    return info.used, info.free, info.reserved, info.total
-
-
 def memory_v1(handle: Handle) -> tuple[int, int, int]:
     """Return used (with what is reserved), free, total in bytes."""
     info = nvml.nvmlDeviceGetMemoryInfo(handle)
     return info.used, info.free, info.total
-
-
-def sm_clock(handle: Handle) -> int:
-    """Return the SM clock in MHz."""
-    return int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM))
-
-
-def memory_clock(handle: Handle) -> int:
-    """Return the memory clock in MHz."""
-    return int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM))
 
 
 def sm_clock_max(handle: Handle) -> int:
@@ -138,8 +119,99 @@ def _function(symbol: str) -> Callable[..., int]:
     return found
 
 
-_UNION_MEMBER = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
-"""Member of `nvmlValue_t` by `nvmlValueType_t`."""
+def _filled(symbol: str, *given: object) -> Callable[[], None]:
+    """Return a call of the library that fills what it is given; both are kept.
+
+    The first call looks the function up: what the library lacks is an error of the call.
+    """
+    function: Callable[..., int] | None = None
+
+    def call() -> None:
+        nonlocal function
+        if function is None:
+            function = _function(symbol)
+        code = function(*given)
+        if code:
+            raise NvmlError(code)
+
+    return call
+
+
+def _number(symbol: str, kind: "Any", *given: object) -> Callable[[], int]:
+    """Return a call that gives one number, of a C type."""
+    number = kind()
+    fill = _filled(symbol, *given, ctypes.byref(number))
+
+    def read() -> int:
+        fill()
+        value: int = number.value
+        return value
+
+    return read
+
+
+def power(handle: Handle) -> Callable[[], int]:
+    """Return a call that gives the power in mW."""
+    return _number("nvmlDeviceGetPowerUsage", ctypes.c_uint, handle)
+
+
+def energy(handle: Handle) -> Callable[[], int]:
+    """Return a call that gives the energy since the driver was loaded, in mJ."""
+    return _number("nvmlDeviceGetTotalEnergyConsumption", ctypes.c_uint64, handle)
+
+
+def sm_clock(handle: Handle) -> Callable[[], int]:
+    """Return a call that gives the SM clock in MHz."""
+    which = ctypes.c_uint(nvml.NVML_CLOCK_SM)
+    return _number("nvmlDeviceGetClockInfo", ctypes.c_uint, handle, which)
+
+
+def memory_clock(handle: Handle) -> Callable[[], int]:
+    """Return a call that gives the memory clock in MHz."""
+    which = ctypes.c_uint(nvml.NVML_CLOCK_MEM)
+    return _number("nvmlDeviceGetClockInfo", ctypes.c_uint, handle, which)
+
+
+def event_reasons(handle: Handle) -> Callable[[], int]:
+    """Return a call that gives what holds the clocks down, a bit each."""
+    return _number("nvmlDeviceGetCurrentClocksEventReasons", ctypes.c_ulonglong, handle)
+
+
+def throttle_reasons(handle: Handle) -> Callable[[], int]:
+    """Return a call that gives the same of older drivers."""
+    return _number("nvmlDeviceGetCurrentClocksThrottleReasons", ctypes.c_ulonglong, handle)
+
+
+def utilization(handle: Handle) -> Callable[[], tuple[int, int]]:
+    """Return a call that gives how busy the GPU and its memory are, in percent."""
+    rates = nvml.c_nvmlUtilization_t()
+    fill = _filled("nvmlDeviceGetUtilizationRates", handle, ctypes.byref(rates))
+
+    def read() -> tuple[int, int]:
+        fill()
+        return rates.gpu, rates.memory
+
+    return read
+
+
+def memory_v2(handle: Handle) -> Callable[[], tuple[int, int, int, int]]:
+    """Return a call that gives used, free, reserved, total in bytes."""
+    info = nvml.c_nvmlMemory_v2_t()
+    info.version = nvml.nvmlMemory_v2
+    fill = _filled("nvmlDeviceGetMemoryInfo_v2", handle, ctypes.byref(info))
+
+    def read() -> tuple[int, int, int, int]:
+        fill()
+        return info.used, info.free, info.reserved, info.total
+
+    return read
+
+
+count = _number("nvmlDeviceGetCount_v2", ctypes.c_uint)
+"""Return how many GPUs there are."""
+
+_VALUES = ("d", "I", "L", "Q", "q", "i", "H")
+"""Format of the member of `nvmlValue_t` that counts, by `nvmlValueType_t`."""
 
 
 class FieldValues:
@@ -147,23 +219,33 @@ class FieldValues:
 
     def __init__(self, handle: Handle, ids: Sequence[int]) -> None:
         self.ids = tuple(ids)
-        self._handle = handle
         self._function = _function("nvmlDeviceGetFieldValues")
         self._array = (nvml.c_nvmlFieldValue_t * len(ids))()
         for entry, field_id in zip(self._array, ids, strict=True):
             entry.fieldId = field_id
-        self._entries = list(self._array)
-        self._reference = ctypes.byref(self._array)
+        self._given = (handle, len(ids), ctypes.byref(self._array))
+        # Of each: 24 bytes of ids and times, the type of the value, its code, the value.
+        self._heads = struct.Struct("24xII8x" * len(ids))
+        self._types: Sequence[int] = ()
+        self._values = struct.Struct("")
 
-    def read(self) -> list[tuple[int, float]]:
+    def read(self) -> tuple[Sequence[int], Sequence[float]]:
         """Return code and value of each field; the value means something where the code is 0."""
-        code = self._function(self._handle, len(self.ids), self._reference)
+        code = self._function(*self._given)
         if code:
             raise NvmlError(code)
-        return [
-            (entry.nvmlReturn, getattr(entry.value, _UNION_MEMBER[entry.valueType]))
-            for entry in self._entries
-        ]
+        heads = self._heads.unpack_from(self._array)
+        types = heads[::2]
+        if types != self._types:
+            self._types = types
+            self._values = struct.Struct("".join(map(_value, types)))
+        return heads[1::2], self._values.unpack_from(self._array)
+
+
+def _value(kind: int) -> str:
+    """Return the format of a field value of which the value alone is wanted."""
+    form = _VALUES[kind] if kind < len(_VALUES) else "Q"
+    return f"32x{form}{8 - struct.calcsize(form)}x"
 
 
 class SampleRing:
@@ -172,32 +254,35 @@ class SampleRing:
     SIZE = 512
 
     def __init__(self, handle: Handle, kind: int) -> None:
-        self._handle = handle
-        self._kind = kind
         self._function = _function("nvmlDeviceGetSamples")
         self._samples = (nvml.c_nvmlSample_t * self.SIZE)()
         self._count = ctypes.c_uint()
         self._value_type = ctypes.c_uint()
-        self._seen = 0
+        self._seen = ctypes.c_ulonglong()
+        self._given = (
+            handle,
+            kind,
+            self._seen,
+            ctypes.byref(self._value_type),
+            ctypes.byref(self._count),
+            self._samples,
+        )
+        # A time of eight bytes and a value of as many, of which the first four count.
+        self._times = memoryview(self._samples).cast("B").cast("Q")[::2]
+        self._values = memoryview(self._samples).cast("B").cast("I")[2::4]
 
     def read(self) -> list[int]:
         """Return the samples taken since the last call; the first call only finds the end."""
-        count = self._count
-        count.value = self.SIZE
-        code = self._function(
-            self._handle,
-            self._kind,
-            ctypes.c_ulonglong(self._seen),
-            ctypes.byref(self._value_type),
-            ctypes.byref(count),
-            self._samples,
-        )
+        self._count.value = self.SIZE
+        code = self._function(*self._given)
+        if code == NOT_FOUND:
+            return []
         if code:
             raise NvmlError(code)
-        samples = self._samples[: min(count.value, self.SIZE)]
-        fresh = [sample.sampleValue.uiVal for sample in samples] if self._seen else []
-        if samples:
-            self._seen = max(sample.timeStamp for sample in samples)
+        count = min(self._count.value, self.SIZE)
+        fresh = self._values[:count].tolist() if self._seen.value else []
+        if count:
+            self._seen.value = max(self._times[:count])
         return fresh
 
 
@@ -212,18 +297,20 @@ class Gpm:
 
     def __init__(self, handle: Handle, ids: Sequence[int], instance: int | None = None) -> None:
         self.ids = tuple(ids)
-        self._handle = handle
-        self._instance = instance
         self._function = _function("nvmlGpmMetricsGet")
-        self._older = nvml.nvmlGpmSampleAlloc()
-        self._newer = nvml.nvmlGpmSampleAlloc()
+        self._older, self._newer = (
+            (_taking(handle, sample, instance), sample)
+            for sample in (nvml.nvmlGpmSampleAlloc(), nvml.nvmlGpmSampleAlloc())
+        )
         self._request = nvml.c_nvmlGpmMetricsGet_t()
         self._request.version = nvml.NVML_GPM_METRICS_GET_VERSION
         self._request.numMetrics = len(ids)
-        self._entries = list(self._request.metrics[: len(ids)])
-        for entry, metric_id in zip(self._entries, ids, strict=True):
+        for entry, metric_id in zip(self._request.metrics[: len(ids)], ids, strict=True):
             entry.metricId = metric_id
         self._reference = ctypes.byref(self._request)
+        # Behind the head, of each: its id, its code, the value, and 24 bytes of names.
+        begin = nvml.c_nvmlGpmMetricsGet_t.metrics.offset
+        self._metrics = struct.Struct(f"{begin}x" + "4xId24x" * len(ids))
 
     @staticmethod
     def is_supported(handle: Handle) -> bool:
@@ -232,23 +319,27 @@ class Gpm:
 
     def take(self) -> None:
         """Take a sample; the one before becomes the older."""
-        sample = self._older
-        if self._instance is None:
-            nvml.nvmlGpmSampleGet(self._handle, sample)
-        else:
-            nvml.nvmlGpmMigSampleGet(self._handle, self._instance, sample)
-        self._older, self._newer = self._newer, sample
+        self._older[0]()
+        self._older, self._newer = self._newer, self._older
 
-    def metrics(self) -> list[tuple[int, float]]:
+    def metrics(self) -> tuple[Sequence[int], Sequence[float]]:
         """Return code and value of each metric between the two newest samples."""
-        self._request.sample1 = self._older
-        self._request.sample2 = self._newer
+        request = self._request
+        request.sample1, request.sample2 = self._older[1], self._newer[1]
         code = self._function(self._reference)
         if code:
             raise NvmlError(code)
-        return [(entry.nvmlReturn, entry.value) for entry in self._entries]
+        found = self._metrics.unpack_from(request)
+        return found[::2], found[1::2]
 
     def free(self) -> None:
         """Give the samples back."""
-        for sample in (self._older, self._newer):
+        for _take, sample in (self._older, self._newer):
             nvml.nvmlGpmSampleFree(sample)
+
+
+def _taking(handle: Handle, sample: object, instance: int | None) -> Callable[[], None]:
+    """Return a call that takes a GPM sample of a GPU, or of an instance of it."""
+    if instance is None:
+        return _filled("nvmlGpmSampleGet", handle, sample)
+    return _filled("nvmlGpmMigSampleGet", handle, instance, sample)

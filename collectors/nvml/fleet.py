@@ -1,7 +1,6 @@
 """All devices of the host, as the child sees them: who is there, and what they say."""
 
 import json
-from array import array
 from collections.abc import Callable
 
 from collectors.nvml import driver
@@ -80,11 +79,7 @@ class Fleet:
 
     def values(self) -> bytes:
         """Return the last value of every column."""
-        out = array("d")
-        for device in self.devices:
-            for tier in TIERS:
-                out.extend(device.values[tier])
-        return out.tobytes()
+        return b"".join([one for device in self.devices for one in device.values.values()])
 
     def _moved(self) -> bool:
         """Return whether a device has another index now, or one that is down is back."""

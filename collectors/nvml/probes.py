@@ -5,6 +5,7 @@ metric's labels beyond those that name the device.
 """
 
 from collections.abc import Callable, Sequence
+from operator import mul
 
 from collectors.nvml import driver
 from collectors.nvml.codes import (
@@ -65,20 +66,22 @@ class Probe:
     Args:
         columns: what `read` gives, in order.
         readers: ways to read it, newest first; the next is tried where the driver lacks one.
+
+    Attributes:
+        columns: the same.
+        read: returns a value for each column, None where there is none, or raises `NvmlError` where
+            the call failed as a whole.
     """
 
     def __init__(self, columns: Sequence[Column], *readers: Callable[[], Values]) -> None:
         self.columns = tuple(columns)
         self._readers = list(readers)
+        self.read = readers[0] if len(readers) == 1 else self._first
 
-    def read(self) -> Values:
-        """Return a value for each column, None where there is none.
-
-        Raises:
-            NvmlError: the call failed as a whole.
-        """
+    def _first(self) -> Values:
+        """Read it in the newest way that the driver has, and in no other from then on."""
         try:
-            return self._readers[0]()
+            values = self._readers[0]()
         except driver.NvmlError as error:
             code = driver.code_of(error)
             if len(self._readers) < 2 or code not in (  # noqa: PLR2004
@@ -86,8 +89,14 @@ class Probe:
                 ARGUMENT_VERSION_MISMATCH,
             ):
                 raise
-        del self._readers[0]
-        return self.read()
+            del self._readers[0]
+            return self._first()
+        self.read = self._readers[0]
+        return values
+
+
+Coded = tuple[Sequence[int], Sequence[float]]
+"""Return codes, and as many values; none of both where there is nothing yet."""
 
 
 class CodedProbe:
@@ -99,7 +108,7 @@ class CodedProbe:
     def __init__(
         self,
         wanted: dict[int, tuple[Column, float]],
-        source: Callable[[tuple[int, ...]], Callable[[], list[tuple[int, float]]]],
+        source: Callable[[tuple[int, ...]], Callable[[], Coded]],
     ) -> None:
         self._wanted = wanted
         self._source = source
@@ -114,16 +123,16 @@ class CodedProbe:
         Raises:
             NvmlError: the call failed as a whole.
         """
-        coded = self._read()
-        values: list[float | None] = []
-        gone = False
-        for (code, value), factor in zip(coded, self._factors, strict=False):
-            values.append(None if code else value * factor)
-            if code:
-                gone = gone or outcome(code) in (Outcome.ABSENT, Outcome.REFUSED)
-        if gone:
-            return self._shrink([code for code, _ in coded], values)
-        return values or (None,) * len(self.columns)
+        codes, found = self._read()
+        if not any(codes):
+            return [*map(mul, found, self._factors)] or (None,) * len(self.columns)
+        values = [
+            None if code else value * factor
+            for code, value, factor in zip(codes, found, self._factors, strict=True)
+        ]
+        if any(code and outcome(code) in (Outcome.ABSENT, Outcome.REFUSED) for code in codes):
+            return self._shrink(codes, values)
+        return values
 
     def _shrink(self, codes: Sequence[int], values: Sequence[float | None]) -> Values:
         """Stop asking for what the device does not have."""
@@ -135,8 +144,13 @@ class CodedProbe:
         self._ids = tuple(self._ids[position] for position in kept)
         self.columns = tuple(self._wanted[field_id][0] for field_id in self._ids)
         self._factors = [self._wanted[field_id][1] for field_id in self._ids]
-        self._read = self._source(self._ids) if self._ids else list
+        self._read = self._source(self._ids) if self._ids else _nothing
         return [values[position] for position in kept]
+
+
+def _nothing() -> Coded:
+    """Return that there is nothing yet."""
+    return (), ()
 
 
 class GpmSource:
@@ -150,17 +164,17 @@ class GpmSource:
         self._instance = instance
         self._gpm: driver.Gpm | None = None
         self._taken: float | None = None
-        self._last: list[tuple[int, float]] = []
+        self._last: Coded = _nothing()
 
-    def reader(self, ids: tuple[int, ...]) -> Callable[[], list[tuple[int, float]]]:
+    def reader(self, ids: tuple[int, ...]) -> Callable[[], Coded]:
         """Return a function that reads these metrics; the one before ends."""
         self.free()
         self._gpm = driver.Gpm(self._handle, ids, self._instance)
         self._taken = None
-        self._last = []
+        self._last = _nothing()
         return self._read
 
-    def _read(self) -> list[tuple[int, float]]:
+    def _read(self) -> Coded:
         """Return code and value of each metric; nothing before there are two samples."""
         now = self._now()
         if self._gpm is None or (self._taken is not None and now - self._taken < GPM_SPACING):

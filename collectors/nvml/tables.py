@@ -37,9 +37,9 @@ _SLOW_NUMBERS: tuple[tuple[str, Callable[[Handle], float], float], ...] = (
 )
 
 
-def _number(handle: Handle, column: str, read: Callable[[Handle], float], factor: float) -> Probe:
+def _number(column: str, read: Callable[[], float], factor: float) -> Probe:
     """Return a probe of one number; `column` is its metric and label values, spaced."""
-    return Probe([tuple(column.split(" "))], lambda: (read(handle) * factor,))
+    return Probe([tuple(column.split(" "))], lambda: (read() * factor,))
 
 
 def memory_probe(handle: Handle) -> Probe:
@@ -51,7 +51,7 @@ def memory_probe(handle: Handle) -> Probe:
             ("memory_reserved_bytes",),
             ("memory_total_bytes",),
         ],
-        lambda: driver.memory_v2(handle),
+        driver.memory_v2(handle),
         lambda: _without_reserved(driver.memory_v1(handle)),
     )
 
@@ -61,9 +61,14 @@ def _without_reserved(memory: tuple[int, int, int]) -> Values:
     return used, free, None, total
 
 
-def _utilization(handle: Handle) -> Values:
+def _utilization(handle: Handle) -> Probe:
     rates = driver.utilization(handle)
-    return rates.gpu * PERCENT, rates.memory * PERCENT
+
+    def read() -> Values:
+        gpu, memory = rates()
+        return gpu * PERCENT, memory * PERCENT
+
+    return Probe([("utilization_ratio",), ("memory_utilization_ratio",)], read)
 
 
 def _power_peak(handle: Handle) -> Probe:
@@ -81,10 +86,11 @@ def _power_peak(handle: Handle) -> Probe:
 
 def _clock_reasons(handle: Handle) -> Probe:
     known: dict[int, tuple[float, ...]] = {}
+    event, throttle = driver.event_reasons(handle), driver.throttle_reasons(handle)
     return Probe(
         [("clocks_event_reason", name) for _, name in REASONS],
-        lambda: reasons(driver.event_reasons(handle), known),
-        lambda: reasons(driver.throttle_reasons(handle), known),
+        lambda: reasons(event(), known),
+        lambda: reasons(throttle(), known),
     )
 
 
@@ -92,9 +98,8 @@ def _ecc(handle: Handle) -> list[AnyProbe]:
     """Return one probe a counter: a device may keep the volatile ones only."""
     return [
         _number(
-            handle,
             f"ecc_errors_total {error_name} {counter_name}",
-            partial(driver.ecc_errors, errorType=error, counterType=counter),
+            partial(driver.ecc_errors, handle, errorType=error, counterType=counter),
             1.0,
         )
         for error, error_name in ((0, "corrected"), (1, "uncorrected"))
@@ -137,20 +142,17 @@ def gpu_probes(handle: Handle) -> dict[int, list[AnyProbe]]:
     return {
         FAST: [
             memory_probe(handle),
-            Probe(
-                [("utilization_ratio",), ("memory_utilization_ratio",)],
-                lambda: _utilization(handle),
-            ),
-            _number(handle, "power_watts", driver.power, MILLI),
+            _utilization(handle),
+            _number("power_watts", driver.power(handle), MILLI),
             _power_peak(handle),
-            _number(handle, "energy_joules_total", driver.energy, MILLI),
-            _number(handle, "sm_clock_hertz", driver.sm_clock, MHZ),
-            _number(handle, "memory_clock_hertz", driver.memory_clock, MHZ),
+            _number("energy_joules_total", driver.energy(handle), MILLI),
+            _number("sm_clock_hertz", driver.sm_clock(handle), MHZ),
+            _number("memory_clock_hertz", driver.memory_clock(handle), MHZ),
             _clock_reasons(handle),
             *_fields(handle, FAST_FIELDS),
         ],
         SLOW: [
-            *(_number(handle, name, read, factor) for name, read, factor in _SLOW_NUMBERS),
+            *(_number(name, partial(read, handle), factor) for name, read, factor in _SLOW_NUMBERS),
             *_ecc(handle),
             Probe(
                 [

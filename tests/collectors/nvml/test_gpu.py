@@ -83,12 +83,12 @@ def _calls(handle: object) -> dict[str, Callable[[], object]]:
     """Return what is timed, by name."""
     calls: dict[str, Callable[[], object]] = {
         "count": driver.count,
-        "memory_v2": lambda: driver.memory_v2(handle),
-        "utilization": lambda: driver.utilization(handle),
-        "power": lambda: driver.power(handle),
-        "energy": lambda: driver.energy(handle),
-        "sm_clock": lambda: driver.sm_clock(handle),
-        "event_reasons": lambda: driver.event_reasons(handle),
+        "memory_v2": driver.memory_v2(handle),
+        "utilization": driver.utilization(handle),
+        "power": driver.power(handle),
+        "energy": driver.energy(handle),
+        "sm_clock": driver.sm_clock(handle),
+        "event_reasons": driver.event_reasons(handle),
         "temperature": lambda: driver.temperature(handle),
         "ecc_errors": lambda: driver.ecc_errors(handle, errorType=0, counterType=0),
         "remapped_rows": lambda: driver.remapped_rows(handle),
