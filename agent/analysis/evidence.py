@@ -44,7 +44,7 @@ QUEUE_SPAN: Final = 120.0
 LOOKS: Final = 4.0
 """Looks at its page that those seconds should hold, where it is looked at rarely."""
 
-_GAUGES: Final = (
+_RECENT: Final = (
     (engine.REQUESTS_RUNNING, ""),
     (engine.REQUESTS_WAITING, ""),
     (engine.KV_CACHE_USAGE, ""),
@@ -52,8 +52,6 @@ _GAUGES: Final = (
     (engine.KV_CACHE_CAPACITY, ""),
     (engine.MAX_NUM_SEQS, ""),
     (engine.MAX_NUM_BATCHED_TOKENS, ""),
-)
-_COUNTERS: Final = (
     (engine.STEPS, ""),
     (engine.GENERATION_TOKENS, ""),
     (engine.PROMPT_TOKENS, ""),
@@ -65,9 +63,9 @@ _COUNTERS: Final = (
     (engine.QUEUE_TIME, "_count"),
     (engine.PREFILL_TIME, "_sum"),
     (engine.PREFILL_TIME, "_count"),
-    (engine.TIME_TO_FIRST_TOKEN, "_sum"),
-    (engine.TIME_TO_FIRST_TOKEN, "_count"),
 )
+_TOKENS: Final = 3  # which column of work and progress counts the generated ones
+_COUNTERS: Final = 7  # from where on those columns are counters
 _MIX: Final = (
     (engine.REQUEST_PROMPT_TOKENS, "_sum"),
     (engine.REQUEST_PROMPT_TOKENS, "_count"),
@@ -149,40 +147,44 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
         step_time: seconds a step as known so far, by which the span is chosen.
     """
     wanted = STEPS * step_time if step_time == step_time else SHORTEST  # noqa: PLR0124 - NaN
-    work, progress = work_and_progress(view)
-    pauses = pauses_of(view.times, work, progress)
-    spacing = _spacing(view.times, pauses)
+    times, rows = view.times, view.table((*WORK, *PROGRESS))
+    work, progress = work_and_progress(rows)
+    pauses = pauses_of(times, work, progress)
+    spacing = _spacing(times, pauses)
     shortest = max(SHORTEST, LOOKS * spacing)
+    usual = patience(step_time, pauses, spacing)
     # A stall is over when it is over: its seconds are those of no step that came after.
-    since = moved_again(view, work, progress, patience(step_time, pauses, spacing))
-    recent = _seen(after_restart(view.last(min(since, max(shortest, min(LONGEST, wanted))))))
-    gauges = recent.table(_GAUGES)
-    counters = recent.table(_COUNTERS)
-    grown = _grown(counters)
-    steps, generated, prompt, cached, preemptions, itl, gaps, queue, queued = grown[:9].tolist()
-    prefill, prefilled = grown[9:11].tolist()
+    since = moved_again(times, work, progress, usual)
+    restart = _restart(rows[:, _TOKENS])
+    first = max(view.first(min(since, max(shortest, min(LONGEST, wanted)))), restart)
+    recent = view.rows(_seen(rows, first), len(view))
+    table = recent.table(_RECENT)
+    grown = _grown(table[:, _COUNTERS:])
+    steps, generated, prompt, cached, preemptions, itl, gaps, queue, queued = grown[:9]
+    prefill, prefilled = grown[9:]
     span = float(recent.times[-1] - recent.times[0])
-    running, waiting = gauges[:, 0], gauges[:, 1]
-    minute = after_restart(view.last(LATENCY_SPAN))
+    running, waiting = table[:, 0], table[:, 1]
     first_tokens = observed(recent.histogram(engine.TIME_TO_FIRST_TOKEN))
     if first_tokens.count < ENOUGH:
+        minute = view.rows(max(view.first(LATENCY_SPAN), restart), len(view))
         first_tokens = observed(minute.histogram(engine.TIME_TO_FIRST_TOKEN))
-    mix = _grown(after_restart(view).table(_MIX)).tolist()
-    usage = gauges[:, 2]
+    prompts, prompted, answers, answered = _grown(view.rows(restart, len(view)).table(_MIX))
+    usage = table[:, 2]
     if np.isnan(usage).all():
-        usage = gauges[:, 3] / gauges[:, 4]
-    idle_for, stuck_for = _since(view, max(LONGEST, 2 * wanted, LOOKS * spacing))
+        usage = table[:, 3] / table[:, 4]
+    looked = _seen(rows, view.first(max(LONGEST, 2 * wanted, LOOKS * spacing)))
+    idle_for, stuck_for = _since(times[looked:], rows[looked:], work[looked:], progress[looked:])
+    queue_from = max(view.first(min(since, QUEUE_SPAN)), restart)
     computed = prompt - (cached if cached == cached else 0.0)  # noqa: PLR0124 - NaN
     seen = _step_time(steps, span, running + waiting, mean_gap=itl / gaps if gaps > 0 else 0)
-    known = seen if math.isnan(step_time) else step_time
     return Evidence(
         span=span,
         present=bool(len(running)) and not np.isnan(running[-1]),
         running=running,
         waiting=waiting,
-        running_of_queue=_running_of_queue(view.last(min(since, QUEUE_SPAN))),
+        running_of_queue=_running_of_queue(rows[queue_from:], progress[queue_from:]),
         kv_usage=usage,
-        kv_capacity=float(gauges[-1, 4]),
+        kv_capacity=float(table[-1, 4]),
         steps=steps,
         step_time=seen,
         prefill_per_step=max(0.0, computed) / steps if steps > 0 else float("nan"),
@@ -195,11 +197,11 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
         inter_token_latency=observed(recent.histogram(engine.INTER_TOKEN_LATENCY)),
         queue_time=queue / queued if queued > 0 else float("nan"),
         prefill_time=prefill / prefilled if prefilled > 0 else float("nan"),
-        prompt_tokens=mix[0] / mix[1] if mix[1] > 0 else float("nan"),
-        generation_tokens=mix[2] / mix[3] if mix[3] > 0 else float("nan"),
-        max_num_seqs=float(gauges[-1, 5]),
-        max_num_batched_tokens=float(gauges[-1, 6]),
-        patience=patience(known, pauses, spacing),
+        prompt_tokens=prompts / prompted if prompted > 0 else float("nan"),
+        generation_tokens=answers / answered if answered > 0 else float("nan"),
+        max_num_seqs=float(table[-1, 5]),
+        max_num_batched_tokens=float(table[-1, 6]),
+        patience=patience(seen, pauses, spacing) if math.isnan(step_time) else usual,
         resumed=span >= since,
     )
 
@@ -210,22 +212,26 @@ def is_held(view: View) -> bool:
     Such a page stays in frames for a while, as the best that is known. A count that stands still in
     it says nothing about the engine.
     """
-    return bool(view[agent.ENGINE_UP][-1] == 0.0) and not np.isnan(
-        view[engine.REQUESTS_RUNNING][-1]
-    )
+    return view.now(agent.ENGINE_UP) == 0.0 and not math.isnan(view.now(engine.REQUESTS_RUNNING))
 
 
-def after_restart(view: View) -> View:
-    """Return the rows since the engine's counters last fell: a restart is a new engine."""
-    tokens = view[engine.GENERATION_TOKENS]
-    fell = np.flatnonzero(tokens[1:] < tokens[:-1])
-    return view.rows(int(fell[-1]) + 1, len(view)) if len(fell) else view
+def _restart(tokens: Column) -> int:
+    """Return the row at which the engine's counters last fell: a restart is a new engine."""
+    fell = (tokens[1:] < tokens[:-1]).nonzero()[0]
+    return int(fell[-1]) + 1 if len(fell) else 0
 
 
-def _seen(view: View) -> View:
-    """Return the rows from the first that has the engine: before that nothing is known of it."""
-    seen = np.flatnonzero(~np.isnan(view[engine.REQUESTS_RUNNING]))
-    return view.rows(int(seen[0]), len(view)) if len(seen) else view
+def _seen(rows: Column, first: int) -> int:
+    """Return the first row that has the engine: before that nothing is known of it.
+
+    Args:
+        rows: see `work_and_progress`.
+        first: from which on to look; it is returned where none has it.
+    """
+    if not math.isnan(rows[first, 0]):
+        return first
+    seen = (~np.isnan(rows[first:, 0])).nonzero()[0]
+    return first + int(seen[0]) if len(seen) else first
 
 
 def _spacing(times: Column, pauses: Column) -> float:
@@ -239,31 +245,32 @@ def _spacing(times: Column, pauses: Column) -> float:
     return max(ticks, median(pauses)) if len(pauses) else ticks
 
 
-def _running_of_queue(view: View) -> Column:
+def _running_of_queue(rows: Column, progress: NDArray[np.bool_]) -> Column:
     """Return the running requests at those ticks of the last minutes at which others waited.
 
     A tick without progress shows the same batch again, which says nothing about a limit on it.
+
+    Args:
+        rows: see `work_and_progress`; of the first it does not count whether it shows progress.
+        progress: likewise.
     """
-    since = after_restart(view)
-    minutes = since.table(WORK)
-    _work, progress = work_and_progress(since)
-    return np.asarray(minutes[progress & (minutes[:, 1] >= 1), 0])
+    here = progress & (rows[:, 1] >= 1)
+    here[0] = False
+    return np.asarray(rows[here, 0])
 
 
-def _grown(counters: Column) -> Column:
+def _grown(counters: Column) -> list[float]:
     """Return by how much each column grew from its first known value to its last."""
     if len(counters) < 2:  # noqa: PLR2004 - growth needs two rows
-        return np.full(counters.shape[1], np.nan)
-    first, last = counters[0], counters[-1]
-    if np.isnan(first + last).any():
-        known = ~np.isnan(counters)
-        some = known.any(axis=0)
-        places = np.arange(counters.shape[1])
-        first = np.where(some, counters[known.argmax(axis=0), places], np.nan)
-        last = np.where(
-            some, counters[len(counters) - 1 - known[::-1].argmax(axis=0), places], np.nan
-        )
-    return np.asarray(last - first)
+        return [math.nan] * counters.shape[1]
+    ends = zip(counters[0].tolist(), counters[-1].tolist(), strict=True)
+    found = [last - first for first, last in ends]
+    for place, grown in enumerate(found):
+        if grown != grown:  # noqa: PLR0124 - NaN
+            known = counters[:, place]
+            known = known[~np.isnan(known)]
+            found[place] = float(known[-1] - known[0]) if len(known) else math.nan
+    return found
 
 
 def _step_time(steps: float, span: float, work: Column, *, mean_gap: float) -> float:
@@ -279,22 +286,27 @@ def _step_time(steps: float, span: float, work: Column, *, mean_gap: float) -> f
     return span / steps if steps >= FEWEST_STEPS else float("nan")
 
 
-def _since(view: View, limit: float) -> tuple[float, float]:
+def _since(
+    times: Column, rows: Column, work: NDArray[np.bool_], progress: NDArray[np.bool_]
+) -> tuple[float, float]:
     """Return seconds since there was work or progress, and seconds of work without progress.
 
     Args:
-        view: all that is known.
-        limit: seconds beyond which it does not matter how long.
+        times: of the rows that are looked at, Unix seconds.
+        rows: see `work_and_progress`; of the first it does not count whether it shows progress.
+        work: likewise.
+        progress: likewise.
     """
-    recent = _seen(view.last(limit))
-    work, progress = work_and_progress(recent)
-    times = recent.times
-    if np.isnan(recent.table(PROGRESS)).all():  # it counts nothing that could stand still
+    moved = progress.copy()
+    moved[0] = False
+    if np.isnan(rows[:, len(WORK) :]).all():  # it counts nothing that could stand still
         return _ago(times, work), 0.0
-    return _ago(times, work | progress), _ago(times, ~work | progress)
+    return _ago(times, work | moved), _ago(times, ~work | moved)
 
 
 def _ago(times: Column, when: NDArray[np.bool_]) -> float:
     """Return how many seconds ago something was last so; all of them if it never was."""
-    found = np.flatnonzero(when)
+    if when[-1]:
+        return 0.0
+    found = when.nonzero()[0]
     return float(times[-1] - times[found[-1] if len(found) else 0])

@@ -5,7 +5,7 @@ Only what is known is compared: a driver that does not answer yet changes nothin
 
 import math
 from collections.abc import Container, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from agent.analysis.replicas import GpuKey, Replica
 from agent.analysis.window import View
@@ -30,6 +30,18 @@ _NUMBERS: Final = {
 }
 
 
+class _Read(NamedTuple):
+    """What a fingerprint follows from, besides the labels of info series.
+
+    Attributes:
+        numbers: those of the page, by name.
+        gpus: that the replica runs on.
+    """
+
+    numbers: Mapping[str, float]
+    gpus: Sequence[GpuKey]
+
+
 class Facts:
     """Knows of each engine and GPU what stands in the labels of its info series."""
 
@@ -37,13 +49,14 @@ class Facts:
         self._seen: object = None
         self._engines: dict[tuple[str, ...], dict[str, str]] = {}
         self._gpus: dict[tuple[str, ...], dict[str, str]] = {}
+        self._known: dict[Replica, tuple[_Read, Fingerprint]] = {}
 
     def observe(self, frame: Frame) -> None:
         """Take note of a frame; looks only when there are other series than before."""
         if frame.ids is self._seen:
             return
         self._seen = frame.ids
-        self._engines, self._gpus = {}, {}
+        self._engines, self._gpus, self._known = {}, {}, {}
         for series_id in frame.ids:
             series = frame.table[series_id]
             if series.metric is engine.INFO:
@@ -69,16 +82,28 @@ class Facts:
             gpus: that it runs on.
             told: limits that somebody told; who tells another one has started no other engine.
         """
+        numbers = {
+            name: value
+            for name, metric in _NUMBERS.items()
+            if metric not in told and not math.isnan(value := view.now(metric))
+        }
+        read = _Read(numbers, gpus)
+        before = self._known.get(replica)
+        if before is not None and before[0] == read:
+            return before[1]
+        known = self._fingerprint(replica, read)
+        self._known[replica] = (read, known)
+        return known
+
+    def _fingerprint(self, replica: Replica, read: _Read) -> Fingerprint:
+        """Return what is known of a replica, in which its numbers and GPUs are these."""
         known: Fingerprint = {"model_name": replica.model_name} if replica.model_name else {}
         own = self._engines.get(replica[:_INSTANCE], {})
         known.update({name: own[name] for name in engine.INFO.labels[_INSTANCE:] if own.get(name)})
-        for name, metric in _NUMBERS.items():
-            value = float(view[metric][-1])
-            if metric not in told and not math.isnan(value):
-                known[name] = value
-        infos = [self._gpus.get(tuple(key), {}) for key in gpus]
-        if gpus and all(infos):
-            known["gpus"] = ", ".join(sorted(key[1] for key in gpus))
+        known.update(read.numbers)
+        infos = [self._gpus.get(tuple(key), {}) for key in read.gpus]
+        if read.gpus and all(infos):
+            known["gpus"] = ", ".join(sorted(key[1] for key in read.gpus))
             known["gpu_names"] = ", ".join(sorted({one.get("name", "") for one in infos}))
             versions = {one["driver_version"] for one in infos if one.get("driver_version")}
             if versions:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -64,8 +65,32 @@ class _Slot:
 class _Turn(NamedTuple):
     """The rows of one turn: their buckets in each table, and whether their requests are cold."""
 
-    tables: list[tuple[LatencyTable, Column]]
+    tables: list[tuple[LatencyTable, list[int]]]
     cold: list[bool]
+
+
+class _Spent:
+    """Notes in a table what the rows of one turn spent at each load.
+
+    Attributes:
+        buckets: of the rows so far.
+    """
+
+    def __init__(self, table: LatencyTable) -> None:
+        self.table = table
+        self.buckets: list[int] = []
+        self._entries: dict[int, Entry] = {}
+
+    def add(self, bucket: int, time: float, seconds: float, tokens: float) -> None:
+        """Add a row; `time` is that of the turn."""
+        self.buckets.append(bucket)
+        if bucket < 0:
+            return
+        entry = self._entries.get(bucket)
+        if entry is None:
+            entry = self._entries[bucket] = self.table.entry(bucket, time)
+        entry.seconds += seconds
+        entry.tokens += tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +155,15 @@ class Latency:
     def _take(self, view: View) -> None:
         """Take rows, of which the first is known already."""
         gauges = view.table(_GAUGES)
-        tables = self._where(view.times, gauges)
+        times, rows = view.times.tolist(), gauges.tolist()
+        tables = self._where(times, rows)
         cold = [
             self._result.cold.tick(time, count=now[4], busy=now[0] + now[1] > 0)
-            for time, now in zip(view.times.tolist(), gauges.tolist(), strict=True)
+            for time, now in zip(times, rows, strict=True)
         ][1:]
         slot = _Slot(
-            float(view.times[-1]),
-            float(view.times[-1] - view.times[0]),
+            times[-1],
+            times[-1] - times[0],
             _grown(gauges[:, 3]),
             _grown(gauges[:, 5]),
             {},
@@ -148,35 +174,25 @@ class Latency:
         self._slots.append(slot)
         while self._slots[0].time <= slot.time - RECENT:
             self._slots.popleft()
-        self._conclude(set(tables[0][1].tolist()) - {-1})
+        self._conclude({*tables[0][1]} - {-1})
 
-    def _where(self, times: Column, gauges: Column) -> list[tuple[LatencyTable, Column]]:
+    def _where(
+        self, times: Sequence[float], rows: Sequence[Sequence[float]]
+    ) -> list[tuple[LatencyTable, list[int]]]:
         """Note the time spent at each load; return the bucket of each row but the first, by table.
 
         A row whose load is unknown, or that had nothing to do, has bucket -1.
         """
-        before, after = gauges[:-1], gauges[1:]
-        running = (before[:, 0] + after[:, 0]) / 2
-        usage = (before[:, 2] + after[:, 2]) / 2
-        seconds = np.diff(times).tolist()
-        tokens = np.nan_to_num(np.maximum(np.diff(gauges[:, 3]), 0.0)).tolist()
-        found = []
-        for table, bucket_of, loads in (
-            (self._result.by_batch, batch_bucket, running),
-            (self._result.by_fill, fill_bucket, np.where(running > 0, usage, np.nan)),
-        ):
-            known = loads > 0 if table is self._result.by_batch else loads >= 0
-            buckets = [
-                bucket_of(load) if some else -1
-                for load, some in zip(loads.tolist(), known.tolist(), strict=True)
-            ]
-            for bucket, took, made in zip(buckets, seconds, tokens, strict=True):
-                if bucket >= 0:
-                    entry = table.entry(bucket, float(times[-1]))
-                    entry.seconds += took
-                    entry.tokens += made
-            found.append((table, np.array(buckets)))
-        return found
+        by_batch, by_fill = _Spent(self._result.by_batch), _Spent(self._result.by_fill)
+        for (begin, before), (end, after) in pairwise(zip(times, rows, strict=True)):
+            running, usage = (before[0] + after[0]) / 2, (before[2] + after[2]) / 2
+            made = after[3] - before[3]
+            made = made if made > 0 else 0.0
+            batch = batch_bucket(running) if running > 0 else -1
+            fill = fill_bucket(usage) if running > 0 and usage >= 0 else -1
+            by_batch.add(batch, times[-1], end - begin, made)
+            by_fill.add(fill, times[-1], end - begin, made)
+        return [(one.table, one.buckets) for one in (by_batch, by_fill)]
 
     def _add(self, view: View, quantity: Quantity, slot: _Slot, turn: _Turn) -> None:
         """Add what one histogram observed."""
@@ -192,8 +208,8 @@ class Latency:
             ends = self._edges[quantity] = edges(histogram.bounds)
         weights, totals = binned(histogram)
         for table, buckets in turn.tables:
-            for bucket in set(buckets.tolist()) - {-1}:
-                here = buckets == bucket
+            for bucket in {*buckets} - {-1}:
+                here = np.array(buckets) == bucket
                 tally = table.entry(bucket, slot.time).tallies.setdefault(quantity, Tally())
                 tally.add(ends, weights[here].sum(axis=0), float(totals[here].sum()))
         if quantity is Quantity.TIME_TO_FIRST_TOKEN:

@@ -54,6 +54,7 @@ class Places:
         self._several: dict[tuple[Key, ...], Several] = {}
         self._histograms: dict[Metric, Buckets | None] = {}
         self._by_gpu: dict[Key, Indexes] = {}
+        self._labels: dict[Metric, list[tuple[str, ...]]] = {}
 
     def several(self, keys: tuple[Key, ...]) -> Several:
         """Return the places of columns that are asked for together."""
@@ -77,6 +78,14 @@ class Places:
                 else None
             )
         return self._histograms[metric]
+
+    def labels(self, metric: Metric) -> list[tuple[str, ...]]:
+        """Return the further label values that a metric has."""
+        found = self._labels.get(metric)
+        if found is None:
+            keys = (key for key in self.columns if key[0] is metric and key[1] == "")
+            found = self._labels[metric] = [key[2:] for key in keys]
+        return found
 
     def gpu(self, key: Key) -> Indexes:
         """Return the place of a metric of each GPU."""

@@ -65,6 +65,7 @@ class Retention:
         self._saved = saved
         self._first: float | None = None
         self._known: Fingerprint = {}
+        self._settled: Fingerprint | None = None
         self._doubts = 0
 
     @property
@@ -79,6 +80,9 @@ class Retention:
 
     def decide(self, fingerprint: Fingerprint, *, time: float) -> Decision:
         """Return what to do, now that a replica is as it is."""
+        if fingerprint == self._settled:
+            return NOTHING
+        self._settled = None
         self._first = time if self._first is None else self._first
         saved = self._saved
         changed = differences(self._known if saved is None else saved.fingerprint, fingerprint)
@@ -96,4 +100,5 @@ class Retention:
             self._saved = None
             self._known = {**saved.fingerprint, **self._known}
             return Decision(restore=saved)
+        self._settled = fingerprint
         return NOTHING

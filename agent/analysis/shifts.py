@@ -107,7 +107,10 @@ def find_shift(view: View, quantity: str) -> Shift | None:
         quantity: a key of `QUANTITIES`.
     """
     metric = QUANTITIES[quantity]
-    split = int(np.searchsorted(view.times, view.times[-1] - RECENT))
+    split = int(view.times.searchsorted(view.times[-1] - RECENT))
+    counted = view.of(metric, suffix="_count")
+    if min(_at_most(counted[:split]), _at_most(counted[max(split - 1, 0) :])) < _FEWEST:
+        return None
     before = observed(view.rows(0, split).histogram(metric)) if split > 1 else None
     after = observed(view.rows(max(split - 1, 0), len(view)).histogram(metric))
     if before is None or min(before.count, after.count) < _FEWEST:
@@ -128,6 +131,12 @@ def find_shift(view: View, quantity: str) -> Shift | None:
     ]
     found.sort(key=_rank, reverse=True)
     return Shift(quantity, began, was, now, tuple(found))
+
+
+def _at_most(counted: Column) -> float:
+    """Return how many observations a counter has, at most: rows that lack others are left out."""
+    known = counted[~np.isnan(counted)]
+    return float(np.maximum(known[1:] - known[:-1], 0.0).sum())
 
 
 def _rank(companion: Companion) -> float:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.analysis.window import Column, View
+from agent.analysis.window import Column
 from agent.catalog import engine
 
 STALLED: Final = 10.0
@@ -36,12 +36,13 @@ def patience(step_time: float, pauses: Column, spacing: float) -> float:
 
     Args:
         step_time: seconds a step usually takes; NaN where it is not known.
-        pauses: seconds from one look that showed progress to the next, of the last minutes.
+        pauses: seconds from one look that showed progress to the next, of the last minutes,
+            ascending.
         spacing: seconds from one look at its page to the next.
     """
     usual = 0.0 if math.isnan(step_time) else step_time
     # The longest may be a stall that ended. Who did a thing twice may do it again.
-    again = float(np.partition(pauses, -2)[-2]) if len(pauses) > 1 else 0.0
+    again = float(pauses[-2]) if len(pauses) > 1 else 0.0
     return max(STALLED + STALLED_STEPS * usual, STALLED_PAUSES * again, STALLED_LOOKS * spacing)
 
 
@@ -63,11 +64,15 @@ def learned_step(usual: float, seen: float, stuck_for: float) -> float:
     return usual + _USUAL_WEIGHT * (seen - usual)
 
 
-def work_and_progress(view: View) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return at which rows there are requests, and at which a counter is higher than before."""
-    rows = view.table((*WORK, *PROGRESS))
+def work_and_progress(rows: Column) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return at which rows there are requests, and at which a counter is higher than before.
+
+    Args:
+        rows: the columns of `WORK` and `PROGRESS` side by side.
+    """
     progress = np.zeros(len(rows), dtype=np.bool_)
-    progress[1:] = (rows[1:, 2:] > rows[:-1, 2:]).any(axis=1)
+    counters = rows[:, len(WORK) :]
+    progress[1:] = np.logical_or.reduce(counters[1:] > counters[:-1], axis=1)
     return (rows[:, 0] > 0) | (rows[:, 1] > 0), progress
 
 
@@ -78,14 +83,19 @@ def pauses_of(times: Column, work: NDArray[np.bool_], progress: NDArray[np.bool_
         times: of the rows, Unix seconds.
         work: see `work_and_progress`.
         progress: likewise.
+
+    Returns:
+        Ascending.
     """
-    moved = np.flatnonzero(progress)
-    idle = np.cumsum(~work)[moved]
-    return np.asarray(np.diff(times[moved])[np.diff(idle) == 0])
+    moved = progress.nonzero()[0]
+    then, idle = times[moved], (~work).cumsum()[moved]
+    pauses: Column = (then[1:] - then[:-1])[idle[1:] == idle[:-1]]
+    pauses.sort()
+    return pauses
 
 
 def moved_again(
-    view: View, work: NDArray[np.bool_], progress: NDArray[np.bool_], longest: float
+    times: Column, work: NDArray[np.bool_], progress: NDArray[np.bool_], longest: float
 ) -> float:
     """Return for how many seconds an engine has moved since it was last stalled.
 
@@ -93,17 +103,18 @@ def moved_again(
     has it.
 
     Args:
-        view: all that is known.
-        work: of its rows, see `work_and_progress`.
+        times: of all rows that are known, Unix seconds.
+        work: of these, see `work_and_progress`.
         progress: likewise.
         longest: seconds of work without progress that are no stall.
 
     Returns:
         Infinity where it was not stalled, or still is.
     """
-    moved = np.flatnonzero(~work | progress)
+    moved = (~work | progress).nonzero()[0]
     if not len(moved):
         return math.inf
-    before = np.concatenate(([0], moved[:-1]))
-    ends = moved[progress[moved] & (view.times[moved] - view.times[before] >= longest)]
-    return float(view.times[-1] - view.times[ends[-1]]) if len(ends) else math.inf
+    then = times[moved]
+    long = then - np.concatenate((times[:1], then[:-1])) >= longest
+    ends = then[long & progress[moved]]
+    return float(times[-1] - ends[-1]) if len(ends) else math.inf

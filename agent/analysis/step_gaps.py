@@ -12,9 +12,8 @@ time averages, Wolff 1982): that number follows from tokens and steps.
 from collections.abc import Container
 from dataclasses import dataclass
 from math import exp, expm1, inf, isnan, nan, sqrt
+from operator import itemgetter, lt
 from typing import Final, TypeAlias
-
-import numpy as np
 
 from agent.analysis.step_windows import BUDGET, Stretch
 from agent.analysis.window import View
@@ -80,6 +79,7 @@ _KEYS: Final = (
     _BUDGET,
 ) = range(len(_KEYS))
 _COUNTED: Final = (_PREEMPTED, _STEPS, _PROMPT, _FIRST, _GAPS, _GAP_TIME)
+_counted: Final = itemgetter(*_COUNTED)
 _ROUNDS: Final = 40
 _SCATTER: Final = 2.0  # variance of what prompts hold up, against a Poisson count's: they differ
 
@@ -203,11 +203,10 @@ class Gaps:
         fresh = view.rows(int(view.times.searchsorted(self._time, side="right")), len(view))
         if len(fresh):
             self._time = float(fresh.times[-1])
-        table = fresh.table(_KEYS)
-        known = ~np.isnan(table[:, _COUNTED]).any(axis=1)
         found: list[Stretch] = []
-        for time, row in zip(fresh.times[known].tolist(), table[known].tolist(), strict=True):
-            found += self._advance(time, row, busy=time in busy)
+        for time, row in zip(fresh.times.tolist(), fresh.table(_KEYS).tolist(), strict=True):
+            if not isnan(sum(_counted(row))):
+                found += self._advance(time, row, busy=time in busy)
         return found
 
     def _advance(self, time: float, row: Row, *, busy: bool) -> list[Stretch]:
@@ -218,7 +217,7 @@ class Gaps:
             or busy
             or row[_WAITING] > 0.0
             or row[_PREEMPTED] > last[_PREEMPTED]
-            or any(row[at] < last[at] for at in _COUNTED)
+            or any(map(lt, _counted(row), _counted(last)))
         ):
             self._begin = [(time, row), (time, row)]
             return []

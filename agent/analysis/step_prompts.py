@@ -22,7 +22,9 @@ class PromptsUnderWay:
     """
 
     def __init__(self) -> None:
-        self._seen: deque[float] = deque(maxlen=_LATELY)
+        # Those of the last ticks that no later one has reached: the first is the highest.
+        self._highest: deque[tuple[int, float]] = deque()
+        self._seen = 0
         self._ticks = 0
         self._blind = 0
         self.none = True
@@ -42,9 +44,19 @@ class PromptsUnderWay:
         """
         self._blind = _LATELY if preempted else max(0, self._blind - 1)
         if self._blind or isnan(answering_not_running):
-            self._seen.clear()
+            self._highest.clear()
             self.none = True
         else:
-            self._seen.append(answering_not_running)
-            self.none = answering_not_running >= max(self._seen)
+            self.none = answering_not_running >= self._most(answering_not_running)
         self._ticks = 0 if self.none else self._ticks + 1
+
+    def _most(self, newest: float) -> float:
+        """Return the most of the last ticks, the newest included."""
+        highest = self._highest
+        while highest and highest[-1][1] <= newest:
+            highest.pop()
+        self._seen += 1
+        highest.append((self._seen, newest))
+        if highest[0][0] <= self._seen - _LATELY:
+            highest.popleft()
+        return highest[0][1]

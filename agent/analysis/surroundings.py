@@ -105,7 +105,7 @@ def surroundings(view: View, *, tenants: float = _NAN, slowdown: float = _NAN) -
     slowed = {
         reason: share
         for reason in SLOWING
-        if (columns := recent.gpu(gpu.CLOCKS_EVENT_REASON, reason)).size
+        if (columns := recent.gpu(gpu.CLOCKS_EVENT_REASON, reason)).any()
         and (share := mean(columns.max(axis=1))) > 0
     }
     periods = growth(recent[process.CGROUP_CPU_PERIODS])
@@ -119,7 +119,7 @@ def surroundings(view: View, *, tenants: float = _NAN, slowdown: float = _NAN) -
         throttled=growth(recent[process.CGROUP_CPU_THROTTLED_PERIODS]) / periods
         if periods > 0
         else _NAN,
-        quota=float(recent[process.CGROUP_CPU_LIMIT][-1]),
+        quota=recent.now(process.CGROUP_CPU_LIMIT),
         cores={
             role: growth(recent.of(process.CPU_SECONDS, role)) / span
             for (role,) in recent.labels(process.CPU_SECONDS)

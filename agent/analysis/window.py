@@ -4,9 +4,11 @@ One row a tick, one column a series, one time for all of a row; a series that a 
 there. A `View` is the part of it that belongs to one engine, so that arithmetic needs no labels.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from struct import Struct
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -23,6 +25,7 @@ SPAN: Final = 300.0
 MOST: Final = 1e15
 """No count, size, time or share that is read is as large, nor is any negative."""
 
+_SIX_DIGITS: Final = 1e6  # whole numbers below have no more
 _EXACT: Final = 1e8  # counts of tokens and times of day are as they were read
 _ROWS: Final = 64
 _FULL: Final = 0.95  # of the array in use, from which on it is too short
@@ -55,6 +58,8 @@ class Window:
         self._columns: dict[int, int] = {}
         self._ids: Sequence[int] | None = None
         self._pick: Callable[[Sequence[float]], tuple[float, ...]] | None = None
+        # Faster by half than to have an array made of the numbers.
+        self._pack = Struct("").pack_into
         self._places: NDArray[np.intp] = np.empty(0, dtype=np.intp)
         self.layout = 0
 
@@ -71,7 +76,8 @@ class Window:
         row = self._rows[self._end]
         row.fill(np.nan)
         if self._pick is not None:
-            values = np.array(self._pick(frame.values))
+            values = np.empty(len(self._places))
+            self._pack(values.data, 0, *self._pick(frame.values))
             # An engine may write anything; what makes no sense is not known.
             values[~((values >= 0.0) & (values < MOST))] = np.nan
             row[self._places] = values
@@ -96,6 +102,10 @@ class Window:
     def column(self, place: int) -> Column:
         """Return one column, of which nothing may be changed."""
         return self._rows[self._begin : self._end, place]
+
+    def value(self, row: int, place: int) -> float:
+        """Return what stands in one column in one row."""
+        return float(self._rows[self._begin + row, place])
 
     def columns(self, places: Indexes, first: int, end: int) -> Column:
         """Return several columns from one row up to another, rows first."""
@@ -135,6 +145,7 @@ class Window:
         self._pick = itemgetter(*positions, positions[0]) if positions else None
         if positions:
             self._places = np.append(self._places, self._places[0])
+        self._pack = Struct(f"{len(self._places)}d").pack_into
 
     def _wants(self, series: Series) -> bool:
         """Return whether a series is kept."""
@@ -148,7 +159,11 @@ class Window:
             width = self._rows.shape[1]
             self._rows = np.concatenate((self._rows, np.full((_ROWS, width), np.nan)))
         self._times[:count] = self._times[self._begin : self._end]
-        self._rows[:count] = self._rows[self._begin : self._end]
+        # Piece by piece: of what overlaps numpy makes a copy first, of five megabytes here.
+        by = self._begin
+        for first in range(by, self._end, by) if by else ():
+            end = min(first + by, self._end)
+            self._rows[first - by : end - by] = self._rows[first:end]
         self._begin, self._end = 0, count
 
 
@@ -209,6 +224,11 @@ class View:
             return np.full(len(self.times), np.nan)
         return self._window.column(place)[self._first : self._end]
 
+    def now(self, metric: Metric) -> float:
+        """Return the last value of a metric that has no further labels; NaN without one."""
+        place = self._places.columns.get((metric, ""))
+        return math.nan if place is None else self._window.value(self._end - 1, place)
+
     def table(self, keys: tuple[Key, ...]) -> Column:
         """Return several columns side by side, rows first.
 
@@ -228,7 +248,7 @@ class View:
 
     def labels(self, metric: Metric) -> list[tuple[str, ...]]:
         """Return the further label values that a metric has here."""
-        return [key[2:] for key in self._places.columns if key[0] is metric and key[1] == ""]
+        return self._places.labels(metric)
 
     def histogram(self, metric: Metric) -> Histogram | None:
         """Return a histogram, or None where the engine has none of this name."""
@@ -244,10 +264,12 @@ class View:
 
     def last(self, seconds: float) -> "View":
         """Return the rows of the trailing seconds, that at their beginning included."""
-        if not len(self.times):
-            return self
+        return self.rows(self.first(seconds), len(self.times)) if len(self.times) else self
+
+    def first(self, seconds: float) -> int:
+        """Return the first row of the trailing seconds; there is at least one."""
         times = self.times
-        return self.rows(int(times.searchsorted(times[-1] - seconds - 1e-6)), len(times))
+        return int(times.searchsorted(times[-1] - seconds - 1e-6))
 
     def rows(self, first: int, end: int) -> "View":
         """Return the rows from `first` up to `end`."""
@@ -258,7 +280,8 @@ class View:
 def mean(column: Column) -> float:
     """Return the mean of what is known of a column, NaN of nothing."""
     known = column[~np.isnan(column)]
-    return float(known.mean()) if known.size else float("nan")
+    # As `mean` does it, without what that asks first.
+    return float(np.add.reduce(known)) / known.size if known.size else float("nan")
 
 
 def median(column: Column) -> float:
@@ -278,6 +301,8 @@ def rounded(value: float) -> float:
 
     Without that the last digits of the page would depend on how the processor at hand adds up.
     """
+    if not value % 1.0 and abs(value) < _SIX_DIGITS:
+        return float(value)
     return float(f"{value:.6g}") if abs(value) < _EXACT else value
 
 
@@ -289,5 +314,5 @@ def growth(column: Column) -> float:
     known = column[~np.isnan(column)]
     if len(known) < 2:  # noqa: PLR2004 - growth needs two values
         return float("nan")
-    steps = np.diff(known)
+    steps = known[1:] - known[:-1]
     return float(np.where(steps < 0, known[1:], steps).sum())

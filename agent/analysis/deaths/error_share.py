@@ -10,6 +10,7 @@ seconds in which it could not, and `lost` the requests that were in it when it w
 """
 
 from collections import deque
+from operator import add, sub
 from typing import Final, NamedTuple
 
 from agent.analysis.deaths.page import Page
@@ -71,14 +72,12 @@ class ErrorShare:
 
     def _add(self, piece: _Piece) -> None:
         """Take a piece and let go of those that are too old."""
-        pieces, sums = self._pieces, self._sums
+        pieces, oldest = self._pieces, piece.time - WINDOW
         pieces.append(piece)
-        for place in range(5):
-            sums[place] += piece[place + 1]
-        while pieces and pieces[0].time <= piece.time - WINDOW:
-            old = pieces.popleft()
-            for place in range(5):
-                sums[place] -= old[place + 1]
+        sums = [*map(add, self._sums, piece[1:])]
+        while pieces and pieces[0].time <= oldest:
+            sums = [*map(sub, sums, pieces.popleft()[1:])]
+        self._sums = sums
 
     def _share(self) -> float | None:
         """Return the share of the window."""

@@ -50,6 +50,8 @@ class Phase(Enum):
 class _Wait:
     """How long something has lasted, by a clock that nobody sets."""
 
+    __slots__ = ("lasted", "since")
+
     def __init__(self, time: float = 0.0) -> None:
         self.since = time
         self.lasted = 0.0
@@ -98,9 +100,10 @@ class Life:
         Returns:
             What ended at this tick, if anything; `recovered` where it serves again.
         """
-        for wait in (self._away, self._still, self._gone):
-            if wait is not None:
-                wait.lasted += passed
+        self._away.lasted += passed
+        self._still.lasted += passed
+        if self._gone is not None:
+            self._gone.lasted += passed
         self.loading.tick(time, page, passed=passed, processes=processes)
         self._see_process(time, page, known=processes)
         self.evidence.count_kills(time, page.oom_kills)

@@ -1,7 +1,8 @@
 """What a frame says of one engine, as far as its life depends on it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from agent.catalog import agent as agent_catalog
 from agent.catalog import engine as catalog
@@ -67,6 +68,22 @@ _PLACES: Final[dict[tuple[Metric, str], str]] = {
     (incident.CGROUP_OOM_KILLS, ""): "oom_kills",
 }
 
+_SUMS: Final = (
+    "servers",
+    "started",
+    "began",
+    "running",
+    "waiting",
+    "preemptions",
+    "steps",
+    "tokens",
+    "finished",
+    "answers",
+    "errors",
+    "oom_kills",
+)
+"""What is added up over all replicas of an engine."""
+
 
 class PageReader:
     """Finds the numbers of every engine in frames; prepared once for each layout."""
@@ -114,33 +131,44 @@ def _names(series: Series) -> tuple[str, ...]:
 
 def _reader(places: dict[str, list[int]]) -> Callable[[Sequence[float]], Page]:
     """Return what reads the numbers at these positions."""
-    up = places["up"][0]
     answers = "answers" if "answers" in places else "finished"
+    found = [places.get(answers if name == "answers" else name, ()) for name in _SUMS]
+    up, usage = places["up"][0], places.get("kv_usage", ())
+    # The first of each at one stroke; the few that are missing, or of several, after it.
+    first = itemgetter(*(one[0] if one else up for one in found))
+    further = [(index, place) for index, one in enumerate(found) for place in one[1:]]
+    missing = [index for index, one in enumerate(found) if not one]
 
     def read(values: Sequence[float]) -> Page:
-        def total(name: str) -> float | None:
-            found = places.get(name)
-            return None if found is None else sum([values[place] for place in found])
-
-        running, waiting = total("running"), total("waiting")
-        known = [count for count in (running, waiting) if count is not None]
-        usage = places.get("kv_usage")
-        answered = total(answers)
+        sums: list[Any] = [*first(values)]
+        for index, place in further:
+            sums[index] += values[place]
+        for index in missing:
+            sums[index] = None
+        servers, started, began, running, waiting, preemptions = sums[:6]
+        steps, tokens, finished, answered, errors, oom_kills = sums[6:]
         return Page(
             up=values[up] == 1.0,
-            servers=total("servers"),
-            started=total("started"),
-            began=total("began"),
-            requests=sum(known) if known else None,
+            servers=servers,
+            started=started,
+            began=began,
+            requests=_both(running, waiting),
             running=running,
-            kv_usage=None if usage is None else max(values[place] for place in usage),
-            preemptions=total("preemptions"),
-            steps=total("steps"),
-            tokens=total("tokens"),
-            finished=total("finished"),
+            kv_usage=max([values[place] for place in usage], default=None),
+            preemptions=preemptions,
+            steps=steps,
+            tokens=tokens,
+            finished=finished,
             answers=answered,
-            errors=None if answered is None else total("errors") or 0.0,
-            oom_kills=total("oom_kills"),
+            errors=None if answered is None else errors or 0.0,
+            oom_kills=oom_kills,
         )
 
     return read
+
+
+def _both(one: float | None, other: float | None) -> float | None:
+    """Return the sum of those of two numbers that are known."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other

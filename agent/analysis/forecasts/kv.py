@@ -116,7 +116,7 @@ class KvForecaster:
             if self._between and last is not None:
                 found = _renewed(last[1], found, passed)
             last = self._made = (time, found)
-            self._used = float(view[engine.KV_CACHE_USAGE][-1])
+            self._used = view.now(engine.KV_CACHE_USAGE)
         then, made = last
         if time == then or not made.known:
             return made
@@ -136,18 +136,18 @@ class KvForecaster:
         if self._made is None or not 0.0 <= time - self._whole < every - 0.5:
             self._whole = time
             return True
-        filling = float(view[engine.KV_CACHE_USAGE][-1]) >= self._used
+        filling = view.now(engine.KV_CACHE_USAGE) >= self._used
         self._between = self.stirs and filling and time - self._made[0] >= STIRRING - 0.5
         return self._between
 
     def _is_calm(self, view: View) -> bool:
         """Return whether the cache is far from full, now and in what was foreseen, and stays so."""
-        if view[engine.REQUESTS_WAITING][-1] > 0:
+        if view.now(engine.REQUESTS_WAITING) > 0:
             return False
         if self._made is None or not self._made[1].known:
             return True
         made = self._made[1]
-        usage = float(view[engine.KV_CACHE_USAGE][-1])
+        usage = view.now(engine.KV_CACHE_USAGE)
         foreseen = (made.soon or 0.0) > _UNLIKELY or (made.level or 0.0) > _HALF
         return not (foreseen or usage > _HALF or usage > self._used + _STIRRED)
 

@@ -1,5 +1,6 @@
 """How many requests an engine runs at once, at most."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,9 +58,9 @@ class Limit:
                 more run than there are of them.
         """
         shown = self._remember(known)
-        told = known.view[engine.MAX_NUM_SEQS]
-        if len(told) and not np.isnan(told[-1]):
-            shown = float(told[-1])
+        told = known.view.now(engine.MAX_NUM_SEQS)
+        if not math.isnan(told):
+            shown = told
         if clients is not None:
             return clients.many if shown is None else min(clients.many, shown)
         return _returned_to(known, lifetime) if shown is None else shown

@@ -11,6 +11,16 @@ from agent.catalog import engine
 
 _SHORTEST: Final = 15.0
 _RECENT: Final = 15.0
+_COLUMNS: Final = (
+    (engine.KV_CACHE_USAGE, ""),
+    (engine.REQUESTS_RUNNING, ""),
+    (engine.TIME_TO_FIRST_TOKEN, "_count"),
+    (engine.PROMPT_TOKENS, ""),
+    (engine.GENERATION_TOKENS, ""),
+    (engine.REQUESTS_WAITING, ""),
+)
+_COUNTED: Final = slice(2, 5)
+_WAITING: Final = 5  # that column may be unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,31 +68,25 @@ class Pages:
 
 def pages(view: View) -> Pages | None:
     """Return the columns, or None where too little is known."""
-    names = (
-        view[engine.KV_CACHE_USAGE],
-        view[engine.REQUESTS_RUNNING],
-        view.of(engine.TIME_TO_FIRST_TOKEN, suffix="_count"),
-        view[engine.PROMPT_TOKENS],
-        view[engine.GENERATION_TOKENS],
-    )
-    columns = np.stack(names)
-    good: NDArray[np.bool_] = np.asarray(~np.isnan(columns).any(axis=0))
+    known, times, begin = view.table(_COLUMNS), view.times, 0
+    good: NDArray[np.bool_] = ~np.logical_or.reduce(np.isnan(known[:, :_WAITING]), axis=1)
     if not len(good) or not good[-1]:
         return None
-    first = 0
-    counters = columns[2:, good]
-    falls = np.flatnonzero((np.diff(counters, axis=1) < 0).any(axis=0))
-    rows = np.flatnonzero(good)
+    rows = None if good.all() else good.nonzero()[0]
+    if rows is not None:
+        known, times, begin = known[rows], times[rows], int(rows[0])
+    fell = known[1:, _COUNTED] < known[:-1, _COUNTED]
+    falls = np.logical_or.reduce(fell, axis=1).nonzero()[0]
     if len(falls):
         first = int(falls[-1]) + 1
-    rows = rows[first:]
-    times = view.times[rows]
+        known, times = known[first:], times[first:]
+        begin = first if rows is None else int(rows[first])
     if times[-1] - times[0] < _SHORTEST:
         return None
-    usage, running, started, prompt, generated = columns[:, rows]
-    alive = view.rows(int(rows[0]), len(view))
-    waiting = np.nan_to_num(view[engine.REQUESTS_WAITING][rows])
+    usage, running, started, prompt, generated, waiting = known.T
+    waiting = np.where(np.isnan(waiting), 0.0, waiting)
     free = usage[waiting <= 0]
+    alive = view.rows(begin, len(view))
     thrown = alive.last(_RECENT)[engine.PREEMPTIONS]
     thrown = thrown[~np.isnan(thrown)]
     return Pages(

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from math import inf, isnan, nan
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.analysis.peaks import Extremum, Peaks
+from agent.analysis.peaks import Extrema, Peaks
 from agent.catalog import PEAKS
 from agent.catalog import agent as catalog
 from agent.model import EMPTY_READING, Frame, Metric, SeriesTable
@@ -38,17 +39,23 @@ def _frame(table: SeriesTable, time: float, values: dict[str, float], ids: Seque
     return Frame(time, table, ids, list(values.values()))
 
 
+def push(extrema: Extrema, time: float, value: float, window: float) -> float:
+    """Take a value of a single series and return its maximum."""
+    (found,) = extrema.push(time, np.array([value]), window).tolist()
+    return float(found)
+
+
 @given(STEPS, st.sampled_from([1.0, 5.0, 60.0]))
 def test_extremum_is_the_maximum_of_the_window(steps: list[tuple[float, float]], window: float):
     """At every step the answer is the maximum of exactly the values in (time - window, time]."""
-    extremum = Extremum()
+    extrema = Extrema()
     seen: list[tuple[float, float]] = []
     now = 1_800_000_000.0
     for gap, value in steps:
         now += gap
         seen.append((now, value))
         expected = max(then_value for then, then_value in seen if now - window < then <= now)
-        assert extremum.push(now, value, window) == expected
+        assert push(extrema, now, value, window) == expected
 
 
 @given(STEPS, st.sampled_from([1.0, 5.0]))
@@ -120,12 +127,12 @@ def test_series_that_come_and_go(frames: list[dict[str, float]]):
 
 def test_not_a_number_is_no_value():
     """A NaN hides no peak, before or after it; alone it is all there is to say."""
-    extremum = Extremum()
-    assert isnan(extremum.push(0.0, nan, 5.0))
-    assert extremum.push(1.0, 3.0, 5.0) == 3.0
-    assert extremum.push(2.0, nan, 5.0) == 3.0
-    assert extremum.push(3.0, 10.0, 5.0) == 10.0
-    assert isnan(extremum.push(9.0, nan, 5.0))
+    extrema = Extrema()
+    assert isnan(push(extrema, 0.0, nan, 5.0))
+    assert push(extrema, 1.0, 3.0, 5.0) == 3.0
+    assert push(extrema, 2.0, nan, 5.0) == 3.0
+    assert push(extrema, 3.0, 10.0, 5.0) == 10.0
+    assert isnan(push(extrema, 9.0, nan, 5.0))
 
 
 @pytest.mark.parametrize("value", [inf, -inf])
@@ -138,12 +145,27 @@ def test_infinities_are_values(value: float):
     assert list(peaks.observe(Frame(5.0, table, ids, [1.0])).values) == [1.0, 1.0]
 
 
+@given(
+    st.lists(st.tuples(st.floats(-9.0, 30.0), st.integers(-3, 3).map(float)), max_size=40),
+    st.sampled_from([1.0, 5.0, 60.0]),
+)
+def test_a_clock_that_is_set_drops_what_came_after(steps: list[tuple[float, float]], window: float):
+    """What was seen before the time to which a clock is set back still counts, and nothing else."""
+    extrema = Extrema()
+    seen: list[tuple[float, float]] = []
+    now = 1_800_000_000.0
+    for gap, value in steps:
+        now += gap
+        seen = [*((then, one) for then, one in seen if now - window < then <= now), (now, value)]
+        assert push(extrema, now, value, window) == max(one for _then, one in seen)
+
+
 def test_a_clock_set_back_does_not_keep_a_peak():
     """What was seen at a time that is yet to come leaves at once, not when that time comes."""
-    extremum = Extremum()
-    extremum.push(1000.0, 9.0, 60.0)
-    assert extremum.push(400.0, 1.0, 60.0) == 1.0
-    assert extremum.push(401.0, 0.5, 60.0) == 1.0
+    extrema = Extrema()
+    push(extrema, 1000.0, 9.0, 60.0)
+    assert push(extrema, 400.0, 1.0, 60.0) == 1.0
+    assert push(extrema, 401.0, 0.5, 60.0) == 1.0
 
 
 def test_the_window_can_change():

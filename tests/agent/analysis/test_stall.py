@@ -1,6 +1,7 @@
 """Stalls: how long is long, and what counts once an engine moves again."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +10,15 @@ from hypothesis import strategies as st
 
 from agent.analysis.bottleneck import Targets, judge
 from agent.analysis.evidence import Evidence, gather
-from agent.analysis.stall import learned_step, moved_again, patience, work_and_progress
+from agent.analysis.stall import (
+    PROGRESS,
+    WORK,
+    learned_step,
+    moved_again,
+    patience,
+    pauses_of,
+    work_and_progress,
+)
 from agent.analysis.surroundings import Surroundings
 from agent.analysis.window import Column, View
 from agent.catalog import engine
@@ -48,6 +57,12 @@ def engine_that_stood(still: int, since: int, *, before: int = 60, waiting: floa
 def gathered(view: View) -> Evidence:
     """Return the evidence of an engine whose steps are known."""
     return gather(view, step_time=STEP)
+
+
+def again(view: View) -> float:
+    """Return for how long an engine has moved again where ten seconds are a stall."""
+    rows = view.table((*WORK, *PROGRESS))
+    return moved_again(view.times, *work_and_progress(rows), 10.0)
 
 
 def judged(view: View) -> Cause:
@@ -90,18 +105,36 @@ def test_a_pause_without_requests_is_no_stall() -> None:
 def test_a_stall_that_lasts_has_not_moved_again() -> None:
     """Neither has an engine that never stood still."""
     view = engine_that_stood(100, 0)
-    assert moved_again(view, *work_and_progress(view), 10.0) == math.inf
+    assert again(view) == math.inf
     assert judged(view) is Cause.STALLED
     view = engine_that_stood(0, 60)
-    assert moved_again(view, *work_and_progress(view), 10.0) == math.inf
+    assert again(view) == math.inf
 
 
 @given(still=st.integers(0, 40), since=st.integers(1, 40))
 def test_a_stall_is_seen_from_its_length(still: int, since: int) -> None:
     """An engine was stalled where it stood for as long as patience lasts, and not before."""
     view = engine_that_stood(still, since, before=20)
-    found = moved_again(view, *work_and_progress(view), 10.0)
+    found = again(view)
     assert found == (since - 1.0 if still >= 10 else math.inf)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.5, 20.0), st.booleans(), st.booleans()), min_size=1, max_size=30)
+)
+def test_pauses_are_those_between_progress_with_work_all_through(
+    rows: list[tuple[float, bool, bool]],
+) -> None:
+    """From one row with progress to the next, unless there was nothing to do between; ascending."""
+    times = np.cumsum([after for after, _work, _progress in rows])
+    work = np.array([busy for _after, busy, _progress in rows])
+    progress = np.array([moved for _after, _work, moved in rows])
+    expected = [
+        times[end] - times[begin]
+        for begin, end in pairwise(np.flatnonzero(progress))
+        if work[begin + 1 : end + 1].all()
+    ]
+    assert pauses_of(times, work, progress).tolist() == sorted(expected)
 
 
 def with_steps_at(*ends: int, seconds: int) -> View:
@@ -134,7 +167,7 @@ def test_what_an_engine_did_twice_it_may_do_again() -> None:
 
 @given(
     st.floats(0.0, 60.0) | st.just(math.nan),
-    st.lists(st.floats(1.0, 60.0), max_size=5).map(np.array),
+    st.lists(st.floats(1.0, 60.0), max_size=5).map(sorted).map(np.array),
     st.floats(1.0, 60.0),
 )
 def test_patience_grows_with_steps_and_pauses_and_looks(
@@ -144,7 +177,7 @@ def test_patience_grows_with_steps_and_pauses_and_looks(
     found = patience(step_time, pauses, spacing)
     assert found >= max(10.0, 3.0 * spacing)
     assert math.isnan(step_time) or found >= 5.0 * step_time
-    assert len(pauses) < 2 or found >= 2.0 * sorted(pauses)[-2]
+    assert len(pauses) < 2 or found >= 2.0 * pauses[-2]
 
 
 def test_step_that_is_waited_for_does_not_stretch_the_patience() -> None:
