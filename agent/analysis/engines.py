@@ -134,6 +134,7 @@ class EngineAnalysis:
         split = partial(self._split, frame)
         self._memory = self._guard.run("memory_split", split, time=frame.time) or []
         self._window.append(frame)
+        yield
         facts = partial(self.capacities.facts.observe, frame)
         self._guard.run("facts", facts, time=frame.time)
         events: list[Event] = []

@@ -102,24 +102,27 @@ class Replicas:
         )
         self._placed = {one: self._where(one) for one in replicas}
         shared = {_key(series, 0): place for series, place in known if not _owned(series.metric)}
+        on_gpus = [one for one in known if one[0].metric in _GPU_METRICS]
+        owned: dict[tuple[str, ...], list[tuple[Series, int]]] = {}
+        for one in known:
+            if depth := _depth(one[0].metric):
+                owned.setdefault(one[0].labels[:depth], []).append(one)
         self._places = {}
         for replica in replicas:
-            columns: dict[tuple[Any, ...], int] = dict(shared)
+            columns = dict(shared)
             buckets: dict[Metric, list[tuple[float, int]]] = {}
-            gpus: dict[tuple[Any, ...], list[int]] = {}
-            for series, place in known:
-                depth = _depth(series.metric)
-                if series.metric in _GPU_METRICS:
-                    if series.labels[:_GPU] in self._placed[replica]:
-                        gpus.setdefault(_key(series, _GPU), []).append(place)
-                elif depth and series.labels[:depth] == replica[:depth]:
-                    if series.le:
-                        bound = _bound(series.le)
-                        if not math.isnan(bound):
-                            buckets.setdefault(series.metric, []).append((bound, place))
-                    else:
+            for depth in (_INSTANCE, _REPLICA):
+                for series, place in owned.get(replica[:depth], ()):
+                    if not series.le:
                         columns[_key(series, depth)] = place
+                    elif not math.isnan(bound := _bound(series.le)):
+                        buckets.setdefault(series.metric, []).append((bound, place))
             in_order = {metric: sorted(found) for metric, found in buckets.items()}
+            gpus: dict[tuple[Any, ...], list[int]] = {}
+            placed = self._placed[replica]
+            for series, place in on_gpus if placed else ():
+                if series.labels[:_GPU] in placed:
+                    gpus.setdefault(_key(series, _GPU), []).append(place)
             self._places[replica] = Places(columns, in_order, gpus)
         self._known = [*self._places]
         self._running = {
