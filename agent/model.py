@@ -150,12 +150,16 @@ class SeriesTable:
 
     Identifiers count upwards and are never given twice, also not when a series is forgotten.
     One table belongs to one run of the agent. One thread interns and forgets; others may look up.
+
+    Attributes:
+        forgotten: how many series were, so that whoever keeps identifiers knows that all are good.
     """
 
     def __init__(self) -> None:
         self._ids: dict[tuple[Metric, tuple[str, ...], str, str], int] = {}
         self._series: dict[int, Series] = {}
         self._given = 0
+        self.forgotten = 0
 
     def intern(
         self, metric: Metric, labels: Sequence[str] = (), *, suffix: str = "", le: str = ""
@@ -196,6 +200,7 @@ class SeriesTable:
         for series_id in ids:
             series = self._series.pop(series_id)
             del self._ids[series.metric, series.labels, series.suffix, series.le]
+            self.forgotten += 1
 
     def unknown(self, ids: Iterable[int]) -> set[int]:
         """Return those of the identifiers that name nothing."""

@@ -135,7 +135,9 @@ class RuleEngine:
     def in_steps(self, time: float, history: History) -> Steps[Outcome]:
         """Do what `evaluate` does, rule by rule; no other call may come between."""
         if self._time is not None and time < self._time:
-            for instance in (*self._instances(), *self._removed.instances()):
+            for _key, rule in self._rules():
+                rule.states.set_back(time)
+            for instance in self._removed.instances():
                 instance.set_back(time)
             self._schedule.set_back()
         self._time = time
@@ -237,6 +239,20 @@ class RuleEngine:
             if rule.states.instances
             for instance in rule.states.active()
         ]
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return how many alerts are pending and firing, by the name of their rule."""
+        counts: dict[str, tuple[int, int]] = {}
+        for group in self._groups:
+            for rule in group.alerting:
+                if not rule.states.instances:
+                    continue
+                states = [instance.state for instance in rule.states.active()]
+                if states:
+                    before, name = counts.get(rule.rule.name, (0, 0)), rule.rule.name
+                    firing = states.count(State.FIRING)
+                    counts[name] = (before[0] + len(states) - firing, before[1] + firing)
+        return counts
 
     def saved(self, time: float) -> dict[str, Any]:
         """Return the state of all alerts for `restore`, as values that JSON has."""

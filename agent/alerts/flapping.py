@@ -6,7 +6,7 @@ the state flaps, until it is below a lower one. Rules are evaluated every second
 a minute, and it counts if the alert began to fire or was resolved in it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -55,6 +55,7 @@ class Flapping:
     def __init__(self) -> None:
         self._alerts: dict[Labels, Changes] = {}
         self._shares: dict[Labels, float] = {}
+        self._by_name: dict[str, tuple[float, int]] = {}
         self._step: int | None = None
 
     def changed(self, labels: Labels, time: float) -> None:
@@ -74,6 +75,7 @@ class Flapping:
         self._shares = {labels: one.advance(now) for labels, one in self._alerts.items()}
         for labels in [labels for labels, one in self._alerts.items() if not one.steps]:
             del self._alerts[labels], self._shares[labels]
+        self._sum_up()
 
     def note(self, labels: Labels) -> str:
         """Return what people are told of an alert that flaps; nothing of another."""
@@ -85,11 +87,12 @@ class Flapping:
             f"weighted {self._shares.get(labels, 0.0):.0%}"
         )
 
-    def by_name(self) -> Iterator[tuple[str, float, bool]]:
-        """Yield the name, the share of change and whether it flaps, of each alert that changed."""
-        for labels, changes in self._alerts.items():
-            share = self._shares.get(labels, 0.0)
-            yield dict(labels).get("alertname", ""), share, changes.flapping
+    def by_name(self) -> Mapping[str, tuple[float, int]]:
+        """Return of alerts that changed, by name, the largest share of change and how many flap.
+
+        As of the last call of `advance` or `restore`.
+        """
+        return self._by_name
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return all that is known, for `restore`."""
@@ -109,6 +112,16 @@ class Flapping:
                 continue
             self._alerts.setdefault(labels, Changes(steps, flapping))
         self._step = None
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        """Take note of what is asked at each tick, and changes once a minute."""
+        self._by_name = {}
+        for labels, one in self._alerts.items():
+            name = dict(labels).get("alertname", "")
+            share, flaps = self._by_name.get(name, (0.0, 0))
+            share = max(share, self._shares.get(labels, 0.0))
+            self._by_name[name] = (share, flaps + one.flapping)
 
 
 def _step(time: float) -> int:

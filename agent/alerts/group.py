@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agent.alerts.errors import RuleError
-from agent.alerts.recorded import ALERTS, ALERTS_FOR_STATE, RecordedSeries
+from agent.alerts.recorded import ALERTS, ALERTS_FOR_STATE, Record, RecordedSeries
 from agent.alerts.rule import AlertRule, Group, RecordingRule
 from agent.alerts.severity import LABEL, Severities
 from agent.alerts.source import NAME, OneTick
@@ -103,6 +103,8 @@ class GroupState:
         self._written: list[Mapping[Labels, float]] = [{} for _rule in group.rules]
         self._said: list[Mapping[Labels, float]] = [*self._written]
         self._ids: list[list[int]] = [[] for _rule in group.rules]
+        self._forgotten = 0
+        self._record = Record([])
 
     def evaluate(self, time: float, tick: OneTick, *, settling: bool) -> Steps[Evaluated]:
         """Evaluate every rule at this time, each in a step; one that fails harms no other.
@@ -116,9 +118,8 @@ class GroupState:
         """
         outcome = Evaluated()
         failing: dict[int, str] = {}
-        ids: list[int] = []
-        values: list[float] = []
-        names: set[str] = set()
+        places: list[int] = []
+        self._look_up_again()
         for place, rule in enumerate(self.rules):
             before = self._written[place]
             if not before and rule.quiet(time, tick):
@@ -143,17 +144,28 @@ class GroupState:
                 self._said[place] = samples
                 self._ids[place] = [*map(self._recorded.intern, samples)]
             if self._said[place]:
-                # Between two evaluations of a slow group its series may have been forgotten.
-                if self._recorded.forgot(self._ids[place]):
-                    self._ids[place] = [*map(self._recorded.intern, self._said[place])]
                 tick.write(time, self._said[place], rule.names)
-                ids += self._ids[place]
-                values += self._said[place].values()
-                names |= rule.names
-        if ids:
-            tick.record(time, ids, values, names)
+                places.append(place)
+        if places:
+            self._hand_over(places, time, tick)
         self.failing, self.evaluated_at = failing, time
         return outcome
+
+    def _hand_over(self, places: Sequence[int], time: float, tick: OneTick) -> None:
+        """Hand over to the history what the rules at these places say."""
+        record, parts = self._record, [self._said[place] for place in places]
+        if not record.is_of(parts):
+            record = self._record = Record(parts)
+            for place in places:
+                record.add(self._ids[place], self._said[place], self.rules[place].names)
+        tick.record(time, record.ids, record.values, record.names)
+
+    def _look_up_again(self) -> None:
+        """Look the series up again if any may have been forgotten: between two evaluations."""
+        if self._forgotten != self._recorded.forgotten:
+            self._forgotten = self._recorded.forgotten
+            self._ids = [[*map(self._recorded.intern, said)] for said in self._said]
+            self._record = Record([])
 
     def _evaluate(
         self,
@@ -261,6 +273,7 @@ class Alerting:
         self._elements: Sequence[Labels] | None = None
         self._said: list[tuple[Labels, State, float]] = []
         self._samples: dict[Labels, float] = {}
+        self._unchanged = False
 
     def quiet(self, time: float, tick: OneTick) -> bool:
         """Return whether it had no result when it was last evaluated, and cannot have one now."""
@@ -274,6 +287,7 @@ class Alerting:
         Raises:
             InferwatchError: the rule has no result at this time, or too large a one.
         """
+        self._unchanged = False
         result = self._result.at(tick, time)
         self._empty = isinstance(result, Vector) and not result.labels
         if self._empty and not self.states.instances:
@@ -281,6 +295,7 @@ class Alerting:
         if isinstance(result, Vector) and result.labels is self._elements:
             same = self.states.same(time, result.values)
             if same is not None:
+                self._unchanged = not same
                 return [Transition(self.rule, instance, before) for instance, before in same]
         self._elements = None
         found: dict[Labels, tuple[Labels, float]] = {}
@@ -333,6 +348,8 @@ class Alerting:
 
     def samples(self) -> dict[Labels, float]:
         """Return the series that say which alerts are pending and firing; not to be changed."""
+        if self._unchanged:
+            return self._samples
         said = [(one.labels, one.state, one.active_at) for one in self.states.active()]
         if said != self._said:
             written: dict[Labels, float] = {}

@@ -1,6 +1,8 @@
 """Series that rules write: their metrics are not in the catalogue, but made when first seen."""
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from operator import is_
 from typing import Final
 
 from agent.model import Metric, MetricType, SeriesTable
@@ -30,9 +32,10 @@ class RecordedSeries:
             found = self._ids[labels] = self._make(labels)
         return found
 
-    def forgot(self, ids: Collection[int]) -> bool:
-        """Return whether any of the series was forgotten since it was interned."""
-        return bool(self._table.unknown(ids))
+    @property
+    def forgotten(self) -> int:
+        """How many series were forgotten so far: what was interned since it grew is good."""
+        return self._table.forgotten
 
     def _make(self, labels: Labels) -> int:
         """Return the identifier of a series that was not seen lately."""
@@ -49,3 +52,34 @@ class RecordedSeries:
                 source="rules",
             )
         return self._table.intern(metric, tuple(pairs.values()))
+
+
+class Record:
+    """What a group hands over to the history; often the same as before, as alerts go on.
+
+    Args:
+        said: what its rules say.
+
+    Attributes:
+        ids: of the series.
+        values: as many.
+        names: of the series.
+    """
+
+    def __init__(self, said: Sequence[Mapping[Labels, float]]) -> None:
+        self.ids: list[int] = []
+        self.values: list[float] = []
+        self.names: set[str] = set()
+        self._said = said
+
+    def is_of(self, said: Sequence[Mapping[Labels, float]]) -> bool:
+        """Return whether these are the very ones: nobody changes what was said."""
+        return len(said) == len(self._said) and all(map(is_, said, self._said))
+
+    def add(
+        self, ids: Sequence[int], said: Mapping[Labels, float], names: AbstractSet[str]
+    ) -> None:
+        """Add what a rule says of series under some names."""
+        self.ids += ids
+        self.values += said.values()
+        self.names |= names

@@ -63,6 +63,7 @@ class OneTick:
         self._written: list[Mapping[Labels, float]] = []
         self._new: set[str] = set()
         self._time = 0.0
+        self._gap: tuple[float, float] | None = None
 
     def select(
         self, matchers: Sequence[Matcher], start: float, end: float
@@ -107,11 +108,22 @@ class OneTick:
         return recent.columns(matchers, start, end)
 
     def steady(self, watched: Watched, row: int, shortest: float, time: float) -> bool:
-        """Return whether nothing has changed in what is watched; see `Recent.steady`."""
+        """Return whether nothing has changed in what is watched.
+
+        Args:
+            watched: the series.
+            row: the row since which nothing has.
+            shortest: a range of milliseconds in which there must be two samples still.
+            time: Unix seconds, that of the newest row, or it is said that something has.
+        """
         recent = self.recent
-        if recent is None or not watched.names.isdisjoint(self._new):
+        if recent is None:
             return False
-        return recent.steady(watched, row, shortest, milliseconds(time))
+        if self._gap is None or self._gap[0] != time:
+            self._gap = time, recent.gap(milliseconds(time))
+        if watched.changed > row or self._gap[1] >= shortest:
+            return False
+        return watched.names.isdisjoint(self._new) and recent.has(watched)
 
     def _changed(self, matchers: Sequence[Matcher]) -> bool:
         """Return whether something was written in this tick that these matchers may choose."""

@@ -150,6 +150,12 @@ class AlertStates:
                 instance.state, instance.fired_at = State.FIRING, time
         return changes
 
+    def set_back(self, time: float) -> None:
+        """Take note that the clock went back: nothing has happened later than now."""
+        self._order = None
+        for instance in self.instances.values():
+            instance.set_back(time)
+
     def _absent(self, instance: Instance, time: float, *, settling: bool) -> None:
         """Take note that the expression does not hold for an alert."""
         if instance.returning and settling and instance.state is not State.RESOLVED:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -70,6 +70,7 @@ class Alerting:
         self._next: Callable[[], None] | None = None
         self._duration: float | None = None
         self._seen: dict[str, None] = {}
+        self._ids: list[int] = []
         self._failures: Counter[tuple[str, str]] = Counter()
         self._failing: dict[tuple[str, str], str] = {}
         self._saved_at = float("-inf")
@@ -182,26 +183,35 @@ class Alerting:
 
     def reading(self) -> Reading:
         """Return the samples about the rules."""
-        intern = self._table.intern
-        samples = {intern(catalog.RULES): float(self._rules)}
-        if self._duration is not None:
-            samples[intern(catalog.RULES_DURATION)] = self._duration
-        states = Counter((name, instance.state.value) for name, instance in self.engine.alerts())
-        flaps, shares = Counter[str](), dict[str, float]()
-        for name, share, flapping in self.engine.flapping.by_name():
-            flaps[name] += flapping
-            shares[name] = max(share, shares.get(name, 0.0))
-        for name in (*(name for name, _state in states), *shares):
-            self._seen.setdefault(name)
+        counts, flaps = self.engine.counts(), self.engine.flapping.by_name()
         # Series that come and go with each alert would have everyone look at all series anew.
+        for name in (*counts, *flaps):
+            self._seen.setdefault(name)
+        values = [float(self._rules)]
+        if self._duration is not None:
+            values.append(self._duration)
+        for name in self._seen:
+            pending, firing = counts.get(name, (0, 0))
+            share, flapping = flaps.get(name, (0.0, 0))
+            values += float(pending), float(firing), float(flapping), round(share, 4)
+        values += map(float, self._failures.values())
+        if len(values) != len(self._ids):  # none goes, so as many are the same ones
+            self._ids = [*self._series()]
+        return Reading(self._ids, values)
+
+    def _series(self) -> Iterator[int]:
+        """Yield the series of the samples, in their order."""
+        intern = self._table.intern
+        yield intern(catalog.RULES)
+        if self._duration is not None:
+            yield intern(catalog.RULES_DURATION)
         for name in self._seen:
             for state in ("pending", "firing"):
-                samples[intern(catalog.ALERTS, (name, state))] = float(states[name, state])
-            samples[intern(catalog.FLAPPING, (name,))] = float(flaps[name])
-            samples[intern(catalog.STATE_CHANGE, (name,))] = round(shares.get(name, 0.0), 4)
-        for labels, count in self._failures.items():
-            samples[intern(catalog.RULE_FAILURES, labels)] = float(count)
-        return Reading([*samples], [*samples.values()])
+                yield intern(catalog.ALERTS, (name, state))
+            yield intern(catalog.FLAPPING, (name,))
+            yield intern(catalog.STATE_CHANGE, (name,))
+        for labels in self._failures:
+            yield intern(catalog.RULE_FAILURES, labels)
 
     def _save_soon(self) -> None:
         """Save in the background; one save at a time, the last state wins."""

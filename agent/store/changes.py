@@ -19,16 +19,21 @@ class Changes:
     """Watches the rows of one stream.
 
     A series counts from the row in which it appears: what was before is another series to it.
+
+    Attributes:
+        rows: how many there were.
+        row: the newest.
+        newest_strange: number of the last row that has a value which is no number.
     """
 
     def __init__(self) -> None:
         self.rows = 0
-        self._row: NDArray[np.float64] = np.empty(0)
+        self.row: NDArray[np.float64] = np.empty(0)
         self._changed: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._fallen = self._changed
         self._strange = self._changed
         self._begun = self._changed
-        self._newest_strange = _NEVER
+        self.newest_strange = _NEVER
         self._ended: dict[str, int] = {}
 
     def lay_out(self, places: Places, ended: Iterable[str] = ()) -> None:
@@ -39,15 +44,15 @@ class Changes:
             ended: names of those that the row before has and the next one has not.
         """
         self._ended.update(dict.fromkeys(ended, self.rows))
-        if len(self._row) == 0:
-            self._row = np.full(len(places), np.nan)
+        if len(self.row) == 0:
+            self.row = np.full(len(places), np.nan)
             self._changed, self._fallen, self._strange = (
                 np.full(len(places), _NEVER, dtype=np.int64) for _ in range(3)
             )
             self._begun = np.full(len(places), self.rows, dtype=np.int64)
             return
         new = places < 0
-        self._row = np.where(new, np.nan, self._row[places])
+        self.row = np.where(new, np.nan, self.row[places])
         self._begun = np.where(new, self.rows, self._begun[places])
         self._changed, self._fallen, self._strange = (
             np.where(new, _NEVER, known[places])
@@ -56,20 +61,20 @@ class Changes:
 
     def add(self, row: NDArray[np.float64]) -> None:
         """Take note of the next row."""
-        before, number = self._row, self.rows
+        before, number = self.row, self.rows
         # As bits: zero has two signs, and what equals may still differ in what is divided by it.
         np.copyto(self._changed, number, where=row.view(np.int64) != before.view(np.int64))
         np.copyto(self._fallen, number, where=row < before)
         finite = np.isfinite(row)
         if not finite.all():
             np.copyto(self._strange, number, where=~finite)
-            self._newest_strange = number
-        self._row = row
+            self.newest_strange = number
+        self.row = row
         self.rows += 1
 
     def finite(self, places: Places, since: int) -> bool:
         """Return whether all values of some series are numbers from a row on."""
-        return self._newest_strange < since or not _any(self._strange, places, since - 1)
+        return self.newest_strange < since or not _any(self._strange, places, since - 1)
 
     def ended(self, name: str, since: int) -> bool:
         """Return whether a series of a name ended with a row from one on."""
@@ -94,8 +99,15 @@ class Changes:
             places: of the series, group by group; no group is empty.
             begins: where each group begins among them.
         """
-        rows: list[int] = np.maximum.reduceat(self._changed[places], begins).tolist()
-        return rows
+        return _last(self._changed, places, begins)
+
+    def last_fallen(self, places: Places, begins: Places) -> list[int]:
+        """Return likewise the last row in which one of them was below the row before."""
+        return _last(self._fallen, places, begins)
+
+    def last_strange(self, places: Places, begins: Places) -> list[int]:
+        """Return likewise the last row in which one of them was no number."""
+        return _last(self._strange, places, begins)
 
     def constant(self, places: Places, since: int) -> bool:
         """Return whether some series have the same values from a row on, bit for bit."""
@@ -109,3 +121,9 @@ class Changes:
 def _any(rows: NDArray[np.int64], places: Places, since: int) -> bool:
     """Return whether one of some series has a row after another."""
     return len(places) > 0 and bool(np.maximum.reduce(rows[places]) > since)
+
+
+def _last(rows: NDArray[np.int64], places: Places, begins: Places) -> list[int]:
+    """Return the last row of each group of series."""
+    found: list[int] = np.maximum.reduceat(rows[places], begins).tolist()
+    return found

@@ -229,7 +229,7 @@ class History:
         with self._lock:
             return Recent(
                 self._ring(TICKS),
-                covered=self._covered,
+                since=self._since,
                 elsewhere=self._recorded(),
                 prelude=self._prelude,
             )

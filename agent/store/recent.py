@@ -12,21 +12,23 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.store.asked import Asked, Questions
 from agent.store.changes import Changes
+from agent.store.layout import Layout
 from agent.store.prelude import Prelude
 from agent.store.ring import Ring
 from agent.store.rows import Places
 from agent.store.segment import Segment
-from agent.store.series import Matcher, after, milliseconds, plain_name
+from agent.store.series import Matcher, after, milliseconds
 from agent.store.shape import Shape
-from agent.store.track import Piece, Tracks
+from agent.store.track import Piece
 from agent.store.watch import Watched, Watches
 
 _T = TypeVar("_T")
@@ -136,7 +138,7 @@ class Recent:
 
     Args:
         ring: of the ticks.
-        covered: whether memory holds all that there is after a time in milliseconds.
+        since: returns the milliseconds after which memory holds all that there is.
         elsewhere: names of the series that another stream has.
         prelude: what the runs before left.
     """
@@ -145,41 +147,37 @@ class Recent:
         self,
         ring: Ring,
         *,
-        covered: Callable[[int], bool],
+        since: Callable[[], float],
         elsewhere: Collection[str],
         prelude: Prelude,
     ) -> None:
         segments = [*ring.segments]
         self._changes: Changes = ring.changes
-        self._tracks: Tracks = ring.tracks
+        self._questions: Questions = ring.questions
         self._watches: Watches = ring.watches
         self._segments: Sequence[Segment] = segments if _ascending(segments) else ()
         self._newest = self._segments[-1].last if self._segments else 0
-        self._covered = covered
+        self._all_since = since
         self._elsewhere = elsewhere
         self._prelude = prelude
-        self._known_to_cover: dict[int, bool] = {}
+        self._since: float | None = None
         self._ticks: dict[int, _Ticks] = {}
-        self._columns: dict[tuple[_Matchers, int, int], tuple[Columns, ...] | None] = {}
+        self._columns: dict[tuple[Asked, int, int], tuple[Columns, ...] | None] = {}
 
     def newest(self, matchers: _Matchers, start: int, end: int) -> Newest | None:
         """Return the newest samples in (start, end], in milliseconds; None if `select` has to."""
-        name = self._name(matchers, start, end)
-        if name is None:
+        asked = self._ask(matchers, start, end)
+        if asked is None:
             return None
-        segment = self._segments[-1]
-        span = segment.spans[-1]
         if not self._covers(start):
             # What this run had and has no more has ended; the run before may have had others.
-            named = span.layout.select(matchers[:1]).labels
-            if not self._prelude.nothing_but(name, named, start):
+            named = self._layout.select(matchers[:1]).labels
+            if not self._prelude.nothing_but(asked.name or "", named, start):
                 return None
-        selection = span.layout.select(matchers)
         # Only markers would have to be left out, and they are rarer than other NaN.
-        if not self._changes.finite(selection.places, self._changes.rows - 1):
+        if not asked.finite(self._changes.rows - 1):
             return None
-        values = span.row(len(segment.times) - 1)[selection.places].tolist()
-        return Newest(selection.labels, values, segment.times[-1])
+        return Newest(asked.selection.labels, asked.values(), self._segments[-1].times[-1])
 
     @property
     def row(self) -> int:
@@ -191,43 +189,42 @@ class Recent:
         """Time of the newest tick in milliseconds."""
         return self._newest
 
-    @cached_property
-    def _gap(self) -> float:
-        """Milliseconds between the last two ticks, infinite where there is one only."""
+    def gap(self, moment: int) -> float:
+        """Return the milliseconds between the last two ticks; brings what is watched up to date.
+
+        Infinite where there is one tick only, or the newest is not of this moment, milliseconds.
+        """
+        if moment != self._newest or not self._segments:
+            return math.inf
+        self._watches.refresh(self._segments[-1].spans[-1].layout, self._changes)
         stamps = [stamp for segment in self._segments[-2:] for stamp in segment.times[-2:]]
         return self._newest - milliseconds(stamps[-2]) if len(stamps) > 1 else math.inf
+
+    def has(self, watched: Watched) -> bool:
+        """Return whether all series that are meant are among the ticks."""
+        return watched.names.isdisjoint(self._elsewhere)
 
     def watch(self, matchers: Sequence[_Matchers]) -> Watched:
         """Watch what selectors find that had an answer here."""
         return self._watches.add(matchers, self._segments[-1].spans[-1].layout, self.row)
 
-    def steady(self, watched: Watched, row: int, shortest: float, moment: int) -> bool:
-        """Return whether nothing has changed in what is watched.
+    @property
+    def _layout(self) -> Layout:
+        """What the newest row holds."""
+        return self._segments[-1].spans[-1].layout
 
-        Args:
-            watched: the series.
-            row: the row since which nothing has.
-            shortest: a range of milliseconds in which there must be two samples still.
-            moment: the time of the newest row, milliseconds, or it is said that something has.
-        """
-        if moment != self._newest or not self._segments or self._gap >= shortest:
-            return False
-        self._watches.refresh(self._segments[-1].spans[-1].layout, self._changes)
-        return watched.changed <= row and watched.names.isdisjoint(self._elsewhere)
-
-    def _name(self, matchers: _Matchers, start: int, end: int) -> str | None:
-        """Return the name of the series if they are among the ticks, and these are the newest."""
+    def _ask(self, matchers: _Matchers, start: int, end: int) -> Asked | None:
+        """Return what a selector finds; None where it is not among the ticks, or not the newest."""
         if not self._segments or not start < self._newest <= end:
             return None
-        name = plain_name(matchers)
-        return None if name in self._elsewhere else name
+        asked = self._questions.ask(matchers, self._layout)
+        return None if asked.name is None or asked.name in self._elsewhere else asked
 
     def _covers(self, start: int) -> bool:
         """Return whether memory holds all that there is after a moment."""
-        covers = self._known_to_cover.get(start)
-        if covers is None:
-            covers = self._known_to_cover[start] = self._covered(start)
-        return covers
+        if self._since is None:
+            self._since = self._all_since()
+        return self._since <= start
 
     def columns(self, matchers: _Matchers, start: int, end: int) -> tuple[Columns, ...] | None:
         """Return the samples in (start, end], in milliseconds; None if `select` has to.
@@ -235,37 +232,41 @@ class Recent:
         Series that came at different ticks of the window are in different columns: engines do
         that for a while after each start of the agent. No series give no columns.
         """
-        name = self._name(matchers, start, end)
-        if name is None or not self._covers(start):
+        asked = self._ask(matchers, start, end)
+        if asked is None or not self._covers(start):
             return None
-        key = (matchers, start, end)
-        if key not in self._columns:
-            self._columns[key] = self._cut(name, matchers, start)
-        return self._columns[key]
+        key = (asked, start, end)
+        try:
+            return self._columns[key]
+        except KeyError:
+            found = self._columns[key] = self._cut(asked, start)
+            return found
 
-    def _cut(self, name: str, matchers: _Matchers, start: int) -> tuple[Columns, ...] | None:
+    def _cut(self, asked: Asked, start: int) -> tuple[Columns, ...] | None:
         """Return the columns of a window, if no series that may be meant went within it."""
         ticks = self._ticks.get(start)
         if ticks is None:
             ticks = self._ticks[start] = self._after(start)
-        changes = self._changes
-        if changes.ended(name, ticks.first):
+        changes, first = self._changes, ticks.first
+        if changes.ended(asked.name or "", first):
             return None
-        found = self._segments[-1].spans[-1].layout.select(matchers)
+        found = asked.selection
         if not found.ids:
             return ()
         if found.begun is None:
             found.begun = changes.begun(found.places)
         # Not a method: each tick would be held by its own columns until cycles are looked for.
         pieces = partial(_pieces, self._segments)
-        take = partial(self._tracks.since, matchers, found, pieces, ticks.first, changes.rows)
-        if found.begun[1] <= ticks.first:
-            whole = self._of_each_tick(found.labels, found.places, ticks, take)
-            return None if whole is None else (whole,)
+        take = partial(asked.since, pieces, first, changes.rows)
+        if found.begun[1] <= first:
+            if not asked.finite(first):
+                return None
+            fell = partial(asked.fell, first)
+            return (Columns(found.labels, ticks.times, asked.constant(first), fell, take),)
         parts: list[Columns] = []
         for row, part in found.cut(changes.each_begun(found.places)).items():
-            late = max(0, row - ticks.first)
-            since = _Ticks(ticks.times[late:], ticks.first + late)
+            late = max(0, row - first)
+            since = _Ticks(ticks.times[late:], first + late)
             rows = partial(_rows, take, part.among, late)
             columns = self._of_each_tick(part.labels, part.places, since, rows)
             if columns is None:

@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from agent.store.asked import Questions
 from agent.store.changes import Changes
 from agent.store.layout import Layout
 from agent.store.segment import WINDOW, Segment
 from agent.store.series import milliseconds
 from agent.store.sparse import SparseSegment
 from agent.store.target import Directory
-from agent.store.track import Tracks
 from agent.store.watch import Watches
 
 MAX_TICKS: Final = 1200
@@ -55,7 +55,7 @@ class Ring:
         self.span = span
         self.segments: deque[Segment] = deque()
         self.changes = Changes()
-        self.tracks = Tracks()
+        self.questions = Questions(self.changes)
         self.watches = Watches()
         self._directory = directory
         self._own = list(own)

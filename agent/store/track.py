@@ -5,7 +5,7 @@ thirty times as much as out of one; to add the newest values to those of the tic
 nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from agent.store.layout import Selection
 from agent.store.segment import Span
-from agent.store.series import Matcher
 
 _SPARE: Final = 16  # columns beyond what was asked for: ticks come a little early or late
-_REMEMBERED: Final = 512  # selectors; after others were asked for, they begin anew
 
 
 class Piece(NamedTuple):
@@ -73,41 +71,7 @@ class Track:
         return self._block[:, begin : self._begin + self.next - self.first]
 
 
-class Tracks:
-    """The tracks of one stream, by what chooses their series."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Matcher, ...], Track] = {}
-
-    def since(
-        self,
-        matchers: tuple[Matcher, ...],
-        selection: Selection,
-        pieces: Callable[[int], Iterable[Piece]],
-        first: int,
-        end: int,
-    ) -> NDArray[np.float64]:
-        """Return the values of series at the ticks from `first` to before `end`, in columns.
-
-        Args:
-            matchers: choose the series.
-            selection: what they choose of the newest row. Before a series came, its value is NaN.
-            pieces: tells where the rows of so many of the last ticks are, the newest first.
-            first: number of the first tick.
-            end: number of the tick after the newest.
-        """
-        track = self._known.get(matchers)
-        if track is None or track.ids != selection.ids or not track.first <= first <= track.next:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            track = self._known[matchers] = Track(selection.ids, first)
-        missing = end - track.next
-        if missing:
-            track.add(_columns(selection, pieces(missing)))
-        return track.since(first)
-
-
-def _columns(selection: Selection, pieces: Iterable[Piece]) -> NDArray[np.float64]:
+def columns(selection: Selection, pieces: Iterable[Piece]) -> NDArray[np.float64]:
     """Return the values of series in these rows."""
     parts: list[NDArray[np.float64]] = []
     for span, low, high in pieces:

@@ -94,3 +94,19 @@ def test_series_that_were_forgotten_are_made_again():
     again = {i for i in world.table if world.table[i].metric.name.startswith("ALERTS")}
     assert len(again) == len(written)
     assert again.isdisjoint(written)
+
+
+def test_alerts_that_go_on_are_written_at_each_tick():
+    """Also those whose values move; and since when they hold, after the clock went back, too."""
+    world = World(alert_group("{alert: High, expr: x > 0, for: 3s}"))
+    for number in range(6):
+        world.tick({"x": 1.0 + number})
+    (firing,) = (
+        s for labels, s in world.written("ALERTS").items() if ("alertstate", "firing") in labels
+    )
+    assert firing == [(3.0, 1.0), (4.0, 1.0), (5.0, 1.0)]
+    (instance,) = (one for _name, one in world.engine.alerts())
+    assert instance.value == 6.0
+    world.tick({"x": 1.0}, seconds=-6.0)
+    (since,) = world.written("ALERTS_FOR_STATE").values()
+    assert since[-1] == (-1.0, world.time)

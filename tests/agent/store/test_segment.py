@@ -106,3 +106,17 @@ def test_columns_of_records_are_what_was_recorded(
         assert ticks == [*kept]
         assert ([] if column is None else [*column.values]) == [*kept.values()]
         assert column is None or all(before[1] < run[0] for before, run in pairwise(column.runs))
+
+
+def test_records_wait_for_whoever_looks_and_not_for_ever() -> None:
+    """However many there are, what is looked at is all of them; the same tick twice is one."""
+    segment = SparseSegment("", 0)
+    for tick in range(600):
+        segment.record(float(tick), [1, 2], [float(tick), 0.0])
+        segment.record(float(tick), [2], [float(-tick)])
+    assert segment.series() == {1, 2}
+    assert segment.count() == 1200
+    columns = segment.columns([1, 2], 100, 600)
+    assert [*columns[1].values] == [float(tick) for tick in range(100, 600)]
+    assert [*columns[2].values] == [float(-tick) for tick in range(100, 600)]
+    assert columns[1].runs == columns[2].runs == [(100, 600)]
