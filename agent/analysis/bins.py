@@ -37,8 +37,10 @@ def binned(histogram: Histogram) -> tuple[Column, Column]:
     Returns:
         Observations by bin, shape (rows - 1, buckets * CUTS), and their sum, shape (rows - 1,).
     """
-    count, total = np.diff(histogram.count), np.diff(histogram.sum)
-    each = np.diff(np.diff(histogram.counts, axis=0), axis=1, prepend=0.0)
+    count = histogram.count[1:] - histogram.count[:-1]
+    total = histogram.sum[1:] - histogram.sum[:-1]
+    each = histogram.counts[1:] - histogram.counts[:-1]
+    each[:, 1:] -= each[:, :-1].copy()
     sound = (count > 0) & ~np.isnan(total) & (each >= 0).all(axis=1)
     total = np.where(sound, total, 0.0)
     each = np.where(sound[:, None], each, 0.0)
@@ -51,7 +53,7 @@ def binned(histogram: Histogram) -> tuple[Column, Column]:
     place = (left - low[main]) / (high - low)[main] * CUTS
     found = np.repeat(each / CUTS, CUTS, axis=1).reshape(len(each), len(middle), CUTS)
     found[rows, main] = 0.0
-    bins = np.clip(np.nan_to_num(place), 0, CUTS - 1).astype(np.intp)
+    bins = np.minimum(np.fmax(place, 0), CUTS - 1).astype(np.intp)
     found[rows, main, bins] = each[rows, main]
     return found.reshape(len(each), -1), total
 

@@ -95,8 +95,8 @@ def judge(
     if still is not None:
         return still
     waiting = evidence.waiting >= 1
-    known = int((~np.isnan(evidence.waiting)).sum())
-    queue = float(waiting.sum()) / max(1, known)
+    known = int(np.count_nonzero(~np.isnan(evidence.waiting)))
+    queue = int(np.count_nonzero(waiting)) / max(1, known)
     slow_gaps = _over(evidence.inter_token_latency.share_above(targets.inter_token_latency))
     slow_starts = _over(evidence.time_to_first_token.share_above(targets.time_to_first_token))
     if queue < QUEUEING and not slow_gaps and not slow_starts:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from agent.analysis import asked
 from agent.analysis.asked import Demand
@@ -14,6 +14,9 @@ from agent.model import Metric
 
 Sample: TypeAlias = tuple[Metric, tuple[str, ...], float]
 
+_SOURCES: Final = tuple((one, (one.value,)) for one in catalog.Source)
+_BINDINGS: Final = tuple((one, (one.value,)) for one in Binding)
+
 
 def samples(result: CapacityResult) -> Iterator[Sample]:
     """Yield metric, further label values and value of all that is known."""
@@ -22,8 +25,8 @@ def samples(result: CapacityResult) -> Iterator[Sample]:
     known = result.capacity.known
     yield catalog.IDENTIFIABLE, (), float(known is not None)
     source = _source(result)
-    for one in catalog.Source:
-        yield catalog.SOURCE, (one.value,), float(one is source)
+    for one, labels in _SOURCES:
+        yield catalog.SOURCE, labels, float(one is source)
     if known is not None:
         yield from _capacity(known, result.time)
     elif result.declared is not None:
@@ -44,8 +47,8 @@ def _capacity(known: Known, time: float) -> Iterator[Sample]:
     """Yield a learned capacity."""
     yield from _rates(catalog.CAPACITY, catalog.CAPACITY_REQUESTS, known.under_targets)
     yield from _rates(catalog.STABILITY, catalog.STABILITY_REQUESTS, known.stability)
-    for limit in Binding:
-        yield catalog.BINDING, (limit.value,), float(limit is known.binding)
+    for limit, labels in _BINDINGS:
+        yield catalog.BINDING, labels, float(limit is known.binding)
     yield catalog.EVIDENCE, (), time - known.evidence_age
     yield catalog.BATCH, (), known.batch
     yield catalog.BATCH_SEEN, ("low",), known.batch_seen[0]

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.analysis.quantiles import Observed, observed
+from agent.analysis.quantiles import Observed, observed_in
 from agent.analysis.stall import (
     PROGRESS,
     STALLED,
@@ -164,10 +164,10 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
     prefill, prefilled = grown[9:]
     span = float(recent.times[-1] - recent.times[0])
     running, waiting = table[:, 0], table[:, 1]
-    first_tokens = observed(recent.histogram(engine.TIME_TO_FIRST_TOKEN))
+    first_tokens = observed_in(recent, engine.TIME_TO_FIRST_TOKEN)
     if first_tokens.count < ENOUGH:
         minute = view.rows(max(view.first(LATENCY_SPAN), restart), len(view))
-        first_tokens = observed(minute.histogram(engine.TIME_TO_FIRST_TOKEN))
+        first_tokens = observed_in(minute, engine.TIME_TO_FIRST_TOKEN)
     prompts, prompted, answers, answered = _grown(view.rows(restart, len(view)).table(_MIX))
     usage = table[:, 2]
     if np.isnan(usage).all():
@@ -194,7 +194,7 @@ def gather(view: View, *, step_time: float = float("nan")) -> Evidence:
         idle_for=idle_for,
         stuck_for=stuck_for,
         time_to_first_token=first_tokens,
-        inter_token_latency=observed(recent.histogram(engine.INTER_TOKEN_LATENCY)),
+        inter_token_latency=observed_in(recent, engine.INTER_TOKEN_LATENCY),
         queue_time=queue / queued if queued > 0 else float("nan"),
         prefill_time=prefill / prefilled if prefilled > 0 else float("nan"),
         prompt_tokens=prompts / prompted if prompted > 0 else float("nan"),

@@ -10,8 +10,8 @@ counter and is what the balance lacks.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import isnan
+from operator import sub
 from typing import Any, Final
 
 from agent.analysis.window import View
@@ -141,7 +141,9 @@ def _rate(counter: Sequence[float], seconds: float) -> float | None:
     known = [value for value in counter if not isnan(value)]
     if len(known) < 2 or seconds <= 0:  # noqa: PLR2004 - growth needs two values
         return None
-    steps = (after - before if after >= before else after for before, after in pairwise(known))
+    steps: list[float] = [*map(sub, known[1:], known)]
+    if min(steps) < 0:  # it is not that counter by which restarts are told
+        steps = [after if step < 0 else step for step, after in zip(steps, known[1:], strict=True)]
     return sum(steps) / seconds
 
 

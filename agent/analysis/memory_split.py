@@ -117,7 +117,9 @@ class MemorySplitter:
 
     def _watch(self, gpu: GpuKey, time: float, used: float) -> None:
         """Keep the history of a GPU: an engine may start there that is not known yet."""
-        use = self._uses.setdefault(gpu, _Use())
+        use = self._uses.get(gpu)
+        if use is None:
+            use = self._uses[gpu] = _Use()
         use.levels.observe(time, used)
         if abs(used - use.level) > _LEVEL:
             use.level, use.since = used, time

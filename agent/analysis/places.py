@@ -1,6 +1,7 @@
 """Where in a window the columns of one engine, of its GPUs and of the host stand."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -54,6 +55,7 @@ class Places:
         self._several: dict[tuple[Key, ...], Several] = {}
         self._histograms: dict[Metric, Buckets | None] = {}
         self._by_gpu: dict[Key, Indexes] = {}
+        self._by_gpus: dict[tuple[Key, ...], tuple[Indexes, Sequence[tuple[int, int]]]] = {}
         self._labels: dict[Metric, list[tuple[str, ...]]] = {}
 
     def several(self, keys: tuple[Key, ...]) -> Several:
@@ -92,4 +94,17 @@ class Places:
         found = self._by_gpu.get(key)
         if found is None:
             found = self._by_gpu[key] = np.array(self._gpus.get(key, ()), dtype=np.intp)
+        return found
+
+    def gpus(self, keys: tuple[Key, ...]) -> tuple[Indexes, Sequence[tuple[int, int]]]:
+        """Return the places of several metrics of each GPU, and from where to where each has its.
+
+        Args:
+            keys: of each the metric and the further label values.
+        """
+        found = self._by_gpus.get(keys)
+        if found is None:
+            each = [self.gpu((key[0], "", *key[1:])) for key in keys]
+            ends = [0, *accumulate(map(len, each))]
+            found = self._by_gpus[keys] = (np.concatenate(each), [*pairwise(ends)])
         return found

@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from agent.analysis.window import Column, Histogram
+from agent.analysis.window import Column, Histogram, View
+from agent.model import Metric
 
 _PLACES: Final = np.array([0.125, 0.375, 0.625, 0.875])
 _OPEN: Final = 1.5  # where in the last, unbounded bucket a value is taken to lie, as a multiple
@@ -56,6 +57,15 @@ class Observed:
 NOTHING: Final = Observed(np.empty(0), np.empty(0), float("nan"), 0.0)
 
 
+def observed_in(view: View, metric: Metric) -> Observed:
+    """Return what a histogram observed during a view; where nothing came, no bucket is read."""
+    count = view.of(metric, suffix="_count")
+    # What is not known compares as neither: then it is looked at closely.
+    if np.logical_and.reduce(count[1:] <= count[:-1]):
+        return NOTHING
+    return observed(view.histogram(metric))
+
+
 def observed(histogram: Histogram | None) -> Observed:
     """Return what a histogram observed from its first row to its last.
 
@@ -68,7 +78,7 @@ def observed(histogram: Histogram | None) -> Observed:
     if np.isnan(number.sum() + total.sum() + counts.sum()):
         known = ~np.isnan(number) & ~np.isnan(total) & ~np.isnan(counts).any(axis=1)
         number, total, counts = number[known], total[known], counts[known]
-    grown = np.flatnonzero(number[1:] > number[:-1])
+    grown = (number[1:] > number[:-1]).nonzero()[0]
     if not grown.size:
         return NOTHING
     count = float((number[grown + 1] - number[grown]).sum())
@@ -85,13 +95,13 @@ def observed(histogram: Histogram | None) -> Observed:
     main = each.argmax(axis=1)
     held = np.maximum(each[rows, main], 1e-9)
     rest = each @ middle - held * middle[main]
-    mean = np.clip((total - rest) / held, low[main], bounds[main])
+    mean = np.minimum(np.maximum((total - rest) / held, low[main]), bounds[main])
     here = each[rows, main]
     each[rows, main] = 0.0
     # What lies in another bucket than most of its second is spread over that bucket.
     others = each.sum(axis=0)
     spread = low + (middle - low) * 2 * _PLACES[:, None]
     values = np.concatenate((mean, spread.ravel()))
-    weights = np.concatenate((here, np.tile(others / len(_PLACES), len(_PLACES))))
+    weights = np.concatenate((here, *[others / len(_PLACES)] * len(_PLACES)))
     order = values.argsort(kind="stable")
     return Observed(values[order], weights[order], float(total_sum) / count, count)

@@ -15,6 +15,7 @@ from agent.analysis.latency import Latency, LatencyResult
 from agent.analysis.pace import Pace, batch_within
 from agent.analysis.replica_capacity import CapacityResult, ReplicaCapacity
 from agent.analysis.replicas import Replica
+from agent.analysis.said_once import SaidOnce, Sample, in_short
 from agent.analysis.shifts import QUANTITIES, Shift, find_shift
 from agent.analysis.stall import learned_step
 from agent.analysis.step_time import StepTime, StepTimeResult
@@ -29,6 +30,8 @@ from agent.steps import Steps
 
 SHIFTS_EVERY: Final = 15.0
 """Seconds from one look for shifted latencies to the next."""
+
+_CAUSES: Final = tuple((cause, (cause.value,)) for cause in Cause)
 
 
 class ReplicaState:
@@ -64,7 +67,10 @@ class ReplicaState:
         self._flow = KvFlow()
         self._forecast = kv_forecast.KvForecast()
         self._series: dict[tuple[Metric, tuple[str, ...]], int] = {}
-        self._samples: list[tuple[Metric, tuple[str, ...], float]] = []
+        self._steps_said = SaidOnce(step_time.samples)
+        self._latencies_said = SaidOnce(latency.samples)
+        self._capacity_said = SaidOnce(capacity_said.samples)
+        self._samples: list[Sample] = []
         self._told: tuple[Sequence[int], Sequence[float]] | None = None
 
     @property
@@ -181,14 +187,9 @@ class ReplicaState:
     def _say(self, view: View) -> None:
         """Put all that stands into samples."""
         time, about = float(view.times[-1]), self.replica._asdict()
-        said = self._guard.run("samples", lambda: [*self._rounded()], time=time, about=about)
+        said = self._guard.run("samples", self._said, time=time, about=about)
         self._samples = said or []
         self._told = None
-
-    def _rounded(self) -> Iterable[tuple[Metric, tuple[str, ...], float]]:
-        """Yield what stands, with no digits that mean nothing."""
-        for metric, labels, value in self._said():
-            yield metric, labels, rounded(value)
 
     def _judge(self, view: View, targets: Targets, tenants: float) -> Iterable[Event]:
         """Judge anew; yield the change of regime, if there is one."""
@@ -237,17 +238,19 @@ class ReplicaState:
             found.append(Event(time, "latency_shifted", "analysis", labels, message))
         return found
 
-    def _said(self) -> Iterable[tuple[Metric, tuple[str, ...], float]]:
-        """Yield metric, further label values and value of everything that stands."""
-        for cause in Cause:
-            yield VERDICT, (cause.value,), float(cause is self.verdict.cause)
-        yield VERDICT_SINCE, (), self.verdict.since
-        yield from step_time.samples(self._steps)
-        yield from latency.samples(self._latencies)
-        yield from kv_flow.samples(self._flow, ())
-        yield from kv_forecast.samples(self._forecast, ())
-        yield from capacity_said.samples(self._capacity.result)
-        yield from cost.samples(self._cost, self._currency)
+    def _said(self) -> list[Sample]:
+        """Return everything that stands, with no digits that mean nothing."""
+        now = self.verdict
+        return [
+            *[(VERDICT, labels, float(cause is now.cause)) for cause, labels in _CAUSES],
+            (VERDICT_SINCE, (), rounded(now.since)),
+            *self._steps_said.of(self._steps),
+            *self._latencies_said.of(self._latencies),
+            *in_short(kv_flow.samples(self._flow, ())),
+            *in_short(kv_forecast.samples(self._forecast, ())),
+            *self._capacity_said.of(self._capacity.result),
+            *in_short(cost.samples(self._cost, self._currency)),
+        ]
 
     def samples(self, table: SeriesTable) -> tuple[Sequence[int], Sequence[float]]:
         """Return all that stands as series and values; the same lists until the next turn."""

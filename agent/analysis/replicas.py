@@ -7,7 +7,9 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from agent.analysis.places import Places
+import numpy as np
+
+from agent.analysis.places import Indexes, Places
 from agent.analysis.window import View, Window
 from agent.catalog import engine, gpu, metrics_of
 from agent.model import Metric, Series, SeriesTable
@@ -50,7 +52,7 @@ class Replicas:
         self._placed: dict[Replica, tuple[GpuKey, ...]] = {}
         self._places: dict[Replica, Places] = {}
         self._known: Sequence[Replica] = ()
-        self._running: dict[Replica, int] = {}
+        self._running: Indexes = np.empty(0, dtype=np.intp)
         self._replaced: set[Replica] = set()
 
     def views(self, table: SeriesTable) -> dict[Replica, View]:
@@ -75,12 +77,12 @@ class Replicas:
         That holds until it is seen again. One whose page cannot be read is not replaced: then there
         are numbers of none. To be asked at each frame, after `known`.
         """
-        row = self._window.newest
-        shown = {one for one, place in self._running.items() if not math.isnan(row[place])}
-        if len(shown) < len(self._running) or self._replaced:
+        absent = np.isnan(self._window.newest[self._running])
+        if self._replaced or np.logical_or.reduce(absent):
+            shown = {one for one, gone in zip(self._known, absent, strict=True) if not gone}
             served = {one[:_INSTANCE] for one in shown}
-            gone = {one for one in self._running if one[:_INSTANCE] in served}
-            self._replaced = (self._replaced.intersection(self._running) | gone) - shown
+            gone = {one for one in self._known if one[:_INSTANCE] in served}
+            self._replaced = (self._replaced.intersection(self._known) | gone) - shown
         return self._replaced
 
     def view(self, replica: Replica) -> View:
@@ -125,9 +127,8 @@ class Replicas:
                     gpus.setdefault(_key(series, _GPU), []).append(place)
             self._places[replica] = Places(columns, in_order, gpus)
         self._known = [*self._places]
-        self._running = {
-            one: places.columns[engine.REQUESTS_RUNNING, ""] for one, places in self._places.items()
-        }
+        running = [places.columns[engine.REQUESTS_RUNNING, ""] for places in self._places.values()]
+        self._running = np.array(running, dtype=np.intp)
 
 
 def _bound(le: str) -> float:

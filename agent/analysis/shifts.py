@@ -17,7 +17,7 @@ import numpy as np
 from agent.analysis.median import median
 from agent.analysis.quantiles import observed
 from agent.analysis.surroundings import SLOWING
-from agent.analysis.window import Column, View
+from agent.analysis.window import Column, View, mean
 from agent.catalog import engine, gpu, host
 from agent.model import Metric
 
@@ -189,12 +189,14 @@ def _companion(name: str, blocks: Column, onset: int, *, lag: float) -> Companio
 
 def _means(column: Column, edges: Sequence[int]) -> Column:
     """Return the mean of each block; NaN where a block has no value."""
-    found = []
-    for first, end in pairwise(edges):
-        part = column[first:end]
-        part = part[~np.isnan(part)]
-        found.append(float(part.mean()) if part.size else math.nan)
-    return np.array(found)
+    if np.isnan(column).any():
+        return np.array([mean(column[first:end]) for first, end in pairwise(edges)])
+    return np.array(
+        [
+            float(np.add.reduce(column[first:end])) / (end - first) if end > first else math.nan
+            for first, end in pairwise(edges)
+        ]
+    )
 
 
 def _deltas(view: View, edges: Sequence[int], metric: Metric, *further: str) -> Column:

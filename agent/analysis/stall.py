@@ -88,8 +88,11 @@ def pauses_of(times: Column, work: NDArray[np.bool_], progress: NDArray[np.bool_
         Ascending.
     """
     moved = progress.nonzero()[0]
-    then, idle = times[moved], (~work).cumsum()[moved]
-    pauses: Column = (then[1:] - then[:-1])[idle[1:] == idle[:-1]]
+    then = times[moved]
+    pauses: Column = then[1:] - then[:-1]
+    if not np.logical_and.reduce(work):
+        idle = (~work).cumsum()[moved]
+        pauses = pauses[idle[1:] == idle[:-1]]
     pauses.sort()
     return pauses
 
@@ -115,6 +118,6 @@ def moved_again(
     if not len(moved):
         return math.inf
     then = times[moved]
-    long = then - np.concatenate((times[:1], then[:-1])) >= longest
-    ends = then[long & progress[moved]]
-    return float(times[-1] - ends[-1]) if len(ends) else math.inf
+    long = (then - np.concatenate((times[:1], then[:-1])) >= longest).nonzero()[0]
+    ends = long[progress[moved[long]]] if len(long) else long
+    return float(times[-1] - then[ends[-1]]) if len(ends) else math.inf

@@ -190,7 +190,7 @@ class Stretches:
             self._long = tokens[0] > LONG_PROMPT * (row[_FIRST] - last[_FIRST])
         if time - total.moved >= _SILENCE:
             return self._cut_short()
-        return self._finish(total, _prompt_step(row)) if self._stepped else []
+        return self._finish(total, row) if self._stepped else []
 
     @staticmethod
     def _add(
@@ -213,7 +213,7 @@ class Stretches:
         total.queued = total.queued or row[_WAITING] > 0
         total.fewest = min(total.fewest, last[_RUNNING], row[_RUNNING])
 
-    def _finish(self, total: _Sum, prompt: float) -> list[Stretch]:
+    def _finish(self, total: _Sum, row: list[float]) -> list[Stretch]:
         """Return the stretch if it is long enough, and begin the next."""
         wall = total.end - total.begin
         cut = self._long and not self._prompts.none
@@ -222,7 +222,7 @@ class Stretches:
         enough = wall >= SHORTEST and total.steps >= ENOUGH_STEPS
         if not enough and not (wall >= LONGEST and total.steps >= FEWEST_STEPS):
             return []
-        found = _stretch(total, wall, longest=prompt if self._long else 0.0)
+        found = _stretch(total, wall, longest=_prompt_step(row) if self._long else 0.0)
         if found is not None and wall < min(_PROMPT_STEPS * found.longest, LONG_ENOUGH):
             total.short = found
             return []

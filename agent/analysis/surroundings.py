@@ -25,6 +25,14 @@ SLOWING: Final = (
 STEPPING: Final = ("core", "worker")
 """Roles of the processes that a step goes through."""
 
+_GPUS: Final = (
+    (gpu.SM_ACTIVITY,),
+    (gpu.UTILIZATION,),
+    (gpu.DRAM_ACTIVITY,),
+    (gpu.SM_CLOCK,),
+    (gpu.SM_CLOCK_MAX,),
+    *((gpu.CLOCKS_EVENT_REASON, reason) for reason in SLOWING),
+)
 _NAN: Final = float("nan")
 
 
@@ -94,19 +102,17 @@ def surroundings(view: View, *, tenants: float = _NAN, slowdown: float = _NAN) -
     """
     recent = view.last(SPAN)
     span = float(recent.times[-1] - recent.times[0])
-    activity = recent.gpu(gpu.SM_ACTIVITY)
+    activity, utilization, dram, clock, limit, *reasons = recent.gpus(_GPUS)
     if not activity.size:
-        activity = recent.gpu(gpu.UTILIZATION)
-    clock, limit = recent.gpu(gpu.SM_CLOCK), recent.gpu(gpu.SM_CLOCK_MAX)
+        activity = utilization
     ratio = _NAN
     if clock.size and clock.shape == limit.shape:
         shares = clock / np.where(limit > 0.0, limit, np.nan)
         ratio = min(mean(shares[:, at]) for at in range(clock.shape[1]))
     slowed = {
         reason: share
-        for reason in SLOWING
-        if (columns := recent.gpu(gpu.CLOCKS_EVENT_REASON, reason)).any()
-        and (share := mean(columns.max(axis=1))) > 0
+        for reason, columns in zip(SLOWING, reasons, strict=True)
+        if columns.any() and (share := mean(columns.max(axis=1))) > 0
     }
     periods = growth(recent[process.CGROUP_CPU_PERIODS])
     return Surroundings(
@@ -126,7 +132,7 @@ def surroundings(view: View, *, tenants: float = _NAN, slowdown: float = _NAN) -
             if span > 0
         },
         gpu_activity=mean(activity),
-        dram_activity=mean(recent.gpu(gpu.DRAM_ACTIVITY)),
+        dram_activity=mean(dram),
         clock=ratio,
         slowed=slowed,
         tenants=tenants,

@@ -246,6 +246,12 @@ class View:
         places = self._places.gpu((metric, "", *labels))
         return self._window.columns(places, self._first, self._end)
 
+    def gpus(self, keys: tuple[Key, ...]) -> list[Column]:
+        """Return what `gpu` returns of several metrics, each of them by metric and labels."""
+        places, ends = self._places.gpus(keys)
+        taken = self._window.columns(places, self._first, self._end)
+        return [taken[:, begin:end] for begin, end in ends]
+
     def labels(self, metric: Metric) -> list[tuple[str, ...]]:
         """Return the further label values that a metric has here."""
         return self._places.labels(metric)

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.analysis.quantiles import Observed, observed
+from agent.analysis.quantiles import Observed, observed, observed_in
 from agent.analysis.window import Histogram
+from agent.catalog import engine
+from tests.agent.analysis.views import view_of
 
 BOUNDS = np.array([0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 1.0, np.inf])
 
@@ -96,3 +98,15 @@ def test_the_mean_is_exact(seconds: list[list[float]]) -> None:
 def test_a_count_without_buckets_has_no_share() -> None:
     """A page may count what none of its buckets holds; then nothing is above anything."""
     assert Observed(np.array([1.0, 2.0]), np.zeros(2), 1.5, 3.0).share_above(1.0) is None
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 2.0, 5.0, np.nan]), min_size=1, max_size=8))
+def test_what_nothing_came_to_is_not_looked_at(counted: list[float]) -> None:
+    """Over restarts and gaps it is as if each bucket had been read."""
+    metric = engine.TIME_TO_FIRST_TOKEN
+    buckets = {(metric, "_bucket", le): counted for le in ("0.1", "+Inf")}
+    sums = [0.05 * count for count in counted]
+    view = view_of({**buckets, (metric, "_sum"): sums, (metric, "_count"): counted})
+    found, expected = observed_in(view, metric), observed(view.histogram(metric))
+    assert found.count == expected.count
+    assert found.quantile(0.5) == expected.quantile(0.5)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.analysis.window import Window, growth, median
+from agent.analysis.window import Window, growth, median, rounded
 from agent.catalog import engine, host
 from agent.model import Frame, SeriesTable
 
@@ -174,3 +174,17 @@ class TestGrowth:
 def test_the_median_is_numpys(values: list[float]) -> None:
     """Of an odd number the middle one, of an even number the mean of the middle two."""
     assert median(np.array(values)) == np.median(values)
+
+
+@given(st.integers(-(10**9), 10**9) | st.floats(-1e8, 1e8, exclude_min=True, exclude_max=True))
+def test_a_number_has_six_digits(value: float) -> None:
+    """A whole one that has no more is itself, one from a hundred millions on stays as it is."""
+    expected = float(f"{value:.6g}") if abs(value) < 1e8 else value
+    found = rounded(value)
+    assert (found, math.copysign(1.0, found)) == (expected, math.copysign(1.0, expected))
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_is_no_number_stays(value: float) -> None:
+    """There are no digits to leave out."""
+    np.testing.assert_equal(rounded(value), value)
