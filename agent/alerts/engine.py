@@ -270,6 +270,8 @@ class RuleEngine:
         self._settled_at = time + SETTLING
         if isinstance(saved, Mapping):
             self.flapping.restore(saved.get("flapping"))
+        for group in self._groups:
+            group.wake()
         known = ((key[0], rule.states) for key, rule in self._rules())
         return restore(saved, time, known, partial(self._removed.missed, site=self.site))
 

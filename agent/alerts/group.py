@@ -103,6 +103,7 @@ class GroupState:
         self._written: list[Mapping[Labels, float]] = [{} for _rule in group.rules]
         self._said: list[Mapping[Labels, float]] = [*self._written]
         self._ids: list[list[int]] = [[] for _rule in group.rules]
+        self._resting: list[Standing | None] = [None for _rule in group.rules]
         self._forgotten = 0
         self._record = Record([])
 
@@ -121,10 +122,11 @@ class GroupState:
         places: list[int] = []
         self._look_up_again()
         for place, rule in enumerate(self.rules):
-            before = self._written[place]
-            if not before and rule.quiet(time, tick):
+            resting = self._resting[place]
+            if resting is not None and resting.stands(tick, time):
                 continue
             yield
+            before, self._resting[place] = self._written[place], None
             try:
                 samples = self._evaluate(rule, time, tick, outcome, settling=settling)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other rules go on
@@ -133,6 +135,7 @@ class GroupState:
                 outcome.failures.append((rule.rule.name, why))
                 continue
             self._written[place] = samples
+            self._resting[place] = None if samples else rule.resting()
             if samples is not before:
                 said: Mapping[Labels, float] = samples
                 if ended := before.keys() - samples.keys():
@@ -150,6 +153,10 @@ class GroupState:
             self._hand_over(places, time, tick)
         self.failing, self.evaluated_at = failing, time
         return outcome
+
+    def wake(self) -> None:
+        """Take note that a rule may have alerts that it has not found itself."""
+        self._resting = [None for _rule in self.rules]
 
     def _hand_over(self, places: Sequence[int], time: float, tick: OneTick) -> None:
         """Hand over to the history what the rules at these places say."""
@@ -216,9 +223,9 @@ class _Recording:
         self._result = Standing(rule.query)
         self._renamed: dict[Labels, Labels] = {}
 
-    def quiet(self, _time: float, _tick: OneTick) -> bool:
-        """Return whether it need not be evaluated: what it writes is written each time."""
-        return False
+    def resting(self) -> Standing | None:
+        """Return nothing: what it writes is written each time."""
+        return None
 
     def evaluate(self, time: float, tick: OneTick, *, limit: int) -> dict[Labels, float]:
         """Return what is to be written.
@@ -275,9 +282,9 @@ class Alerting:
         self._samples: dict[Labels, float] = {}
         self._unchanged = False
 
-    def quiet(self, time: float, tick: OneTick) -> bool:
-        """Return whether it had no result when it was last evaluated, and cannot have one now."""
-        return self._empty and not self.states.instances and self._result.stands(tick, time)
+    def resting(self) -> Standing | None:
+        """Return what must stand for it to have nothing to say, where it has nothing to say."""
+        return self._result if self._empty and not self.states.instances else None
 
     def evaluate(
         self, time: float, tick: OneTick, *, limit: int, settling: bool

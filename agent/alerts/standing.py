@@ -18,6 +18,8 @@ class Standing:
         query: what is asked.
     """
 
+    __slots__ = ("_query", "_row", "_shortest", "_value", "_watched")
+
     def __init__(self, query: Query) -> None:
         self._query = query
         self._value: Value | None = None

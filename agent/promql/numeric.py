@@ -10,22 +10,8 @@ from math import copysign, floor, fsum, inf, isfinite, isinf, isnan, nan
 from operator import mul
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-# Sums of so large integers, of as many as memory holds, are exact.
-_EXACT: Final = 2.0**32
-
 # Where a plain sum is so far off, relative to the exact one, the compensated one may be off too.
 _DOUBTFUL: Final = 1e-6
-
-
-def is_exact(values: NDArray[np.float64]) -> bool:
-    """Return whether these are whole numbers so small that they can be added in any order.
-
-    Requests, tokens and most of what counts something are; then no sum of them is rounded.
-    """
-    return bool(((np.rint(values) == values) & (np.abs(values) < _EXACT)).all())
 
 
 def neumaier(term: float, total: float, compensation: float) -> tuple[float, float]:

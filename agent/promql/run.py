@@ -113,6 +113,11 @@ class Run:
             self.reads,
         )
 
+    @property
+    def steady(self) -> bool:
+        """Whether somebody asks if the result stands, and nothing so far says that it does not."""
+        return self.reads is not None and self.reads.steady
+
     def moving(self) -> None:
         """Take note that the result may be another at the next tick, whatever the samples."""
         if self.reads is not None:

@@ -6,12 +6,13 @@ more than what it does for so few.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.store.changes import Changes
+from agent.store.exact import are_exact, is_exact
 from agent.store.layout import REMEMBERED, Layout, Selection
 from agent.store.rows import Places
 from agent.store.series import Matcher, plain_name
@@ -20,6 +21,20 @@ from agent.store.track import Piece, Track, columns
 _NONE: Final[Places] = np.empty(0, dtype=np.intp)
 _LATELY: Final = 5
 """Rows for which a selector that is asked for no more is looked up with the others."""
+
+
+class _Exact(NamedTuple):
+    """What is known of whether values are numbers of which no sum is rounded.
+
+    Attributes:
+        row: the last that was looked at.
+        begin: the first.
+        strange: the last with another number, at the latest.
+    """
+
+    row: int
+    begin: int
+    strange: int
 
 
 class Asked:
@@ -37,7 +52,7 @@ class Asked:
         place: where it is among those that are looked up at once, None where it is by itself.
     """
 
-    __slots__ = ("_among", "_track", "matchers", "name", "place", "row", "selection")
+    __slots__ = ("_among", "_exact", "_track", "matchers", "name", "place", "row", "selection")
 
     def __init__(self, matchers: tuple[Matcher, ...], among: "Questions") -> None:
         self.matchers = matchers
@@ -46,6 +61,7 @@ class Asked:
         self.row = -2
         self.place: int | None = None
         self._track: Track | None = None
+        self._exact = _Exact(-2, 0, 0)
         self._among = among
 
     def numbers(self) -> NDArray[np.float64]:
@@ -82,6 +98,21 @@ class Asked:
         if self.place is None:
             return self._among.changes.fell(self.selection.places, since)
         return self._among.fallen()[self.place] > since
+
+    def exact(self, first: int, take: Callable[[], NDArray[np.float64]]) -> bool:
+        """Return whether no sum of the values from a row on is rounded; not always where it is so.
+
+        Args:
+            first: the row.
+            take: returns the values.
+        """
+        row, (checked, begin, strange) = self._among.changes.rows - 1, self._exact
+        if checked < row - 1 or first < begin:
+            begin, strange = first, first - 1 if is_exact(take()) else row
+        elif checked < row and not are_exact(self.values()):
+            strange = row
+        self._exact = _Exact(row, begin, strange)
+        return strange < first
 
     def since(
         self, pieces: Callable[[int], Iterable[Piece]], first: int, end: int

@@ -84,6 +84,8 @@ class History:
         self._reader: HistoryReader | None = None
         self._prelude = Prelude(None, 0.0)
         self._began: dict[str, int] = {}
+        self._recorded_in: list[tuple[Segment, int]] = []
+        self._recorded_names = frozenset[str]()
         if path is not None:
             claim = Claim(path)
             self.taken = self.status.shut_out = _taken(claim)
@@ -257,14 +259,17 @@ class History:
         query = Query((Matcher("__name__", MatchOp.EQUAL, name),))
         return gather(self._hot(), query, start, end)
 
-    def _recorded(self) -> set[str]:
+    def _recorded(self) -> frozenset[str]:
         """Return the names of the series in memory that rules wrote."""
         ring = self._rings.get(RECORDS)
-        return {
-            name
-            for segment in (() if ring is None else ring.segments)
-            for name in segment.present.names(self._directory)
-        }
+        segments = () if ring is None else ring.segments
+        # As many series in the same segments are the same ones: none goes.
+        there = [(segment, len(segment.present)) for segment in segments]
+        if there != self._recorded_in:
+            self._recorded_in = there
+            names = (segment.present.names(self._directory) for segment in segments)
+            self._recorded_names = frozenset[str]().union(*names)
+        return self._recorded_names
 
     def _covered(self, moment: int) -> bool:
         """Return whether memory holds all there is after a moment, in every stream.

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from agent.store.asked import Asked, Questions
 from agent.store.changes import Changes
+from agent.store.exact import is_exact
 from agent.store.layout import Layout
 from agent.store.prelude import Prelude
 from agent.store.ring import Ring
@@ -78,6 +79,7 @@ class Columns:
     constant: bool
     _fell: Callable[[], bool] = field(repr=False)
     _take: Callable[[], NDArray[np.float64]] = field(repr=False)
+    _exact: Callable[[], bool] | None = field(default=None, repr=False)
     _known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
     _block: NDArray[np.float64] | None = field(default=None, repr=False)
 
@@ -105,6 +107,10 @@ class Columns:
         """Return them as lists."""
         values: list[list[float]] = self.block().tolist()
         return values
+
+    def exact(self) -> bool:
+        """Return whether no sum of the values is rounded; not always where that is so."""
+        return is_exact(self.block()) if self._exact is None else self._exact()
 
     def falls(self) -> list[tuple[int, float]]:
         """Return the place of a series and the value before, for each value that is below it.
@@ -261,8 +267,9 @@ class Recent:
         if found.begun[1] <= first:
             if not asked.finite(first):
                 return None
-            fell = partial(asked.fell, first)
-            return (Columns(found.labels, ticks.times, asked.constant(first), fell, take),)
+            fell, exact = partial(asked.fell, first), partial(asked.exact, first, take)
+            constant = asked.constant(first)
+            return (Columns(found.labels, ticks.times, constant, fell, take, exact),)
         parts: list[Columns] = []
         for row, part in found.cut(changes.each_begun(found.places)).items():
             late = max(0, row - first)

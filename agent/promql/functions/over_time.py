@@ -7,8 +7,9 @@ from typing import Final, TypeAlias
 from agent.promql.aggregation import invalid_quantile
 from agent.promql.functions.call import Build, Call
 from agent.promql.functions.ranges import Reduce, Steady, always, over_range
-from agent.promql.numeric import highest, is_exact, lowest, mean, quantile, total, variance
+from agent.promql.numeric import highest, lowest, mean, quantile, total, variance
 from agent.promql.run import Run, Window
+from agent.store.exact import is_exact
 from agent.store.recent import Columns
 from agent.store.series import Labels
 
@@ -55,14 +56,14 @@ def _values_only(
         function: gives it for the values of one series.
         named: see `over_range`.
         steady: likewise.
-        of_exact: the same for all of several series, where `is_exact` is true of their values.
+        of_exact: the same for all of several series, where `Columns.exact` is true of them.
     """
 
     def whole(columns: Columns, _: Window) -> list[float] | None:
         if columns.constant:
             count = len(columns.times)
             return [function([value] * count) for value in columns.last()]
-        if of_exact is not None and is_exact(columns.block()):
+        if of_exact is not None and columns.exact():
             return of_exact(columns)
         return None
 

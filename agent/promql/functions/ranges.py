@@ -64,7 +64,7 @@ def over_range(
             elif not parts:
                 return NOTHING
             else:
-                if steady is None or not all(map(steady, parts)):
+                if run.steady and (steady is None or not all(map(steady, parts))):
                     run.moving()
                 found = _joined([_together(reduce, whole, it, window, arguments) for it in parts])
             if check is not None:

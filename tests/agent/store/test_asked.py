@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.model import Frame, SeriesTable
+from agent.store.exact import are_exact, is_exact
 from agent.store.history import History
 from agent.store.recent import Columns, Newest, Recent
 from agent.store.series import Matcher, MatchOp, milliseconds
@@ -13,7 +15,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.history import FULL, frame, named, series
 
 START = 1_800_000_000.0
-_VALUES = st.sampled_from([0.0, 0.0, 0.0, -0.0, 1.0, 2.0, math.inf, math.nan])
+_VALUES = st.sampled_from([0.0, 0.0, 0.0, -0.0, 1.0, 0.5, -(2.0**32), math.inf, math.nan])
 _STRETCHES = st.lists(
     st.tuples(
         st.sets(st.sampled_from("abcd"), min_size=1),
@@ -37,7 +39,8 @@ def _newest(found: Newest | None) -> object:
 
 
 def _columns(parts: tuple[Columns, ...] | None) -> object:
-    """Return what can be compared of columns."""
+    """Return what can be compared of columns; that sums are exact need not be found out."""
+    assert all(is_exact(it.block()) for it in parts or () if it.exact())
     return parts and [
         ([*it.labels], [*it.times], it.constant, it.falls(), repr(it.values()), repr(it.last()))
         for it in parts
@@ -97,3 +100,38 @@ def test_what_is_asked_for_twice_in_a_row_is_looked_up_with_others():
         if second == 9:  # another layout: all is looked for anew
             ids.append(series(table, FULL, "c"))
     assert together == [0, 0, *[2] * 8, 1, 1]
+
+
+def test_sums_of_whole_numbers_are_known_to_be_exact():
+    """Tick after tick, and anew once another number has left the window."""
+    table = SeriesTable()
+    history = History(table, clock=ManualClock())
+    ids = [series(table, FULL, name) for name in "ab"]
+    told: list[bool] = []
+    for second, value in enumerate([1.0, 2.0, 3.0, 0.5, 4.0, 5.0, 6.0, 7.0]):
+        history.append(frame(table, START + second, dict.fromkeys(ids, value)))
+        now = milliseconds(START + second)
+        (columns,) = history.recent().columns(named(FULL), now - 3000, now) or ()
+        told.append(columns.exact())
+    assert told == [True, True, True, False, False, False, True, True]
+
+
+def test_sums_over_a_longer_window_are_looked_at_by_themselves():
+    """What is known of the last seconds says nothing of those before, which are whole as well."""
+    table = SeriesTable()
+    history = History(table, clock=ManualClock())
+    one = series(table, FULL, "a")
+    for second, value in enumerate([1.0, 5.0, 1.0, 2.0, 3.0]):
+        history.append(frame(table, START + second, {one: value}))
+    now, recent = milliseconds(START + 4), history.recent()
+    told: list[bool] = []
+    for back in (2000, 4000, 2000):
+        (columns,) = recent.columns(named(FULL), now - back, now) or ()
+        told.append(columns.exact())
+    assert told == [True, True, True]
+
+
+@given(st.lists(st.floats() | st.sampled_from([2.0**32, 2.0**32 - 1, -(2.0**32), 1.0]), max_size=4))
+def test_a_few_numbers_are_judged_as_many(values: list[float]):
+    """Without numpy as with it."""
+    assert are_exact(values) is is_exact(np.array(values))
