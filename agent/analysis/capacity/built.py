@@ -65,12 +65,12 @@ class Builder:
         if not seen.counted:
             targets = replace(targets, time_to_first_token=inf)
         budget = _NO_BUDGET if limits.step_tokens.value is None else limits.step_tokens.value
-        prompts = seen.shape.prompts
+        prompts, seats = seen.shape.prompts, limits.sequences.value
         if evidence is None:
             self._roofline = None
         elif evidence is not self._evidence:
             self._roofline = roofline_of(
-                evidence, model.coefficients, prompts, budget=budget, cache=kv
+                evidence, model.coefficients, prompts, budget=budget, cache=kv, seats=seats
             )
             yield
         self._evidence = evidence
@@ -81,9 +81,9 @@ class Builder:
             shared=seen.shared,
             budget=budget,
             roofline=self._roofline,
+            seats=seats,
         )
         memory = _NO_LIMIT if kv is None else max(1.0, (USABLE * kv - seen.shared) / seen.held)
-        seats = limits.sequences.value
         if seats is None:
             yield
             seats = most_served(law, seen.shape, Room(_NO_LIMIT, budget, memory))

@@ -209,7 +209,8 @@ class Calibration:
         """
         found = usual_gap(one for one in self.compared if one.load < _PACED)
         if found < -_APART:
-            return clamped(found, _MOST)
+            # Believed in part at first, so that it does not jump from one minute to the next.
+            return clamped(found * min(-found / _APART - 1.0, 1.0), _MOST)
         return clamped(log(max(slowness / _AS_FITTED, 1.0)), _MOST)
 
     def speed(self, stability: float) -> float:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from agent.analysis.capacity.roofline import GROWN, Roofline
+from agent.analysis.capacity.roofline import GROWN, Roofline, growth
 from agent.analysis.step_model import StepTimeModel
 from agent.analysis.window import Column
 
@@ -25,7 +25,6 @@ _LENGTHS: Final = 16
 _ROUNDS: Final = 14
 _FLAT: Final = 0.3  # slope that was learned against the roofline's, up to which only that counts
 _BENT: Final = 0.7
-_GROWS: Final = 0.002  # by which each sequence makes the arithmetic of any longer, unless seen
 _UNSURE: Final = 3.0  # weight of that in the doubt: it may be nothing, or twice as much
 _MOST: Final = 8.0  # times by which arithmetic may exceed what prompts were seen to cost
 
@@ -178,6 +177,7 @@ def law_of(
     shared: float,
     budget: float,
     roofline: Roofline | None = None,
+    seats: float | None = None,
 ) -> Law:
     """Return the law for requests of one mix.
 
@@ -188,6 +188,7 @@ def law_of(
         shared: KV tokens that are held whatever the batch.
         budget: tokens of a step at most.
         roofline: of the engine, where its stretches of work tell it.
+        seats: sequences that the batch may have; None where nobody tells.
     """
     base, prompt, sequence, kv, bend = model.coefficients
     plain = Law.linear(base + kv * shared, prompt, sequence + kv * held, bend)
@@ -211,7 +212,7 @@ def law_of(
     law = _with_arithmetic(law, _together(model, prompts, budget), 0.5 * seen)
     reading = (law.reading + law.reading_each * batches) ** 3
     flat = np.diff(np.cbrt(reading + (law.arithmetic * batches) ** 3))
-    grown = 1.0 + _GROWS * np.minimum(batches, GROWN)
+    grown = 1.0 + growth(seats, law.reading / law.arithmetic) * np.minimum(batches, GROWN)
     roof = np.diff(np.cbrt(reading + (law.arithmetic * grown * batches) ** 3))
     # A bend that was learned is part of a knee: it does not go on as a parabola.
     half, most = plain.without_prompts(np.array([0.5 * seen, seen])).tolist()

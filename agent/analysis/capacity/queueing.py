@@ -30,6 +30,7 @@ TAIL: Final = 0.95
 
 _BESIDE: Final = 0.03  # share of the points on either side of a percentile that count for it
 _TINY: Final = 1e-12
+_LEFT: Final = 2
 _OTHERS: Final = 4
 _FITS: Final = 17
 _STEPS: Final = (6, 14, 8)
@@ -65,10 +66,13 @@ class _Arrivals:
         batch: what they find.
         found: requests in the engine; as many as there are places for, or more.
         at: place of the batch with the request itself.
-        adding: gives what prompts add to steps with that batch.
+        chunk: prompt tokens for which a step with that batch has room.
         own: prompt tokens of each.
         running: seconds of the step that is running; 0 where none is.
         left: prompt tokens for which that step had no room.
+        others: prompt tokens of those that come in it.
+        steps: until the first token, from the time of a seat.
+        served: and the seconds of these.
     """
 
     law: Law
@@ -78,10 +82,13 @@ class _Arrivals:
     batch: Steady
     found: NDArray[np.intp]
     at: NDArray[np.intp]
-    adding: Adding
+    chunk: Column
     own: Column
     running: Column
     left: Column
+    others: Column
+    steps: Column
+    served: Column
 
 
 def latencies(
@@ -145,7 +152,10 @@ def reckoned(
 
 
 def _arrivals(law: Law, shape: Shape, room: Room, rate: float) -> _Arrivals | None:
-    """Return requests that arrive at a load; None where the queue grows without end."""
+    """Return requests that arrive at a load; None where the queue grows without end.
+
+    Prompts that arrive in one step are computed in the next, together.
+    """
     batch = steady(law, shape, room, rate)
     if batch is None:
         return None
@@ -155,22 +165,43 @@ def _arrivals(law: Law, shape: Shape, room: Room, rate: float) -> _Arrivals | No
     adding = law.adding(batch.decode[at])
     running, left = _running(adding, shape, rate, batch, at, budget=room.budget)
     running, left = np.where(found > 0, running, 0.0), np.where(found > 0, left, 0.0)
-    return _Arrivals(law, shape, room, rate, batch, found, at, adding, own, running, left)
+    others = _arrived(shape, rate * running, _OTHERS)
+    chunk = np.maximum(room.budget - batch.decode[at], 1.0)
+    bare, part = batch.bare[at], UNIFORM[_LEFT]
+    tokens = left + others * (1.0 - part) + own
+    whole = np.floor(tokens / chunk)
+    last = bare + adding(np.minimum(left + others + own, chunk))
+    rest = np.where(whole > 0, bare + adding(tokens - whole * chunk), last)
+    return _Arrivals(
+        law=law,
+        shape=shape,
+        room=room,
+        rate=rate,
+        batch=batch,
+        found=found,
+        at=at,
+        chunk=chunk,
+        own=own,
+        running=running,
+        left=left,
+        others=others,
+        steps=np.where(found > 0, part, 0.0) + whole + 1.0,
+        served=part * running + whole * batch.full[at] + rest,
+    )
 
 
 def _first_token(come: _Arrivals, factor: float) -> Column:
     """Return the times to first token.
 
     A request waits for a seat, then for the end of the running step, then for the steps that
-    compute the prompts before it and its own. Prompts that arrive in one step are computed in the
-    next, together.
+    compute the prompts before it and its own.
 
     Args:
         come: the requests.
         factor: by which all but the wait for a seat is longer.
     """
-    adding, shape, batch, at = come.adding, come.shape, come.batch, come.at
-    u_state, u_left = UNIFORM[0], UNIFORM[2]
+    shape, batch, at = come.shape, come.batch, come.at
+    u_state = UNIFORM[0]
     full_up = 1.0 - batch.reached[-2]
     waits = np.zeros(len(u_state))
     late = come.found >= len(batch.batches)
@@ -182,25 +213,18 @@ def _first_token(come: _Arrivals, factor: float) -> Column:
         fits = np.maximum(come.room.memory + batch.spread * NORMAL[_FITS], 1.0)
         short = np.maximum(np.minimum(come.found, len(batch.batches)) + 1.0 - fits, 0.0)
         waits += short / np.interp(fits, batch.batches, batch.ends)
-    bare, most, decode = batch.bare[at], batch.full[at], batch.decode[at]
-    others = _arrived(shape, come.rate * come.running, _OTHERS)
-    chunk = np.maximum(come.room.budget - decode, 1.0)
+    part, chunk, most = UNIFORM[_LEFT], come.chunk, batch.full[at]
     load = np.minimum(come.rate * shape.prompt * most / chunk, 1.0 - 1e-6)
     mean = shape.prompt_square / (2.0 * shape.prompt * (1.0 - load))
-    before = come.left + others * (1.0 - u_left)
+    before = come.left + come.others * (1.0 - part)
     # What is ahead is at least what a queue would have that is served without steps; who finds
     # much of the one finds much of the other.
-    order = np.argsort(u_left * come.running + before / chunk * most)
+    order = np.argsort(part * come.running + before / chunk * most)
     above = np.empty(len(order))
     above[order] = (np.arange(len(order))[::-1] + 0.5) / len(order)
     backlog = -mean * np.log(np.maximum(np.minimum(above / np.maximum(load, _TINY), 1.0), _TINY))
-    tokens = before + come.own
-    whole = np.floor(tokens / chunk)
-    last = bare + adding(np.minimum(come.left + others + come.own, chunk))
-    rest = np.where(whole > 0, bare + adding(tokens - whole * chunk), last)
-    gated = u_left * come.running + whole * most + rest
     fluid = (backlog + come.own) / chunk * most
-    return np.asarray(waits + factor * np.maximum(gated, fluid))
+    return np.asarray(waits + factor * np.maximum(come.served, fluid))
 
 
 def _running(
@@ -241,31 +265,50 @@ def _each(come: _Arrivals) -> Column:
     """
     shape, found, rate = come.shape, come.batch, come.rate
     gaps = np.maximum(_drawn(shape.outputs, UNIFORM[3]) - 1.0, 1.0)
+    counts = _begun(come)
     usual = float(np.interp(found.mean, found.batches, found.step))
-    span = np.maximum(found.returns * gaps * usual, 1e-3)
+    returns = np.interp(counts, found.batches, found.returns)
+    span = np.maximum(returns * gaps * usual, 1e-3)
     stays = -np.expm1(-span) / span
     # What the batch does later, it does for what comes meanwhile: the prompts that come in between.
     later = np.sqrt(np.maximum(_averaged(span) - stays**2, 0.0) * found.variance)
     swing = NORMAL[_EACH_PROMPTS]
-    counts = np.concatenate(((0.0,), found.batches))[np.minimum(come.found, len(found.batches))]
     others = found.mean + (counts - found.mean) * stays + later * swing
     batch = np.clip(others + 1.0, 1.0, found.batches[-1])
-    bare, full, busy, decode = (
-        np.interp(batch, found.batches, one)
-        for one in (found.bare, found.full, found.busy, found.decode)
+    step, full, busy = (
+        np.interp(batch, found.batches, one) for one in (found.step, found.full, found.busy)
     )
-    adding = come.law.adding(decode)
-    before = come.own + _arrived(shape, rate * come.running, _OTHERS)
-    window = gaps * bare + adding(np.minimum(before, come.room.budget))
+    # Of those in the batch all decode in a step but whose prompts it computes.
+    decode = np.maximum(batch - rate * step, 1.0)
+    bare, adding = come.law.without_prompts(decode), come.law.adding(decode)
+    window = gaps * bare + adding(np.minimum(come.own + come.others, come.room.budget))
     # Prompts take time in which further ones arrive.
     more = (1.0 - busy**gaps) / (1.0 - busy)
     scatter = (1.0 + shape.prompt_scatter) * more - 1.0
     tokens = _arrived(shape, rate * window, _EACH_PROMPTS, scatter=scatter) * more
+    # None of them is computed before it has a seat: one that was free, or that another has left.
+    left = (batch - 1.0) * gaps / shape.output
+    seats = np.maximum(come.room.seats - 1.0 - counts, 0.0) + left + swing * np.sqrt(left)
+    tokens = np.minimum(tokens, shape.prompt * np.maximum(seats, 0.0))
     arrivals = rate * bare / (1.0 - busy)
     size = shape.prompt * arrivals / np.maximum(-np.expm1(-arrivals), _TINY)  # in a step with any
     steps = np.clip(tokens / size, 1.0, gaps)
     each = bare + adding(tokens / steps) * steps / gaps
     return np.asarray(np.minimum(each, full))
+
+
+def _begun(come: _Arrivals) -> Column:
+    """Return how many others are in the batch when requests have their first token.
+
+    While their prompts are computed, and those before them, others come; but steps are few, so
+    hardly anybody ends.
+    """
+    found = come.batch
+    counts = np.concatenate(((0.0,), found.batches))[np.minimum(come.found, len(found.batches))]
+    ends = np.interp(counts, found.batches, found.ends, left=0.0)
+    usual = come.steps * np.interp(counts, found.batches, found.step)
+    came = come.rate * come.served - ends * np.minimum(usual, come.served)
+    return np.clip(counts + came, 0.0, found.batches[-1])
 
 
 def _gap(come: _Arrivals) -> float:

@@ -20,6 +20,9 @@ from agent.analysis.window import Column
 GROWN: Final = 256.0
 """Sequences up to which each makes the arithmetic of any longer, unless seen."""
 
+_GROWTH: Final = 0.002  # of the arithmetic by each sequence
+_PAYS: Final = 0.9  # of what half a batch serves, that a full one does at least
+_HALVINGS: Final = 12
 _LENGTHS: Final = 4  # of prompts that stand for all
 _MISFIT: Final = 0.03  # relative; stretches of one load share what the form gets wrong
 _WORSE: Final = 1.3  # mean square error against the learned law's, from which on it is not believed
@@ -36,7 +39,7 @@ _TINY: Final = 1e-12
 _HOST: Final = (0.1, 1.0)  # host work of a step against the reading of the weights
 _FULL: Final = (0.5, 1.3)  # reading a full KV cache likewise: both share one memory
 _UNTOLD: Final = 3.0  # where nobody tells how much the cache holds: the learned law's slope
-_GROWS: Final = (0.002, 0.5)  # growth of the arithmetic by each sequence
+_GROWS: Final = 0.5  # growth of the arithmetic by each sequence, about `growth`
 _FULL_STEPS: Final = 0.5  # arithmetic of a mean step against the whole, to begin with
 
 
@@ -87,6 +90,7 @@ def roofline_of(
     *,
     budget: float,
     cache: float | None,
+    seats: float | None = None,
 ) -> Roofline | None:
     """Return the roofline of an engine; None where the learned law is better or tells too little.
 
@@ -96,11 +100,12 @@ def roofline_of(
         prompts: prompt tokens computed for a request, quantiles.
         budget: tokens of a step at most.
         cache: tokens that the KV cache holds; None where nobody tells.
+        seats: as `growth` takes them.
     """
     if not (learned[0] > 0.0 and evidence.prefill.any()) or evidence.drift >= _DRIFTS[1]:
         return None
     loads = _loads(evidence, learned, prompts, budget)
-    start, assumed, expected = _assumed(evidence, learned, cache)
+    start, assumed, expected = _assumed(evidence, learned, cache, seats)
     found, times = _fitted(evidence, loads, start, assumed, expected)
     errors = 1.0 - times / evidence.seconds
     counted = evidence.weights
@@ -115,6 +120,31 @@ def roofline_of(
         return None
     host, weights, kv, token, pair = np.exp(found).tolist()
     return Roofline(host, weights, kv, token, pair, share)
+
+
+def growth(seats: float | None, knee: float) -> float:
+    """Return by how much each sequence makes the arithmetic of any longer, where nothing tells.
+
+    Whoever sets the sequences of a batch allows no more than pay: a full batch serves at least
+    nine tenths of what half of it would. Of the growth with which it serves just that, half.
+
+    Args:
+        seats: sequences that the batch may have; None where nobody tells.
+        knee: sequences with which arithmetic takes as long as reading.
+    """
+    if seats is None:
+        return _GROWTH
+    full = min(max(seats, 1.0), GROWN)
+    longer = 2.0 / _PAYS  # a full batch against half of it
+    reading = (longer**3 - 1.0) * (knee / full) ** 3
+    low, high = 0.0, 2.0 * _GROWTH * full
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        if (1.0 + middle) ** 3 < (0.5 * longer * (1.0 + 0.5 * middle)) ** 3 + reading:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * high / full
 
 
 def _loads(
@@ -166,7 +196,7 @@ def _with_prompts(come: Column, bare: Column, evidence: StepEvidence) -> Column:
 
 
 def _assumed(
-    evidence: StepEvidence, learned: tuple[float, ...], cache: float | None
+    evidence: StepEvidence, learned: tuple[float, ...], cache: float | None, seats: float | None
 ) -> tuple[Column, Column, Column]:
     """Return where to begin, and what is assumed of the logarithms of the coefficients.
 
@@ -185,7 +215,8 @@ def _assumed(
     if not prompt > 0.0:
         # Where every step is full, a line cannot tell its tokens from what it takes without any.
         prompt = _FULL_STEPS * base / float((evidence.prefill + evidence.decode).mean())
-    start = np.log([_HOST[0] * base, base, reading, prompt, _GROWS[0] * prompt])
+    grows = growth(seats, base / prompt)
+    start = np.log([_HOST[0] * base, base, reading, prompt, grows * prompt])
     rows = np.zeros((3, 5))
     rows[0, :2] = 1.0, -1.0
     rows[1, 1:3] = -1.0, 1.0
@@ -193,9 +224,9 @@ def _assumed(
     told = cache is not None and most > 0.0
     if not told:
         rows[1, 1] = 0.0
-    apart = np.array([_HOST[1], _FULL[1] if told else _UNTOLD, _GROWS[1]])
+    apart = np.array([_HOST[1], _FULL[1] if told else _UNTOLD, _GROWS])
     rows /= apart[:, None]
-    wanted = np.array([log(_HOST[0]), start[2] - (start[1] if told else 0.0), log(_GROWS[0])])
+    wanted = np.array([log(_HOST[0]), start[2] - (start[1] if told else 0.0), log(grows)])
     return start, rows, wanted / apart
 
 

@@ -93,7 +93,7 @@ class Steady:
         mean: requests in the batch.
         gap: mean seconds between two tokens of a request.
         variance: of the requests in the batch.
-        returns: how quickly the batch returns to its mean, a second.
+        returns: how quickly it returns to its mean from each, a second.
     """
 
     batches: Column
@@ -109,7 +109,7 @@ class Steady:
     mean: float
     gap: float
     variance: float
-    returns: float
+    returns: Column
 
 
 def saturation(law: Law, shape: Shape, room: Room) -> float:
@@ -126,10 +126,13 @@ def saturation(law: Law, shape: Shape, room: Room) -> float:
         room.budget * (shape.output - 1.0) / each,
     )
     tokens = decode * each / (shape.output - 1.0)  # of a step, prompts of those that come in it
-    come = decode / (shape.output - 1.0)
+    come = np.array([decode / (shape.output - 1.0)])
     more = np.array(1.0 + again / shape.prompt)
     chunk = np.maximum(room.budget - np.array([decode]), 1.0)
-    added = _added(law.adding(np.array([decode])), shape, np.array([come]), more, chunk=chunk)
+    # As many come in each step as end in it, however long it takes.
+    some = np.maximum(-np.expm1(-come), _TINY)
+    adding = law.adding(np.array([decode]))
+    added = _added(adding, shape, come, more, some=some, chunk=chunk)
     step = float(law.without_prompts(np.array(decode)) + added[0])
     return tokens / (each * step)
 
@@ -158,14 +161,19 @@ def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
     at_grid = counted[np.append(True, counted[1:] > counted[:-1])] - 1
     grid, running = there[at_grid], fit.running[at_grid]
     more = 1.0 + AGAIN * fit.full[at_grid] * shape.output / shape.prompt
+    free, wait = room.seats - grid, fit.full[at_grid]
     decode = running * ((shape.output - 1.0) / shape.output)
     stay = step = bare = full = busy = grid
     for _ in range(_DECODE_ROUNDS):
         bare, adding = law.without_prompts(decode), law.adding(decode)
         chunk = np.maximum(room.budget - decode, 1.0)
         full = bare + adding(chunk)
-        busy, step = _busy(adding, shape, rate, bare, more, full=full, chunk=chunk)
+        busy, step, late = _busy(
+            adding, shape, rate, bare, more, full=full, chunk=chunk, free=free, wait=wait
+        )
         stay = _stay(shape, rate, busy, bare, step, more=more)
+        # Where all are there in each step, each takes as many as it has tokens.
+        stay += late * (shape.output * step - stay)
         decode = running * np.minimum((shape.output - 1.0) * step / stay, 1.0)
     # All of these are smooth in the batch.
     decode, bare, full, busy, step, stay = (
@@ -173,24 +181,24 @@ def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
     )
     batches = fit.running
     load = rate * stay / batches
-    # A number that varies more about the same mean: the recursion of a negative binomial one.
-    # Where the cache is full they wait instead of coming to the batch.
-    wider = 1.0 + (_wider(shape, busy) - 1.0) * (1.0 - fit.full)
-    load = load / wider + (1.0 - 1.0 / wider) * (1.0 - 1.0 / there)
-    if load[-1] >= 1.0 or rate >= saturation(law, shape, room):
+    # A number with the same drift that moves about more: by what groups add to its variance, as
+    # many come besides as end besides. So as many end as come, at any load.
+    wider = _wider(shape, busy, room.seats - there)
+    ends = batches / stay  # requests that leave, a second
+    besides = (wider - 1.0) * ends
+    load = (rate + np.concatenate(((0.0,), besides[:-1]))) / (wider * ends)
+    waiting = float((rate + besides[-1]) / (wider[-1] * ends[-1]))
+    if waiting >= 1.0 or rate >= saturation(law, shape, room):
         return None
     logs = np.concatenate(((0.0,), np.cumsum(np.log(load))))
     weights = np.exp(logs - logs.max())
-    tail = weights[-1] * load[-1] / (1.0 - load[-1])
+    tail = weights[-1] * waiting / (1.0 - waiting)
     total = weights.sum() + tail
     reached = np.cumsum(weights) / total
     counts = np.concatenate(((0.0,), batches))
     mean = float((weights @ counts + tail * batches[-1]) / total)
     square = float((weights @ counts**2 + tail * batches[-1] ** 2) / total)
     seen = np.append(weights[1:-1], weights[-1] + tail) * decode
-    ends = batches / stay  # requests that leave, a second
-    at = min(max(int(mean), 1), most - 1) if most > 1 else 0
-    slope = float(ends[at] - ends[at - 1]) if at else float(ends[0])
     return Steady(
         batches=batches,
         ends=ends,
@@ -205,8 +213,22 @@ def steady(law: Law, shape: Shape, room: Room, rate: float) -> Steady | None:
         mean=mean,
         gap=float(seen @ step / seen.sum()),
         variance=max(square - mean * mean, 0.0),
-        returns=max(slope, 0.0) * 2.0 / (1.0 + shape.scatter),
+        returns=_returns(batches, ends, rate) * 2.0 / (1.0 + shape.scatter),
     )
+
+
+def _returns(batches: Column, ends: Column, rate: float) -> Column:
+    """Return how quickly a batch goes to where as many end as come, against how far that is.
+
+    The more there are, the less is gained by one more, so a large batch takes its time.
+    """
+    at = int(np.argmax(ends >= rate))
+    before, few = (float(batches[at - 1]), float(ends[at - 1])) if at else (0.0, 0.0)
+    slope = (float(ends[at]) - few) / max(float(batches[at]) - before, _TINY)
+    apart = batches - before - (rate - few) / slope
+    there = np.abs(apart) < _TINY
+    chord = (ends - rate) / np.where(there, 1.0, apart)
+    return np.maximum(np.where(there, slope, chord), 0.0)
 
 
 def _shorter(lengths: Column) -> float:
@@ -215,7 +237,7 @@ def _shorter(lengths: Column) -> float:
     return float(some @ (2.0 * np.arange(count)[::-1] + 1.0)) / count**2
 
 
-def _wider(shape: Shape, busy: Column) -> Column:
+def _wider(shape: Shape, busy: Column, free: Column) -> Column:
     """Return the variance of the number of requests, against that of some that come one by one.
 
     While a prompt is computed nobody gets on, but others come: to those that decode, requests come
@@ -225,7 +247,7 @@ def _wider(shape: Shape, busy: Column) -> Column:
     On the service system M^X/G/infinity).
     """
     group = busy * (2.0 - busy + shape.prompt_scatter * busy) / (1.0 - busy) ** 2
-    return np.minimum(1.0 + shape.overlap * group, _WIDEST)
+    return np.minimum(1.0 + shape.overlap * np.clip(group, 0.0, free), _WIDEST)
 
 
 def _busy(
@@ -237,27 +259,48 @@ def _busy(
     *,
     full: Column,
     chunk: Column,
-) -> tuple[Column, Column]:
+    free: Column,
+    wait: Column,
+) -> tuple[Column, Column, Column]:
     """Return the share of its time that a step spends on prompts, and its mean seconds.
 
-    What prompts add depends on how many come in one step, and that on how long it takes.
+    And the share of those that come who have to wait until another has ended.
+
+    What prompts add depends on how many come in one step, and that on how long it takes. In a long
+    step more come, which the next one computes: steps with prompts follow each other, are fewer
+    than if all were as long as the mean one, and have more to compute.
     """
-    step = bare
-    busy = np.zeros(len(bare))
+    step = long = bare
+    busy = late = np.zeros(len(bare))
+    after = -np.expm1(-rate * bare)
     for _ in range(_BUSY_ROUNDS):
-        added = _added(adding, shape, rate * step, more, chunk=chunk)
+        some = np.maximum(after / (after + np.exp(-rate * long)), _TINY)
+        # Who finds no seat, or a full cache, is computed when another has ended.
+        late = np.clip(1.0 - free / np.maximum(rate * long, _TINY), wait, 1.0)
+        some += late * (-np.expm1(-rate * step) - some)
+        added = _added(adding, shape, rate * step, more, some=some, chunk=chunk)
         busy = np.minimum(added / step, _BUSIEST)
         step = np.minimum(bare / (1.0 - busy), full)
-    return busy, step
+        long = bare + (step - bare) / some
+    return busy, step, late
 
 
-def _added(adding: Adding, shape: Shape, come: Column, more: Column, *, chunk: Column) -> Column:
+def _added(
+    adding: Adding, shape: Shape, come: Column, more: Column, *, some: Column, chunk: Column
+) -> Column:
     """Return the mean seconds that prompts add to a step in which so many come on average.
 
     What a step has no room for is computed in further ones, of which each reads the weights anew:
     beside that reading a part of a prompt takes less than its share of the whole.
+
+    Args:
+        adding: seconds that prompt tokens add.
+        shape: of the requests.
+        come: on average.
+        more: by how many times more tokens are computed than these have.
+        some: share of the steps in which any come.
+        chunk: tokens for which a step has room.
     """
-    some = np.maximum(-np.expm1(-come), _TINY)  # share of the steps in which any come
     tokens = more * shape.prompt * come / some
     spread = sqrt(shape.prompt_scatter) / np.sqrt(np.maximum(come, 1.0))
     high, low = tokens * (1.0 + spread), tokens * np.maximum(1.0 - spread, 0.0)

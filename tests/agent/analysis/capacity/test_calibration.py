@@ -183,6 +183,23 @@ def test_minutes_of_a_high_load_do_not_make_steps_shorter():
     assert calibration.pace() < 0.75
 
 
+def test_gaps_that_are_shorter_shorten_steps_by_and_by():
+    """A gap a little shorter changes the time of a step by little, wherever it is; all at last."""
+    calibration = _seen(SYSTEM)
+    one = calibration.compared[-1]._replace(load=0.3)
+
+    def paced(gap: float) -> float:
+        calibration.compared.clear()
+        calibration.compared.append(one._replace(gap=gap))
+        return calibration.pace()
+
+    found = np.array([paced(gap) for gap in np.linspace(0.0, -0.4, 81).tolist()])
+    assert found[0] == 1.0
+    assert (np.diff(found) <= 1e-12).all()
+    assert np.abs(np.diff(found)).max() < 0.02
+    assert found[-1] == pytest.approx(np.exp(-0.4))
+
+
 def test_a_machine_that_is_slower_than_its_law_is_taken_as_it_is():
     """The mean of its steps counts, but for what laws get wrong where nothing disturbs."""
     calibration = _seen(SYSTEM)

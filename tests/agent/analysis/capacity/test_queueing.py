@@ -138,7 +138,7 @@ def test_steps_that_cost_nothing_without_prompts_have_their_latencies():
 
 
 class _Simulated(NamedTuple):
-    """What an engine did whose steps all take as long, and longer by each prompt in them.
+    """What an engine did.
 
     Attributes:
         mean: requests in the batch.
@@ -151,17 +151,31 @@ class _Simulated(NamedTuple):
     inter_token: float
 
 
-def _simulated(*, bare: float, each: float, output: int, rate: float) -> _Simulated:
-    """Let requests come at random for forty thousand steps."""
+def _simulated(
+    law: Law,
+    *,
+    prompt: float,
+    output: int,
+    rate: float,
+    steps: int = 40_000,
+    seats: int = 390,
+) -> _Simulated:
+    """Let requests that are all alike come at random, for so many steps; who has no seat waits."""
     dice = np.random.default_rng(5)
-    coming = np.cumsum(dice.exponential(1.0 / rate, 200_000)).tolist()
+    coming = np.cumsum(dice.exponential(1.0 / rate, 4 * steps)).tolist()
     time, came = 0.0, 0
     running: list[tuple[int, float]] = []  # step of the last token, and time of the first
-    prompts = 0
+    prompts = waiting = 0
     lasted: list[float] = []
     seconds, counts, squares = 0.0, 0.0, 0.0
-    for step in range(40_000):
-        length = bare + each * prompts
+    batches = np.arange(400.0)
+    bare = (law.without_prompts(batches) + 0.0 * batches).tolist()
+    added = [
+        (law.adding(batches)(np.array(prompt * count)) + 0.0 * batches).tolist()
+        for count in range(60)
+    ]
+    for step in range(steps):
+        length = bare[len(running)] + added[prompts][len(running)]
         there = len(running) + prompts
         seconds, counts, squares = (
             seconds + length,
@@ -172,11 +186,12 @@ def _simulated(*, bare: float, each: float, output: int, rate: float) -> _Simula
         running += [(step + output - 1, time)] * prompts
         lasted += [(time - first) / (output - 1) for last, first in running if last == step]
         running = [one for one in running if one[0] > step]
-        prompts = 0
         while coming[came] <= time:
-            came, prompts = came + 1, prompts + 1
-        if not running and not prompts:
-            time, prompts, came = coming[came], 1, came + 1
+            came, waiting = came + 1, waiting + 1
+        if not running and not waiting:
+            time, waiting, came = coming[came], 1, came + 1
+        prompts = min(waiting, seats - len(running))
+        waiting -= prompts
     mean = counts / seconds
     return _Simulated(mean, squares / seconds - mean**2, float(np.quantile(lasted, 0.95)))
 
@@ -190,7 +205,7 @@ def test_prompts_bring_requests_in_groups(share: float):
     """
     bare, output, rate = 0.02, 60, 4.0
     law, some = Law.linear(bare, share / rate / 300.0, 0.0, 0.0), shape(300.0, output, 0.0)
-    seen = _simulated(bare=bare, each=share / rate, output=output, rate=rate)
+    seen = _simulated(law, prompt=300.0, output=output, rate=rate)
     found = steady(law, some, ROOM, rate)
     assert found is not None
     assert found.mean == pytest.approx(seen.mean, rel=0.05)
@@ -198,6 +213,89 @@ def test_prompts_bring_requests_in_groups(share: float):
     assert found.variance == pytest.approx(seen.variance, rel=0.2)
     latency = latencies(law, some, ROOM, rate).inter_token
     assert latency == pytest.approx(seen.inter_token, rel=0.05)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.floats(100.0, 3000.0),
+    st.floats(10.0, 300.0),
+    st.floats(0.0, 0.8),
+    st.floats(0.2, 0.97),
+    st.sampled_from((Room(8.0, 8192.0), Room(128.0, 512.0), Room(128.0, 8192.0, 20.0))),
+)
+def test_as_many_requests_end_as_come(
+    prompt: float, output: float, spread: float, load: float, room: Room
+):
+    """However wide groups make the batch, its mean is where it ends as many as come."""
+    law, some = overlapping(), shape(prompt, output, spread)
+    rate = load * saturation(law, some, room)
+    found = steady(law, some, room, rate)
+    if found is None:
+        return
+    shares = np.diff(found.reached)
+    shares[-1] += 1.0 - found.reached[-1]
+    assert float(shares @ found.ends) == pytest.approx(rate, rel=1e-6)
+
+
+def knee(batch: float) -> Law:
+    """Return the law of an engine whose arithmetic takes as long as reading with such a batch."""
+    return replace(overlapping(), arithmetic=0.02 / batch)
+
+
+@pytest.mark.parametrize("batch", [12.0, 30.0])
+def test_a_batch_beyond_the_knee_moves_as_a_simulated_one(batch: float):
+    """Near its limit an engine's batch stays large for long, and requests see it so, within 10 %.
+
+    Where one more in the batch hardly makes more of them end, a group that came together is there
+    for long; and long steps, in which many come, follow each other.
+    """
+    law, some, room = knee(batch), shape(60.0, 60.0, 0.0), Room(256.0, 8192.0)
+    rate = 0.9 * saturation(law, some, room)
+    seen = _simulated(law, prompt=60.0, output=60, rate=rate, steps=120_000)
+    found = steady(law, some, room, rate)
+    assert found is not None
+    assert found.mean == pytest.approx(seen.mean, rel=0.1)
+    assert np.sqrt(found.variance) == pytest.approx(np.sqrt(seen.variance), rel=0.1)
+    latency = latencies(law, some, room, rate).inter_token
+    assert latency == pytest.approx(seen.inter_token, rel=0.1)
+
+
+@pytest.mark.parametrize("seats", [4, 8])
+def test_few_seats_let_few_prompts_come_between(seats: int):
+    """Who has no seat delays nobody: requests are not told to take more than half as long again.
+
+    Were all prompts that come computed at once, they would seem to take twice and a half as long.
+    """
+    law, some, room = knee(24.0), shape(300.0, 40.0, 0.0), Room(float(seats), 8192.0)
+    rate = 0.9 * saturation(law, some, room)
+    seen = _simulated(law, prompt=300.0, output=40, rate=rate, steps=60_000, seats=seats)
+    found = steady(law, some, room, rate)
+    assert found is not None
+    assert found.mean == pytest.approx(seen.mean, rel=0.1)
+    assert 1.0 <= latencies(law, some, room, rate).inter_token / seen.inter_token <= 1.5
+
+
+@pytest.mark.parametrize("knee_at", [8.0, 30.0])
+@pytest.mark.parametrize("seats", [4.0, 64.0])
+def test_a_full_batch_ends_as_many_as_are_served_at_most(knee_at: float, seats: float):
+    """Each takes as many steps as it has tokens: up to the limit a load is borne, not beyond."""
+    law, some, room = knee(knee_at), shape(200.0, 60.0, 0.4), Room(seats, 8192.0)
+    limit = saturation(law, some, room)
+    found = steady(law, some, room, 0.99 * limit)
+    assert found is not None
+    assert float(found.ends[-1]) == pytest.approx(limit, rel=0.04)
+    assert steady(law, some, room, 1.01 * limit) is None
+
+
+@pytest.mark.parametrize("batch", [8.0, 16.0, 32.0])
+def test_large_batches_return_more_slowly(batch: float):
+    """Beyond the knee one more request hardly makes more of them end: it takes longer to go."""
+    law, some, room = knee(batch), shape(100.0, 60.0, 0.4), Room(128.0, 8192.0)
+    found = steady(law, some, room, 0.7 * saturation(law, some, room))
+    assert found is not None
+    beyond = found.returns[int(found.mean) :]
+    assert (np.diff(beyond) <= 1e-9).all()
+    assert beyond[-1] < 0.7 * beyond[0]
 
 
 def test_a_little_more_load_is_a_little_later():
@@ -223,6 +321,26 @@ def test_what_is_reckoned_is_what_its_percentiles_are_of():
     ):
         assert (values > percentile).mean() == pytest.approx(0.05, abs=0.015)
     assert reckoned(LAW, some, ROOM, 3.0 * rate) is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.floats(100.0, 2000.0),
+    st.floats(20.0, 300.0),
+    st.floats(0.0, 0.6),
+    st.sampled_from((Room(8.0, 8192.0), Room(64.0, 2048.0), Room(128.0, 8192.0, 20.0))),
+)
+def test_right_below_its_limit_an_engine_is_late(
+    prompt: float, output: float, spread: float, room: Room
+):
+    """The first token takes ever longer up to the limit: no load near it passes for a light one."""
+    some = shape(prompt, output, spread)
+    limit = saturation(LAW, some, room)
+    last = 0.0
+    for load in (0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.9999):
+        first = latencies(LAW, some, room, load * limit).first_token
+        assert first >= 0.95 * last
+        last = first
 
 
 def test_beyond_stability_latencies_are_infinite():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.analysis.capacity import roofline
 from agent.analysis.capacity.law import law_of
-from agent.analysis.capacity.roofline import Roofline, roofline_of
+from agent.analysis.capacity.roofline import GROWN, Roofline, growth, roofline_of
 from agent.analysis.step_evidence import StepEvidence
 from agent.analysis.step_fit import fit
 from agent.analysis.step_model import StepTimeModel
@@ -252,6 +252,51 @@ def test_what_nobody_tells_is_assumed(cache: float | None):
     _model, found = told(stretches, 400.0, cache)
     assert found is not None
     assert found.token == pytest.approx(law.token, rel=0.1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(2.0, 2048.0), st.floats(1.0, 500.0))
+def test_nobody_allows_more_sequences_than_pay(seats: float, knee: float):
+    """With twice the growth that is assumed a full batch still serves 0.9 of what half would.
+
+    It is what is assumed without seats, or half of that with which it serves just so much.
+    """
+    found, full = growth(seats, knee), min(seats, GROWN)
+
+    def served(batch: float) -> float:
+        grown = batch * (1.0 + 2.0 * found * batch)
+        return batch / float((knee**3 + grown**3) ** (1.0 / 3.0))
+
+    usual = growth(None, knee)
+    assert 0.0 < found <= usual
+    assert served(full) >= 0.9 * served(0.5 * full) * (1.0 - 1e-3)
+    if found < 0.99 * usual:
+        assert served(full) == pytest.approx(0.9 * served(0.5 * full), rel=2e-3)
+
+
+def test_many_seats_make_large_batches_shorter():
+    """What is beyond all that was seen is flatter where 256 sequences are allowed, not where 16."""
+    law = replace(engine(0.01, 14.0), pair=0.0005 * 0.01 / 14.0)
+    stretches = worked(law, 60.0, most=12.0)
+    model, evidence = learned(stretches)
+    true = seconds(law, 0.0, 200.0)
+    said = {}
+    for seats in (16.0, 256.0):
+        found = roofline_of(
+            evidence, model.coefficients, prompts(60.0), budget=BUDGET, cache=CACHE, seats=seats
+        )
+        step = law_of(
+            model,
+            prompts(60.0),
+            held=HELD,
+            shared=0.0,
+            budget=BUDGET,
+            roofline=found,
+            seats=seats,
+        )
+        said[seats] = float(step.without_prompts(np.array(200.0)))
+    assert said[256.0] == pytest.approx(true, rel=0.06)
+    assert said[16.0] > 1.15 * true
 
 
 def test_stretches_of_shorter_prompts_are_known_as_such():
