@@ -99,13 +99,8 @@ class Metric:
     @property
     def family(self) -> str:
         """Name on the HELP and TYPE lines of OpenMetrics: without `_total` and `_info`."""
-        match self.type:
-            case MetricType.COUNTER:
-                return self.name.removesuffix("_total")
-            case MetricType.INFO:
-                return self.name.removesuffix("_info")
-            case _:
-                return self.name
+        endings = {MetricType.COUNTER: "_total", MetricType.INFO: "_info"}
+        return self.name.removesuffix(endings.get(self.type, ""))
 
 
 @dataclass(frozen=True, slots=True)
