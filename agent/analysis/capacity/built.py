@@ -15,7 +15,7 @@ from agent.analysis.capacity.steady import most_served
 from agent.analysis.capacity.told import USABLE
 from agent.analysis.step_evidence import StepEvidence
 from agent.analysis.step_model import StepTimeModel
-from agent.steps import Steps, at_once
+from agent.steps import Steps
 
 _NO_LIMIT: Final = 1024.0  # sequences; the largest default of any engine
 _NO_BUDGET: Final = 1e6
@@ -35,8 +35,8 @@ class Builder:
         seen: Seen,
         limits: Limits,
         targets: Targets,
-    ) -> System:
-        """Return the replica as the law, the mix and the limits make it.
+    ) -> Steps[System]:
+        """Return the replica as the law, the mix and the limits make it, in steps.
 
         Its target between tokens is about requests.
 
@@ -50,17 +50,6 @@ class Builder:
             limits: of its batch.
             targets: latencies that 95 of 100 should not exceed.
         """
-        return at_once(self.in_steps(model, evidence, seen, limits, targets))
-
-    def in_steps(
-        self,
-        model: StepTimeModel,
-        evidence: StepEvidence | None,
-        seen: Seen,
-        limits: Limits,
-        targets: Targets,
-    ) -> Steps[System]:
-        """Do what `system` does, in steps."""
         kv = limits.kv_tokens.value
         if not seen.counted:
             targets = replace(targets, time_to_first_token=inf)

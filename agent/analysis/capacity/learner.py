@@ -132,7 +132,7 @@ class CapacityLearner:
             return Capacity(reason=reason, limits=limits)
         self._calibration.forget(max(self._mix.changed or 0.0, step.changed or 0.0))
         yield
-        plain = yield from self._builder.in_steps(step.model, step.evidence, seen, limits, targets)
+        plain = yield from self._builder.system(step.model, step.evidence, seen, limits, targets)
         # What engines tell of the time between tokens, they tell of requests.
         yield from self._calibration.in_steps(self._mix.slots(), plain)
         plain = replace(plain, criterion=self.criterion)

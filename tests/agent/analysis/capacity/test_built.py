@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 import numpy as np
 import pytest
 
 from agent.analysis.bottleneck import Targets
+from agent.analysis.capacity.bound import System
 from agent.analysis.capacity.built import Builder
 from agent.analysis.capacity.estimate import Limit, Limits
 from agent.analysis.capacity.mix import Seen
 from agent.analysis.capacity.steady import Shape
+from agent.steps import at_once
 from tests.agent.analysis.capacity.test_roofline import (
     BUDGET,
     CACHE,
@@ -43,14 +46,19 @@ def seen(*, counted: bool = True) -> Seen:
     )
 
 
+def system(builder: Builder, *known: Any) -> System:
+    """Return what is built, without pauses."""
+    return at_once(builder.system(*known))
+
+
 def test_the_roofline_is_learned_once_for_each_law():
     """Evidence that was seen is not fitted again; other evidence is, and none is the law alone."""
     builder = Builder()
-    first, again = (builder.system(MODEL, EVIDENCE, seen(), LIMITS, TARGETS) for _ in range(2))
-    other = builder.system(
-        MODEL, replace(EVIDENCE, seconds=2.0 * EVIDENCE.seconds), seen(), LIMITS, TARGETS
+    first, again = (system(builder, MODEL, EVIDENCE, seen(), LIMITS, TARGETS) for _ in range(2))
+    other = system(
+        builder, MODEL, replace(EVIDENCE, seconds=2.0 * EVIDENCE.seconds), seen(), LIMITS, TARGETS
     )
-    alone = builder.system(MODEL, None, seen(), LIMITS, TARGETS)
+    alone = system(builder, MODEL, None, seen(), LIMITS, TARGETS)
     assert first.law.arithmetic == again.law.arithmetic
     assert other.law.host != first.law.host
     assert alone.law.host is None
@@ -59,11 +67,11 @@ def test_the_roofline_is_learned_once_for_each_law():
 
 def test_limits_that_nobody_tells_bind_nothing():
     """Without limits there are the seats that serve most, and room for any prompt."""
-    found = Builder().system(MODEL, EVIDENCE, seen(), Limits(), TARGETS)
+    found = system(Builder(), MODEL, EVIDENCE, seen(), Limits(), TARGETS)
     assert found.budget > 1e5
     assert found.seats <= 1024.0
     told = replace(LIMITS, sequences=Limit(7.0, "file"))
-    few = Builder().system(MODEL, EVIDENCE, seen(), told, TARGETS)
+    few = system(Builder(), MODEL, EVIDENCE, seen(), told, TARGETS)
     assert few.seats == 7.0
     assert few.memory == pytest.approx(0.99 * CACHE / HELD)
 
@@ -71,6 +79,6 @@ def test_limits_that_nobody_tells_bind_nothing():
 def test_where_requests_are_not_counted_the_first_token_is_left_out():
     """Who tells neither lengths nor first tokens is held to the other target alone."""
     mix = seen(counted=False)
-    found = Builder().system(MODEL, None, mix, LIMITS, TARGETS)
+    found = system(Builder(), MODEL, None, mix, LIMITS, TARGETS)
     assert found.targets.time_to_first_token == inf
     assert found.targets.inter_token_latency == 0.1
