@@ -15,7 +15,6 @@ import numpy as np
 
 from agent.model import InferwatchError
 from agent.store import decimal
-from agent.store.deflate import deflate
 
 WIDTH: Final = 8
 """Bytes of a float."""
@@ -53,7 +52,7 @@ def _one(raw: bytes, decimals: bytes | None) -> bytes:
     if decimals is not None and len(decimals) < len(raw):
         return _DECIMAL + decimals
     shuffled = b"".join([raw[place::WIDTH] for place in range(WIDTH)])
-    deflated = deflate(shuffled)
+    deflated = zlib.compress(shuffled, 1)
     return _SHUFFLED + deflated if len(deflated) < len(raw) else _PLAIN + raw
 
 

@@ -22,8 +22,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.store.deflate import deflate
-
 _HEAD: Final = struct.Struct("<BBBqqI")
 _MOST_PLACES: Final = 9
 _EXACT: Final = 2.0**53
@@ -96,7 +94,7 @@ def _pack(
     for at, (row, (exponent, first, smallest)) in enumerate(zip(rows.tolist(), heads, strict=True)):
         width = (largest[at].bit_length() + 7) // 8
         raw = shuffled[at, :width].tobytes()
-        body = deflate(raw)
+        body = zlib.compress(raw, 1)
         deflated = len(body) < len(raw) * _WORTH
         if not deflated:
             body = one_by_one[at, :, :width].tobytes()

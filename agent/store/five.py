@@ -17,7 +17,6 @@ from typing import Final
 import numpy as np
 
 from agent.store.codec import DamagedError
-from agent.store.deflate import deflate
 
 
 class Part(IntEnum):
@@ -90,7 +89,7 @@ def pack(summaries: Mapping[int, Summary]) -> bytes:
     numbers = [number for place in places for number in summaries[place].parts]
     size = len(places)
     raw = struct.pack(f"<B{size}B{size}H{_PARTS * size}d", size, *places, *counts, *numbers)
-    return deflate(raw)
+    return zlib.compress(raw, 1)
 
 
 def unpack(blob: bytes) -> dict[int, Summary]:
